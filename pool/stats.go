@@ -1,0 +1,128 @@
+package pool
+
+import (
+	"fmt"
+	"time"
+)
+
+// Stats is one snapshot of a pool, taken under one lock, so its figures never
+// contradict each other: InUse + Idle + Dialing + Closing is the number of
+// sessions this pool has, or may have, on the server, and never exceeds Limit
+// (after a shrinking Resize: the former limit, until holders give back).
+type Stats struct {
+	Name string    // Config.Name
+	At   time.Time // when the snapshot was taken
+
+	PoolSize    int // connections kept when idle
+	MaxOverflow int // connections beyond PoolSize
+	Limit       int // the most connections allowed now: PoolSize + MaxOverflow, or less while a fleet share or a full server says so
+
+	InUse       int // connections held by callers
+	Idle        int // connections open and free
+	Dialing     int // connections being opened
+	Closing     int // connections given up whose server session has not ended yet
+	Quarantined int // those of Closing whose end the server has not confirmed within 10s
+	Waiting     int // callers queued for a connection
+
+	Lanes [3]LaneStats // by Lane: probe, request, background
+
+	AcquireCount         uint64        // acquisitions that got a connection
+	WaitCount            uint64        // of those, how many had to queue
+	WaitDuration         time.Duration // total time spent queued, by all callers however they left
+	HoldDuration         time.Duration // total time connections were held
+	TimeoutCount         uint64        // callers that left with ErrPoolTimeout
+	ShedCount            uint64        // callers refused at once with ErrOverloaded
+	AcquireCanceledCount uint64        // callers whose own context ended while queued
+	NestedCount          uint64        // callers that asked for a second connection while holding one and had to queue
+
+	OpenedCount    uint64      // connections opened
+	Closed         ClosedStats // connections closed, by reason
+	CancelCount    uint64      // statements cancelled on the server because their context ended
+	DialCount      uint64      // dials attempted
+	DialErrorCount uint64      // dials that failed
+	LastDialError  *DialError  // the most recent failed dial; nil when none failed
+
+	Server           ServerState      // whether new connections can be had
+	StatementTimeout StatementTimeout // whether the server keeps the limit set for statements
+	Pooler           string           // "pgbouncer" when a pooler was configured or detected, else ""
+
+	LeakWarningCount uint64 // holders that were warned about for passing Config.LeakThreshold
+	Leaking          int    // holders past Config.LeakThreshold now
+
+	Wait Histogram // time from asking for a connection to getting it
+	Hold Histogram // time from getting a connection to giving it back
+}
+
+// MaxOpen is PoolSize + MaxOverflow.
+func (s Stats) MaxOpen() int { return s.PoolSize + s.MaxOverflow }
+
+// Open is the number of connections that are open and usable.
+func (s Stats) Open() int { return s.InUse + s.Idle }
+
+// Overflow is how many connections are open beyond PoolSize; negative while
+// fewer than PoolSize are open, as SQLAlchemy's figure is.
+func (s Stats) Overflow() int { return s.Open() - s.PoolSize }
+
+// Usage is InUse over MaxOpen, in percent.
+func (s Stats) Usage() float64 {
+	if s.MaxOpen() == 0 {
+		return 0
+	}
+	return 100 * float64(s.InUse) / float64(s.MaxOpen())
+}
+
+// LaneStats is one lane's part of Stats.
+type LaneStats struct {
+	InUse   int
+	Waiting int
+}
+
+// ClosedStats counts closed connections by the reason for which they were closed.
+type ClosedStats struct {
+	Recycled uint64 // older than Config.PoolRecycle, or replaced by Recycle
+	Surplus  uint64 // idle beyond PoolSize, or beyond a lowered limit
+	Broken   uint64 // the server or the network ended it
+	Canceled uint64 // its statement was cancelled and the server did not confirm it in time
+	Unclean  uint64 // given back in a state that cannot be reused, such as an open transaction
+	Shutdown uint64 // the pool was closed
+}
+
+// Total is the sum over all reasons.
+func (c ClosedStats) Total() uint64 {
+	return c.Recycled + c.Surplus + c.Broken + c.Canceled + c.Unclean + c.Shutdown
+}
+
+// ServerState says whether the server grants new connections.
+type ServerState struct {
+	OK     bool
+	Reason string    // when not OK: "server full", "reserved slots", "role limit", "database limit", "starting up", "unreachable", …
+	Since  time.Time // when the present state began
+}
+
+// StatementTimeout says how Config.StatementTimeout is kept.
+type StatementTimeout struct {
+	Want    time.Duration // Config.StatementTimeout
+	InForce bool          // verified on the server
+	How     string        // "startup parameter", "role or database setting", "transactions only", "not checked yet", "not in force"
+}
+
+// Holder is a connection in use: who holds it, for how long, doing what.
+type Holder struct {
+	Lane     Lane
+	Name     string        // route or background task; empty when unknown
+	Caller   string        // file:line that asked for the connection, outside this library
+	Held     time.Duration // since it was handed out
+	Activity string        // "running", "rows open", "idle in transaction", "idle"
+	PID      uint32        // the server process; 0 when unknown
+	Stack    []string      // the asking goroutine's frames, innermost first, each "function file:line"
+	Leaking  bool          // held past Config.LeakThreshold
+}
+
+// String returns one line such as "12m0s by api/report.go:88 (GET /report), idle in transaction".
+func (h Holder) String() string {
+	name := ""
+	if h.Name != "" {
+		name = " (" + h.Name + ")"
+	}
+	return fmt.Sprintf("%s by %s%s, %s", h.Held.Round(time.Millisecond), h.Caller, name, h.Activity)
+}
