@@ -1,0 +1,305 @@
+package monitor
+
+import (
+	"time"
+
+	"github.com/dbpool-go/dbpool/monitor/serverview"
+)
+
+// ServiceName is the "service" of every report this library writes. Who reads
+// one can tell by it that the server is one of ours.
+const ServiceName = "dbpool"
+
+// Format is the version of Status and HealthReport. It rises when a field
+// changes its meaning or disappears; fields may be added without it rising, so
+// readers ignore what they do not know.
+const Format = 1
+
+// Status is the JSON of /debug/pool-status: one moment of one pool.
+//
+// Names end in their unit: _seconds (fractions allowed), _percent. Times are
+// RFC 3339 with the service's own clock unless the field says otherwise.
+// Counters count since the pool was opened. Nothing in it is secret: there is no
+// password, no connection string, no argument of a query; addresses, SQL texts
+// and stacks only when the service switched them on.
+type Status struct {
+	Service         string    `json:"service"`          // always "dbpool"
+	Format          int       `json:"format"`           // version of this document, see Format
+	Name            string    `json:"name"`             // the pool's name
+	ApplicationName string    `json:"application_name"` // what the server shows for this pool's sessions
+	At              time.Time `json:"at"`               // when the snapshot was taken
+
+	Monitoring      Monitoring `json:"monitoring"`                // whether the background monitor works
+	MonitoringSince time.Time  `json:"monitoring_since,omitzero"` // when it started
+
+	Health HealthReport `json:"health"` // what /health says at this moment
+
+	Pool        PoolFigures       `json:"pool"`        // connections now
+	Queue       QueueFigures      `json:"queue"`       // callers: waiting, served, turned away
+	Lanes       []LaneFigures     `json:"lanes"`       // probe, request, background, in this order
+	Connections ConnectionFigures `json:"connections"` // opened, closed and why, dials
+	Leaks       LeakFigures       `json:"leaks"`       // connections held suspiciously long
+
+	Access           AccessState           `json:"access"`                    // whether the server grants new connections
+	LastDialError    *DialFailure          `json:"last_dial_error,omitempty"` // the most recent failed dial, however long ago
+	StatementTimeout StatementTimeoutState `json:"statement_timeout"`         // whether the limit for statements is kept
+	Pooler           string                `json:"pooler,omitempty"`          // "pgbouncer" when one stands in between
+	Settings         Settings              `json:"settings"`                  // the configuration in force
+
+	Server  ServerReport `json:"server"`  // the server's own view
+	Queries QueryReport  `json:"queries"` // the longest-running statements on the server
+	Holders []Holder     `json:"holders"` // the longest-held connections, oldest first
+
+	Events  []Event  `json:"events"`            // what happened lately, newest first
+	History *History `json:"history,omitempty"` // only with ?history=<sequence>, see History
+}
+
+// Monitoring says whether the background monitor works.
+type Monitoring string
+
+// What the background monitor can be doing.
+const (
+	MonitoringOn         Monitoring = "on"          // Run is running
+	MonitoringOff        Monitoring = "off"         // ENABLE_POOL_MONITORING=false
+	MonitoringNotRunning Monitoring = "not running" // Run was never called
+	MonitoringStopped    Monitoring = "stopped"     // Run has returned
+)
+
+// PoolFigures are the connections of the pool now. checked_out + checked_in +
+// dialing + closing are the sessions the pool has on the server, and never
+// exceed limit (after a shrinking resize: the former limit, until given back).
+type PoolFigures struct {
+	Size       int `json:"size"`        // SQLAlchemy: connections kept when idle
+	CheckedIn  int `json:"checked_in"`  // SQLAlchemy: open and free
+	CheckedOut int `json:"checked_out"` // SQLAlchemy: held by callers
+	Overflow   int `json:"overflow"`    // SQLAlchemy: open beyond size; negative while fewer are open
+
+	MaxOverflow int `json:"max_overflow"` // how many may be opened beyond size
+	MaxOpen     int `json:"max_open"`     // size + max_overflow
+	Limit       int `json:"limit"`        // the most allowed now: max_open, or less while a fleet share or a full server says so
+	Dialing     int `json:"dialing"`      // being opened
+	Closing     int `json:"closing"`      // given up, but the server's session has not ended yet
+	Quarantined int `json:"quarantined"`  // of closing, those overdue
+
+	UsagePercent     float64   `json:"usage_percent"`         // checked_out / max_open
+	ThresholdPercent int       `json:"threshold_percent"`     // the usage that warns, MAX_CONNECTION_WARNINGS
+	ClearPercent     float64   `json:"clear_percent"`         // the usage below which the warning is taken back
+	OverThreshold    bool      `json:"over_threshold"`        // the warning stands
+	OverSince        time.Time `json:"over_since,omitzero"`   // since when
+	PeakInUse        int       `json:"peak_in_use,omitempty"` // the most checked_out seen in the history's window
+}
+
+// QueueFigures are the callers that asked for a connection.
+type QueueFigures struct {
+	Waiting          int     `json:"waiting"`            // queued now
+	AcquiredCount    uint64  `json:"acquired_count"`     // got a connection
+	WaitedCount      uint64  `json:"waited_count"`       // of those, had to queue
+	WaitTotalSeconds float64 `json:"wait_total_seconds"` // queued, all callers together, however they left
+	HoldTotalSeconds float64 `json:"hold_total_seconds"` // held, all callers together
+	TimedOutCount    uint64  `json:"timed_out_count"`    // left after pool_timeout or their own deadline
+	ShedCount        uint64  `json:"shed_count"`         // refused at once, because waiting would have been in vain
+	CanceledCount    uint64  `json:"canceled_count"`     // gave up themselves while queued
+	NestedCount      uint64  `json:"nested_count"`       // wanted a second connection while holding one, and had to queue
+
+	Wait Distribution `json:"wait"` // time from asking to getting, since the pool was opened
+	Hold Distribution `json:"hold"` // time from getting to giving back, since the pool was opened
+	// RecentWait and RecentHold are the same over the last window_seconds; empty
+	// while nothing was observed in it, or the monitor does not run.
+	RecentWait    Distribution `json:"recent_wait"`
+	RecentHold    Distribution `json:"recent_hold"`
+	WindowSeconds float64      `json:"window_seconds"` // at most 300
+}
+
+// Distribution summarises durations. The percentiles are upper estimates: the
+// bound of the histogram bucket that holds them.
+type Distribution struct {
+	Count       uint64   `json:"count"`
+	MeanSeconds float64  `json:"mean_seconds"`
+	P50Seconds  float64  `json:"p50_seconds"`
+	P90Seconds  float64  `json:"p90_seconds"`
+	P95Seconds  float64  `json:"p95_seconds"`
+	P99Seconds  float64  `json:"p99_seconds"`
+	Buckets     []Bucket `json:"buckets,omitempty"` // only those that are not empty, shortest first
+}
+
+// Bucket counts the durations up to its bound and beyond the bound before it.
+type Bucket struct {
+	UpToSeconds float64 `json:"up_to_seconds,omitempty"` // absent in the last bucket, which has no bound
+	Count       uint64  `json:"count"`
+}
+
+// LaneFigures are one lane's part of the pool.
+type LaneFigures struct {
+	Lane    string `json:"lane"` // "probe", "request" or "background"
+	InUse   int    `json:"in_use"`
+	Waiting int    `json:"waiting"`
+}
+
+// ConnectionFigures count what happened to connections.
+type ConnectionFigures struct {
+	OpenedCount            uint64        `json:"opened_count"`
+	ClosedCount            uint64        `json:"closed_count"` // the sum of closed
+	Closed                 ClosedReasons `json:"closed"`       // by reason
+	DialCount              uint64        `json:"dial_count"`   // attempts to open one
+	DialErrorCount         uint64        `json:"dial_error_count"`
+	CanceledStatementCount uint64        `json:"canceled_statement_count"` // cancelled on the server because their context ended
+}
+
+// ClosedReasons count closed connections by reason.
+type ClosedReasons struct {
+	Recycled uint64 `json:"recycled"` // older than pool_recycle, or replaced on request
+	Surplus  uint64 `json:"surplus"`  // idle beyond size, or beyond a lowered limit
+	Broken   uint64 `json:"broken"`   // ended by the server or the network
+	Canceled uint64 `json:"canceled"` // a cancelled statement was not confirmed in time
+	Unclean  uint64 `json:"unclean"`  // given back unfit for reuse, such as inside a transaction
+	Shutdown uint64 `json:"shutdown"` // the pool was closed
+}
+
+// LeakFigures are about connections held longer than the leak threshold.
+type LeakFigures struct {
+	Now              int     `json:"now"`               // held too long at this moment
+	WarnedCount      uint64  `json:"warned_count"`      // holders ever warned about
+	ThresholdSeconds float64 `json:"threshold_seconds"` // 0: not watched
+}
+
+// AccessState says whether the server grants new connections.
+type AccessState struct {
+	OK bool `json:"ok"`
+	// Reason, when not ok: "server full", "reserved slots", "role limit",
+	// "database limit", "starting up", "unreachable", "authentication", …
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since,omitzero"` // when the present state began
+}
+
+// DialFailure is a failed attempt to open a connection.
+type DialFailure struct {
+	At       time.Time `json:"at"`
+	SQLState string    `json:"sqlstate,omitempty"` // such as "53300"; absent when no server answered
+	Reason   string    `json:"reason"`             // as in AccessState
+	Message  string    `json:"message,omitempty"`  // the server's own words; the network's only with WithAddresses
+	Remedy   string    `json:"remedy,omitempty"`   // what to do about it
+}
+
+// StatementTimeoutState says how the limit for statements is kept.
+type StatementTimeoutState struct {
+	WantSeconds float64 `json:"want_seconds"` // DB_STATEMENT_TIMEOUT; 0: the server's own setting stays
+	InForce     bool    `json:"in_force"`     // verified on the server
+	How         string  `json:"how"`          // "startup parameter", "role or database setting", "transactions only", "not checked yet", "not in force"
+}
+
+// Settings is the configuration in force, without what may be secret.
+type Settings struct {
+	PoolTimeoutSeconds       float64 `json:"pool_timeout_seconds"`
+	PoolRecycleSeconds       float64 `json:"pool_recycle_seconds"`
+	ConnectTimeoutSeconds    float64 `json:"connect_timeout_seconds"`
+	StatementTimeoutSeconds  float64 `json:"statement_timeout_seconds"`
+	OverflowLingerSeconds    float64 `json:"overflow_linger_seconds"`
+	LeakThresholdSeconds     float64 `json:"leak_threshold_seconds"`
+	MaxWaiters               int     `json:"max_waiters"` // 0: no bound
+	LogStatusIntervalSeconds float64 `json:"log_status_interval_seconds"`
+	Fleet                    string  `json:"fleet"` // "off", "warn" or "enforce"
+}
+
+// ServerReport is the server's own view, or why there is none. Both can be
+// present: then View is the last one that could be had.
+type ServerReport struct {
+	Error      string           `json:"error,omitempty"` // why it could not be asked just now
+	At         time.Time        `json:"at,omitzero"`     // when View was read, by the service's clock
+	AgeSeconds float64          `json:"age_seconds"`     // how old View is
+	View       *serverview.View `json:"view,omitempty"`
+
+	ThresholdPercent int       `json:"threshold_percent"`   // the usage_percent of View that warns
+	OverThreshold    bool      `json:"over_threshold"`      // the warning stands
+	OverSince        time.Time `json:"over_since,omitzero"` // since when
+}
+
+// QueryReport is the longest-running statements, or why there are none. Without
+// pg_read_all_stats only those of this role are visible.
+type QueryReport struct {
+	Error      string             `json:"error,omitempty"`
+	At         time.Time          `json:"at,omitzero"` // when they were read, by the service's clock
+	AgeSeconds float64            `json:"age_seconds"`
+	TextShown  bool               `json:"text_shown"` // the service was told to show SQL texts
+	Longest    []serverview.Query `json:"longest"`    // longest first, at most 10
+}
+
+// Holder is a connection in use.
+type Holder struct {
+	Lane        string   `json:"lane"`            // "probe", "request" or "background"
+	Name        string   `json:"name,omitempty"`  // route or task, when known
+	Caller      string   `json:"caller"`          // file:line that asked for it
+	HeldSeconds float64  `json:"held_seconds"`    // since it was handed out
+	Activity    string   `json:"activity"`        // "running", "rows open", "idle in transaction" or "idle"
+	PID         uint32   `json:"pid,omitempty"`   // the server process, when known
+	Leaking     bool     `json:"leaking"`         // held longer than the leak threshold
+	Stack       []string `json:"stack,omitempty"` // only with WithStacks, innermost first, "function file:line"
+}
+
+// Event is something worth knowing that happened.
+type Event struct {
+	Seq      uint64    `json:"seq"` // rises by one per event; later events have higher numbers
+	At       time.Time `json:"at"`
+	Kind     EventKind `json:"kind"`
+	Severity Severity  `json:"severity"`
+	Message  string    `json:"message"` // one line for people
+}
+
+// Severity grades events and problems.
+type Severity string
+
+// The severities.
+const (
+	SeverityInfo     Severity = "info"     // good to know; all-clears
+	SeverityWarning  Severity = "warning"  // look at it
+	SeverityCritical Severity = "critical" // callers fail because of it
+)
+
+// EventKind says what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventUsageHigh       EventKind = "usage_high"        // pool usage reached the threshold
+	EventUsageNormal     EventKind = "usage_normal"      // and fell again
+	EventServerUsageHigh EventKind = "server_usage_high" // the server's usage reached the threshold
+	EventServerUsageOK   EventKind = "server_usage_normal"
+	EventServerFull      EventKind = "server_full"    // the server refuses new connections: no slot
+	EventServerRefuses   EventKind = "server_refuses" // it refuses or cannot be reached, for another reason
+	EventServerGrants    EventKind = "server_grants"  // it grants them again
+	EventLeak            EventKind = "leak"           // a connection is held longer than the leak threshold
+	EventLeakCleared     EventKind = "leak_cleared"   // none is any more
+	EventTimeouts        EventKind = "timeouts"       // callers began to time out
+	EventShedding        EventKind = "shedding"       // callers began to be refused at once
+	EventPressureOver    EventKind = "pressure_over"  // neither for a while
+	EventRecycleStorm    EventKind = "recycle"        // many connections were replaced in a short time
+	EventBroken          EventKind = "broken"         // connections were ended by the server or the network
+	EventResized         EventKind = "resized"        // size, overflow or limit changed
+	EventHealth          EventKind = "health"         // health changed
+	EventMonitor         EventKind = "monitor"        // the monitor started or stopped
+)
+
+// History is the last 15 minutes, oldest first, as columns of equal length: what
+// the page draws. Each entry covers step_seconds. Ask with ?history=0 for all of
+// it, then with ?history=<next> for what is new.
+type History struct {
+	StepSeconds float64 `json:"step_seconds"`
+	Next        uint64  `json:"next"` // what to ask for next time
+
+	At         []float64 `json:"at_seconds"` // Unix time of the end of the entry
+	InUse      []int     `json:"in_use"`     // the most seen in the entry
+	Idle       []int     `json:"idle"`
+	Dialing    []int     `json:"dialing"`
+	Closing    []int     `json:"closing"`
+	Limit      []int     `json:"limit"`
+	Waiting    []int     `json:"waiting"` // the most seen in the entry
+	Acquired   []uint64  `json:"acquired"`
+	TimedOut   []uint64  `json:"timed_out"`
+	Shed       []uint64  `json:"shed"`
+	WaitP50    []float64 `json:"wait_p50_seconds"` // 0 when nothing was acquired in the entry
+	WaitP95    []float64 `json:"wait_p95_seconds"`
+	WaitP99    []float64 `json:"wait_p99_seconds"`
+	HoldP50    []float64 `json:"hold_p50_seconds"`
+	HoldP95    []float64 `json:"hold_p95_seconds"`
+	HoldP99    []float64 `json:"hold_p99_seconds"`
+	ServerUsed []int     `json:"server_used"` // sessions on the server; -1 when unknown
+}
