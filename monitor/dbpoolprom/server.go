@@ -1,0 +1,63 @@
+package dbpoolprom
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dbpool-go/dbpool/pool"
+)
+
+// reasonOther stands for a reason that is not in serverReasons, so that the
+// label has a bounded number of values whatever the pool learns to say.
+const reasonOther = "other"
+
+// serverReasons are the pool's words for why the server grants no connection.
+// All are exported all the time, 0 or 1: an alert needs the 0 to resolve.
+func serverReasons() []string {
+	return []string{
+		"server full", "reserved slots", "role limit", "database limit",
+		"starting up", "unreachable", "authentication", "no such database", reasonOther,
+	}
+}
+
+// serverMetrics say what the server makes of this pool.
+func serverMetrics() []metric {
+	return []metric{
+		gaugeBy("reason", "dbpool_server_refusing", "0 or 1",
+			"1 while the server grants no new connection for this reason (server full, reserved slots, role limit, database limit, starting up, unreachable, and others).",
+			serverRefusing),
+		gaugeBy("", "dbpool_server_state_timestamp_seconds", "seconds", "When the server began to grant, or to refuse, connections, in Unix time; absent before the first dial.",
+			func(s *pool.Stats, put put) {
+				if !s.Server.Since.IsZero() {
+					put("", unix(s.Server.Since))
+				}
+			}),
+		gaugeBy("", "dbpool_statement_timeout_seconds", "seconds", "Limit set for statements (DB_STATEMENT_TIMEOUT); 0 leaves the server's own.",
+			func(s *pool.Stats, put put) { put("", s.StatementTimeout.Want.Seconds()) }),
+		gaugeBy("", "dbpool_statement_timeout_in_force", "0 or 1", "1 when the server was seen to keep that limit.",
+			func(s *pool.Stats, put put) { put("", bit(s.StatementTimeout.InForce)) }),
+		gaugeBy("pooler", "dbpool_info", "1", "Always 1; its label says what stands between this pool and the server (none, pgbouncer).",
+			func(s *pool.Stats, put put) {
+				if s.Pooler == "" {
+					put("none", 1)
+					return
+				}
+				put(s.Pooler, 1)
+			}),
+	}
+}
+
+func serverRefusing(s *pool.Stats, put put) {
+	now := ""
+	if !s.Server.OK && s.Server.Reason != "" {
+		now = reasonOther
+		if slices.Contains(serverReasons(), s.Server.Reason) {
+			now = s.Server.Reason
+		}
+	}
+	for _, r := range serverReasons() {
+		put(r, bit(r == now))
+	}
+}
+
+func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

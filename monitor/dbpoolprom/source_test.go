@@ -1,0 +1,43 @@
+package dbpoolprom
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/dbpool-go/dbpool/pool"
+)
+
+// fixed is a Source whose figures the test sets; it counts how often it is asked.
+type fixed struct {
+	stats pool.Stats
+	calls atomic.Int64
+}
+
+func (f *fixed) Stats() pool.Stats {
+	f.calls.Add(1)
+	return f.stats
+}
+
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// busy is a snapshot in which no two figures are alike.
+func busy() pool.Stats {
+	s := pool.Stats{
+		Name: "orders", At: epoch.Add(time.Hour),
+		PoolSize: 20, MaxOverflow: 12, Limit: 31,
+		InUse: 11, Idle: 7, Dialing: 3, Closing: 6, Quarantined: 2, Waiting: 62,
+		AcquireCount: 1001, WaitCount: 303, WaitDuration: 404500 * time.Millisecond, HoldDuration: 505 * time.Second,
+		TimeoutCount: 17, ShedCount: 18, AcquireCanceledCount: 19, NestedCount: 21,
+		OpenedCount: 122, Closed: pool.ClosedStats{Recycled: 31, Surplus: 32, Broken: 33, Canceled: 34, Unclean: 35, Shutdown: 36},
+		CancelCount: 41, DialCount: 142, DialErrorCount: 43,
+		LastDialError:    &pool.DialError{At: epoch, Reason: "role limit", Message: "too many connections for role"},
+		Server:           pool.ServerState{Reason: "role limit", Since: epoch.Add(time.Minute)},
+		StatementTimeout: pool.StatementTimeout{Want: 30 * time.Second, InForce: true},
+		Pooler:           "pgbouncer",
+		LeakWarningCount: 5, Leaking: 4,
+	}
+	s.Lanes = [3]pool.LaneStats{{InUse: 1, Waiting: 0}, {InUse: 8, Waiting: 51}, {InUse: 2, Waiting: 11}}
+	s.Wait.Counts[3], s.Wait.Counts[10], s.Wait.Count, s.Wait.Sum = 700, 300, 1000, 60*time.Second
+	s.Hold.Counts[0], s.Hold.Counts[len(s.Hold.Counts)-1], s.Hold.Count, s.Hold.Sum = 900, 90, 990, 7000*time.Second
+	return s
+}
