@@ -1,6 +1,7 @@
 package dbpoolprom
 
 import (
+	"github.com/dbpool-go/dbpool/monitor/serverview"
 	"github.com/dbpool-go/dbpool/pool"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -18,6 +19,7 @@ type Option func(*options)
 type options struct {
 	name  string
 	goSQL bool
+	view  func() (serverview.View, bool)
 }
 
 // WithPoolName sets the value of the pool label (db_name for the go_sql_*
@@ -44,6 +46,16 @@ func WithPoolName(name string) Option { return func(o *options) { o.name = name 
 // dbpool_connections_closed_total.
 func WithoutGoSQL() Option { return func(o *options) { o.goSQL = false } }
 
+// WithServerView adds the metrics of the server's own view, such as
+// dbpool_server_free_connections. view returns the last one that is known, and
+// false while none is or it is too old to be believed: then they are absent
+// from the scrape. It is called once per scrape, concurrently if scrapes are,
+// and must not ask the database; a monitor keeps such a view. By default these
+// metrics are not exported.
+func WithServerView(view func() (serverview.View, bool)) Option {
+	return func(o *options) { o.view = view }
+}
+
 // NewCollector returns a collector of p's figures, to be registered by the
 // caller. It calls p.Stats once now, for the name, and once per scrape. It may
 // be scraped concurrently and after the pool was closed. Collectors of pools
@@ -57,8 +69,11 @@ func NewCollector(p Source, opts ...Option) prometheus.Collector {
 	if o.name == "" {
 		o.name = p.Stats().Name
 	}
-	c := &collector{source: p}
+	c := &collector{source: p, view: o.view}
 	c.add(dbpoolMetrics(), prometheus.Labels{"pool": o.name})
+	if o.view != nil {
+		c.add(viewMetrics(), prometheus.Labels{"pool": o.name})
+	}
 	if o.goSQL {
 		c.add(goSQLMetrics(), prometheus.Labels{"db_name": o.name})
 	}
@@ -68,6 +83,7 @@ func NewCollector(p Source, opts ...Option) prometheus.Collector {
 // collector is immutable once made.
 type collector struct {
 	source  Source
+	view    func() (serverview.View, bool) // nil: not exported
 	metrics []described
 }
 
@@ -96,13 +112,16 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector: one snapshot, every metric.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	s := c.source.Stats()
+	s := snapshot{Stats: c.source.Stats()}
+	if c.view != nil {
+		s.view, s.viewed = c.view()
+	}
 	for _, m := range c.metrics {
 		m.collect(&s, ch)
 	}
 }
 
-func (m described) collect(s *pool.Stats, ch chan<- prometheus.Metric) {
+func (m described) collect(s *snapshot, ch chan<- prometheus.Metric) {
 	if m.kind == kindHistogram {
 		ch <- constHistogram(m.desc, m.histogram(s))
 		return

@@ -16,30 +16,30 @@ func connectionMetrics() []metric {
 	return []metric{
 		gaugeBy("state", "dbpool_connections", "connections",
 			"Server sessions of this pool by state (in_use, idle, dialing, closing); their sum never exceeds dbpool_limit_connections.",
-			func(s *pool.Stats, put put) {
+			func(s *snapshot, put put) {
 				put("in_use", float64(s.InUse))
 				put("idle", float64(s.Idle))
 				put("dialing", float64(s.Dialing))
 				put("closing", float64(s.Closing))
 			}),
 		gauge("dbpool_quarantined_connections", "connections", "Of those closing, the ones whose end the server has not confirmed in time.",
-			func(s *pool.Stats) int { return s.Quarantined }),
+			func(s *snapshot) int { return s.Quarantined }),
 		gauge("dbpool_limit_connections", "connections", "Most connections allowed now; below dbpool_max_open_connections while a fleet share or a full server says so.",
-			func(s *pool.Stats) int { return s.Limit }),
+			func(s *snapshot) int { return s.Limit }),
 		gauge("dbpool_max_open_connections", "connections", "Most connections the pool may ever have: pool size plus overflow.",
-			func(s *pool.Stats) int { return s.MaxOpen() }),
+			func(s *snapshot) int { return s.MaxOpen() }),
 		gauge("dbpool_pool_size_connections", "connections", "Connections kept when idle (DB_POOL_SIZE).",
-			func(s *pool.Stats) int { return s.PoolSize }),
+			func(s *snapshot) int { return s.PoolSize }),
 		gauge("dbpool_max_overflow_connections", "connections", "Connections allowed beyond the pool size (DB_MAX_OVERFLOW).",
-			func(s *pool.Stats) int { return s.MaxOverflow }),
+			func(s *snapshot) int { return s.MaxOverflow }),
 		gaugeBy("lane", "dbpool_lane_in_use_connections", "connections", "Connections held, by lane (probe, request, background).",
 			byLane(func(l pool.LaneStats) int { return l.InUse })),
 		gauge("dbpool_leaking_connections", "connections", "Connections held longer than DB_LEAK_THRESHOLD now.",
-			func(s *pool.Stats) int { return s.Leaking }),
+			func(s *snapshot) int { return s.Leaking }),
 		counter("dbpool_leak_warnings_total", "warnings", "Holders warned about for passing DB_LEAK_THRESHOLD.",
-			func(s *pool.Stats) uint64 { return s.LeakWarningCount }),
+			func(s *snapshot) uint64 { return s.LeakWarningCount }),
 		histogram("dbpool_hold_seconds", "Time from getting a connection to giving it back.",
-			func(s *pool.Stats) pool.Histogram { return s.Hold }),
+			func(s *snapshot) pool.Histogram { return s.Hold }),
 	}
 }
 
@@ -50,20 +50,20 @@ func acquireMetrics() []metric {
 			byLane(func(l pool.LaneStats) int { return l.Waiting })),
 		counterBy("result", "dbpool_acquires_total", "acquisitions",
 			"Acquisitions by how they ended: ok; timeout (no connection in time); shed (refused at once); canceled (the caller left).",
-			func(s *pool.Stats, put put) {
+			func(s *snapshot, put put) {
 				put("ok", float64(s.AcquireCount))
 				put("timeout", float64(s.TimeoutCount))
 				put("shed", float64(s.ShedCount))
 				put("canceled", float64(s.AcquireCanceledCount))
 			}),
 		counter("dbpool_queued_acquires_total", "acquisitions", "Acquisitions that got a connection after queueing for it.",
-			func(s *pool.Stats) uint64 { return s.WaitCount }),
+			func(s *snapshot) uint64 { return s.WaitCount }),
 		counterBy("", "dbpool_queued_seconds_total", "seconds", "Time spent queued by all callers, however they left; its rate is the mean length of the queue.",
-			func(s *pool.Stats, put put) { put("", s.WaitDuration.Seconds()) }),
+			func(s *snapshot, put put) { put("", s.WaitDuration.Seconds()) }),
 		counter("dbpool_nested_acquires_total", "acquisitions", "Callers that had to queue for a second connection while holding one.",
-			func(s *pool.Stats) uint64 { return s.NestedCount }),
+			func(s *snapshot) uint64 { return s.NestedCount }),
 		histogram("dbpool_wait_seconds", "Time from asking for a connection to getting it.",
-			func(s *pool.Stats) pool.Histogram { return s.Wait }),
+			func(s *snapshot) pool.Histogram { return s.Wait }),
 	}
 }
 
@@ -71,10 +71,10 @@ func acquireMetrics() []metric {
 func churnMetrics() []metric {
 	return []metric{
 		counter("dbpool_connections_opened_total", "connections", "Connections opened.",
-			func(s *pool.Stats) uint64 { return s.OpenedCount }),
+			func(s *snapshot) uint64 { return s.OpenedCount }),
 		counterBy("reason", "dbpool_connections_closed_total", "connections",
 			"Connections closed, by reason (recycled, surplus, broken, canceled, unclean, shutdown).",
-			func(s *pool.Stats, put put) {
+			func(s *snapshot, put put) {
 				put("recycled", float64(s.Closed.Recycled))
 				put("surplus", float64(s.Closed.Surplus))
 				put("broken", float64(s.Closed.Broken))
@@ -83,22 +83,22 @@ func churnMetrics() []metric {
 				put("shutdown", float64(s.Closed.Shutdown))
 			}),
 		counter("dbpool_dials_total", "dials", "Dials attempted.",
-			func(s *pool.Stats) uint64 { return s.DialCount }),
+			func(s *snapshot) uint64 { return s.DialCount }),
 		counter("dbpool_dial_errors_total", "dials", "Dials that failed.",
-			func(s *pool.Stats) uint64 { return s.DialErrorCount }),
+			func(s *snapshot) uint64 { return s.DialErrorCount }),
 		gaugeBy("", "dbpool_last_dial_error_timestamp_seconds", "seconds", "When a dial last failed, in Unix time; absent when none has.",
-			func(s *pool.Stats, put put) {
+			func(s *snapshot, put put) {
 				if d := s.LastDialError; d != nil {
 					put("", unix(d.At))
 				}
 			}),
 		counter("dbpool_statement_cancels_total", "statements", "Statements cancelled on the server because their context ended.",
-			func(s *pool.Stats) uint64 { return s.CancelCount }),
+			func(s *snapshot) uint64 { return s.CancelCount }),
 	}
 }
 
-func byLane(value func(pool.LaneStats) int) func(*pool.Stats, put) {
-	return func(s *pool.Stats, put put) {
+func byLane(value func(pool.LaneStats) int) func(*snapshot, put) {
+	return func(s *snapshot, put put) {
 		for i, l := range s.Lanes {
 			put(pool.Lane(i).String(), float64(value(l)))
 		}

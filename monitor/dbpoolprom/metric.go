@@ -1,9 +1,17 @@
 package dbpoolprom
 
 import (
+	"github.com/dbpool-go/dbpool/monitor/serverview"
 	"github.com/dbpool-go/dbpool/pool"
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+// snapshot is all that one scrape shows.
+type snapshot struct {
+	pool.Stats
+	view   serverview.View
+	viewed bool // view is known
+}
 
 // metric is one exported metric: what the README says of it, and how it is
 // read from a snapshot. Beside the label of its pool it has at most one.
@@ -14,8 +22,8 @@ type metric struct {
 	label string // empty: one value
 	help  string
 
-	read      func(s *pool.Stats, put put)       // counters and gauges
-	histogram func(s *pool.Stats) pool.Histogram // histograms
+	read      func(s *snapshot, put put)       // counters and gauges
+	histogram func(s *snapshot) pool.Histogram // histograms
 }
 
 // put takes one value; label is its label's value, "" where the metric has none.
@@ -36,25 +44,25 @@ func (k kind) valueType() prometheus.ValueType {
 	return prometheus.GaugeValue
 }
 
-func gauge(name, unit, help string, value func(*pool.Stats) int) metric {
+func gauge(name, unit, help string, value func(*snapshot) int) metric {
 	return metric{name: name, kind: kindGauge, unit: unit, help: help,
-		read: func(s *pool.Stats, put put) { put("", float64(value(s))) }}
+		read: func(s *snapshot, put put) { put("", float64(value(s))) }}
 }
 
-func counter(name, unit, help string, value func(*pool.Stats) uint64) metric {
+func counter(name, unit, help string, value func(*snapshot) uint64) metric {
 	return metric{name: name, kind: kindCounter, unit: unit, help: help,
-		read: func(s *pool.Stats, put put) { put("", float64(value(s))) }}
+		read: func(s *snapshot, put put) { put("", float64(value(s))) }}
 }
 
-func gaugeBy(label, name, unit, help string, read func(*pool.Stats, put)) metric {
+func gaugeBy(label, name, unit, help string, read func(*snapshot, put)) metric {
 	return metric{name: name, kind: kindGauge, unit: unit, label: label, help: help, read: read}
 }
 
-func counterBy(label, name, unit, help string, read func(*pool.Stats, put)) metric {
+func counterBy(label, name, unit, help string, read func(*snapshot, put)) metric {
 	return metric{name: name, kind: kindCounter, unit: unit, label: label, help: help, read: read}
 }
 
-func histogram(name, help string, h func(*pool.Stats) pool.Histogram) metric {
+func histogram(name, help string, h func(*snapshot) pool.Histogram) metric {
 	return metric{name: name, kind: kindHistogram, unit: "seconds", help: help, histogram: h}
 }
 

@@ -3,8 +3,6 @@ package dbpoolprom
 import (
 	"slices"
 	"time"
-
-	"github.com/dbpool-go/dbpool/pool"
 )
 
 // reasonOther stands for a reason that is not in serverReasons, so that the
@@ -27,17 +25,17 @@ func serverMetrics() []metric {
 			"1 while the server grants no new connection for this reason (server full, reserved slots, role limit, database limit, starting up, unreachable, and others).",
 			serverRefusing),
 		gaugeBy("", "dbpool_server_state_timestamp_seconds", "seconds", "When the server began to grant, or to refuse, connections, in Unix time; absent before the first dial.",
-			func(s *pool.Stats, put put) {
+			func(s *snapshot, put put) {
 				if !s.Server.Since.IsZero() {
 					put("", unix(s.Server.Since))
 				}
 			}),
 		gaugeBy("", "dbpool_statement_timeout_seconds", "seconds", "Limit set for statements (DB_STATEMENT_TIMEOUT); 0 leaves the server's own.",
-			func(s *pool.Stats, put put) { put("", s.StatementTimeout.Want.Seconds()) }),
+			func(s *snapshot, put put) { put("", s.StatementTimeout.Want.Seconds()) }),
 		gaugeBy("", "dbpool_statement_timeout_in_force", "0 or 1", "1 when the server was seen to keep that limit.",
-			func(s *pool.Stats, put put) { put("", bit(s.StatementTimeout.InForce)) }),
+			func(s *snapshot, put put) { put("", bit(s.StatementTimeout.InForce)) }),
 		gaugeBy("pooler", "dbpool_info", "1", "Always 1; its label says what stands between this pool and the server (none, pgbouncer).",
-			func(s *pool.Stats, put put) {
+			func(s *snapshot, put put) {
 				if s.Pooler == "" {
 					put("none", 1)
 					return
@@ -47,7 +45,7 @@ func serverMetrics() []metric {
 	}
 }
 
-func serverRefusing(s *pool.Stats, put put) {
+func serverRefusing(s *snapshot, put put) {
 	now := ""
 	if !s.Server.OK && s.Server.Reason != "" {
 		now = reasonOther

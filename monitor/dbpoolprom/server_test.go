@@ -3,6 +3,7 @@ package dbpoolprom
 import (
 	"testing"
 
+	"github.com/dbpool-go/dbpool/monitor/serverview"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
@@ -48,5 +49,34 @@ func TestTimestampsAreAbsentBeforeTheEvent(t *testing.T) {
 	}
 	if got := label(families["dbpool_info"].GetMetric()[0], "pooler"); got != "none" {
 		t.Errorf("pooler %q, want none", got)
+	}
+}
+
+func TestServerView(t *testing.T) {
+	known := serverview.View{Usable: 27, Free: 4, UsagePercent: 85, Sessions: 23, RoleSessions: 19}
+	for _, tc := range []struct {
+		name string
+		opts []Option
+		want map[string]float64
+	}{
+		{"not asked for", nil, nil},
+		{"not known", []Option{WithServerView(func() (serverview.View, bool) { return known, false })}, nil},
+		{"known", []Option{WithServerView(func() (serverview.View, bool) { return known, true })}, map[string]float64{
+			"dbpool_server_usable_connections": 27, "dbpool_server_free_connections": 4, "dbpool_server_usage_ratio": 0.85,
+			"dbpool_server_sessions": 23, "dbpool_server_role_sessions": 19,
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			families := parse(t, scrape(t, registry(t, NewCollector(&fixed{stats: busy()}, tc.opts...))))
+			for _, m := range viewMetrics() {
+				want, wanted := tc.want[m.name]
+				f := families[m.name]
+				if (f != nil) != wanted {
+					t.Errorf("%s exported %t, want %t", m.name, f != nil, wanted)
+				} else if wanted && f.GetMetric()[0].GetGauge().GetValue() != want {
+					t.Errorf("%s is %g, want %g", m.name, f.GetMetric()[0].GetGauge().GetValue(), want)
+				}
+			}
+		})
 	}
 }
