@@ -11,6 +11,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// ownName is the application_name of this package's own sessions.
+const ownName = "pgtest"
+
 // withAdmin lends the superuser's session that is kept open for questions: a
 // server full of others still has it, and asking costs no connection.
 func (c *cluster) withAdmin(ctx context.Context, ask func(*pgx.Conn) error) error {
@@ -64,10 +67,10 @@ func (s *Server) QueryInt(ctx context.Context, sql string, args ...any) (int, er
 
 // Sessions counts the server's sessions of an application_name, in any state,
 // or -1 when the server does not answer. An empty name counts all clients'
-// sessions but the one that asks.
+// sessions but this package's own.
 func (s *Server) Sessions(ctx context.Context, application string) int {
 	n, err := s.QueryInt(ctx, `select count(*) from pg_stat_activity
-		where backend_type = 'client backend' and pid <> pg_backend_pid() and ($1 = '' or application_name = $1)`, application)
+		where backend_type = 'client backend' and application_name <> '`+ownName+`' and ($1 = '' or application_name = $1)`, application)
 	if err != nil {
 		return -1
 	}

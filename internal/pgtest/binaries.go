@@ -98,14 +98,19 @@ func packagers(goos string) []string {
 // newestFirst expands a pattern; the highest version number comes first.
 func newestFirst(pattern string) []string {
 	found, _ := filepath.Glob(pattern) // the only error is a bad pattern, and these are ours
-	slices.SortStableFunc(found, func(a, b string) int { return firstNumber(b) - firstNumber(a) })
+	slices.SortStableFunc(found, func(a, b string) int { return lastNumber(b) - lastNumber(a) })
 	return found
 }
 
 var digits = regexp.MustCompile(`\d+`)
 
-func firstNumber(s string) int {
-	n, _ := strconv.Atoi(digits.FindString(s)) // no number sorts last
+// lastNumber is the version in a folder's name: the 15 of /usr/lib64/pgsql-15/bin.
+func lastNumber(s string) int {
+	all := digits.FindAllString(s, -1)
+	if len(all) == 0 {
+		return 0
+	}
+	n, _ := strconv.Atoi(all[len(all)-1]) // too long to be a version: sorts last
 	return n
 }
 
@@ -152,12 +157,15 @@ func inspect(dir string, who account) (binaries, error) {
 	if err != nil {
 		return binaries{}, fmt.Errorf("does not run as %s: %w %s", who.name, err, firstLine(out))
 	}
-	major := firstNumber(string(out))
-	if major == 0 {
-		return binaries{}, fmt.Errorf("unknown version %q", firstLine(out))
+	major, _ := strconv.Atoi(digits.FindString(string(out))) // 0 when there is no number
+	if major < oldest {
+		return binaries{}, fmt.Errorf("%q is not PostgreSQL %d or newer", firstLine(out), oldest)
 	}
 	return binaries{dir: dir, major: major}, nil
 }
+
+// oldest is the first version that takes the options we use.
+const oldest = 13
 
 func firstLine(b []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")

@@ -200,7 +200,7 @@ func (c *cluster) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.RuntimeParams["application_name"] = "pgtest"
+	cfg.RuntimeParams["application_name"] = ownName
 	return pgx.ConnectConfig(ctx, cfg)
 }
 

@@ -53,8 +53,8 @@ type Options struct {
 	Version int
 
 	// Settings are put into postgresql.conf, so ALTER SYSTEM can still
-	// change them. Settings that keep the server private win over the
-	// package's own (fsync=off and the like) but not over port and addresses.
+	// change them. They win over this package's own (fsync=off and the like)
+	// but for the port and the addresses, which keep the server private.
 	Settings map[string]string
 
 	// Auth is what pg_hba.conf asks of TCP clients. Default AuthTrust.
@@ -78,8 +78,9 @@ type Server struct {
 }
 
 // Start runs a server for the length of the test. It fails the test when none
-// can be had, and tells what the server's log said. Only a version that was asked for by number and is not on
-// this machine skips the test, unless DBPOOL_REQUIRE_SERVERS=1.
+// can be had, and tells what the server's log said. Only a version that was
+// asked for by number and is not on this machine skips the test, unless
+// DBPOOL_REQUIRE_SERVERS=1.
 func Start(t testing.TB, opts Options) *Server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
