@@ -2,10 +2,12 @@ module github.com/dbpool-go/dbpool
 
 go 1.26
 
-require github.com/jackc/pgx/v5 v5.12.0
+require (
+	github.com/caarlos0/env/v10 v10.0.0
+	github.com/jackc/pgx/v5 v5.12.0
+)
 
 require (
-	github.com/caarlos0/env/v10 v10.0.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect

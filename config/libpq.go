@@ -1,0 +1,124 @@
+package config
+
+import (
+	"maps"
+	"strings"
+)
+
+// libpqVariables lists the variables of libpq that pgx knows, with their
+// keywords, in the order in which they are added to a connection string.
+func libpqVariables() []struct{ name, keyword string } {
+	return []struct{ name, keyword string }{
+		{"PGSERVICE", "service"},
+		{"PGSERVICEFILE", "servicefile"},
+		{"PGHOST", "host"},
+		{"PGPORT", "port"},
+		{"PGUSER", "user"},
+		{"PGPASSWORD", "password"},
+		{"PGPASSFILE", "passfile"},
+		{"PGDATABASE", "dbname"},
+		{"PGAPPNAME", "application_name"},
+		{"PGSSLMODE", "sslmode"},
+		{"PGSSLROOTCERT", "sslrootcert"},
+		{"PGSSLCERT", "sslcert"},
+		{"PGSSLKEY", "sslkey"},
+		{"PGSSLPASSWORD", "sslpassword"},
+		{"PGSSLCERTMODE", "sslcertmode"},
+		{"PGSSLSNI", "sslsni"},
+		{"PGSSLNEGOTIATION", "sslnegotiation"},
+		{"PGCHANNELBINDING", "channel_binding"},
+		{"PGREQUIREAUTH", "require_auth"},
+		{"PGTARGETSESSIONATTRS", "target_session_attrs"},
+		{"PGCONNECT_TIMEOUT", "connect_timeout"},
+		{"PGTZ", "timezone"},
+		{"PGOPTIONS", "options"},
+		{"PGMINPROTOCOLVERSION", "min_protocol_version"},
+		{"PGMAXPROTOCOLVERSION", "max_protocol_version"},
+	}
+}
+
+// complete fills in what the connection string leaves open: first from libpq's
+// variables, then the two timeouts that it shares with Config. A string that
+// cannot be parsed is left for Validate to report.
+func (c *Config) complete(environ map[string]string) []Problem {
+	if c.DatabaseURL == "" && environ["PGHOST"] == "" && environ["PGSERVICE"] == "" {
+		return []Problem{missing()}
+	}
+	said, err := c.DatabaseURL.settings()
+	if rule, _ := misread(string(c.DatabaseURL)); rule != "" || err != nil {
+		return nil
+	}
+	more, problems := silent(said, environ)
+	c.DatabaseURL = c.DatabaseURL.with(more)
+	for _, p := range more {
+		said[p.keyword] = p.value
+	}
+	c.adoptTimeouts(said, environ)
+	return problems
+}
+
+// silent returns the settings of libpq's variables on which neither the
+// connection string, which said so much, nor its service file has a word.
+func silent(said, environ map[string]string) ([]pair, []Problem) {
+	taken, problems := serviceKeywords(said, environ)
+	maps.Copy(taken, said)
+	var more []pair
+	for _, v := range libpqVariables() {
+		value := environ[v.name]
+		if _, spoken := taken[v.keyword]; spoken || value == "" {
+			continue
+		}
+		if p, bad := checkLibpq(v.name, value); bad {
+			problems = append(problems, p)
+			continue
+		}
+		more = append(more, pair{v.keyword, value})
+	}
+	return more, problems
+}
+
+// checkLibpq checks what would otherwise be reported as DATABASE_URL's fault,
+// or only when the first connection is made.
+func checkLibpq(name, value string) (Problem, bool) {
+	p := Problem{Variable: name}
+	switch {
+	case strings.IndexByte(value, 0) >= 0:
+		p.Rule, p.Remedy = "holds a zero byte", "remove it"
+	case name == "PGPORT" && !arePorts(value):
+		p.Rule, p.Remedy = quote(value)+" is not a port from 1 to 65535", "set the server's port, such as 5432"
+	case name == "PGCONNECT_TIMEOUT" && !isSeconds(value):
+		p.Rule, p.Remedy = quote(value)+" is not a number of seconds", "set a whole number, or DB_CONNECT_TIMEOUT instead"
+	case name == "PGSSLMODE" && !isSSLMode(value):
+		p.Rule, p.Remedy = quote(value)+" is not an sslmode", "use "+sslModes
+	default:
+		return p, false
+	}
+	return p, true
+}
+
+func isSeconds(s string) bool {
+	_, ok := connectTimeout(map[string]string{"connect_timeout": s})
+	return ok
+}
+
+// with adds keywords the connection string does not have. Before a
+// keyword/value string, not after it: a backslash at its end would swallow
+// the space.
+func (d DSN) with(more []pair) DSN {
+	switch {
+	case len(more) == 0:
+		return d
+	case d.isURL():
+		return DSN(addToURL(string(d), more))
+	}
+	return DSN(strings.TrimRight(writeKeywords(more)+" "+string(d), space))
+}
+
+// missing is the problem of having no database at all.
+func missing() Problem {
+	return Problem{
+		Variable: "DATABASE_URL",
+		Rule:     "is not set, nor is PGHOST or PGSERVICE",
+		Remedy:   "set it to postgres://user:password@host:5432/database",
+	}
+}

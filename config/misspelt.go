@@ -1,0 +1,122 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// misspelt finds variables that look like ours and are not: they would do
+// nothing, and nobody would notice. A near miss is a name of one of our
+// families that
+//
+//   - is one of our names but for upper and lower case, for the order of its
+//     words or for its underscores, or
+//   - is at most a few typing errors away (see tolerance).
+//
+// Other DB_… variables are somebody else's, and so is a near miss when the
+// variable it resembles is set too.
+func misspelt(environ map[string]string) []Problem {
+	var problems []Problem
+	for _, name := range sortedNames(environ) {
+		meant := intended(name)
+		if meant == "" || environ[name] == "" || environ[meant] != "" {
+			continue
+		}
+		problems = append(problems, Problem{
+			Variable: name,
+			Rule:     "is not a variable of this library and does nothing",
+			Remedy:   "if " + meant + " is meant, rename it; if it belongs to something else, set " + meant + " too",
+		})
+	}
+	return problems
+}
+
+// intended returns the variable of ours that name was meant to be, or "".
+func intended(name string) string {
+	upper := strings.ToUpper(name)
+	if !inFamily(upper) || isForeign(upper) {
+		return ""
+	}
+	meant, least := "", len(name)
+	for _, v := range Variables() {
+		if v.Name == name {
+			return ""
+		}
+		d := distance(upper, v.Name)
+		if sameWords(upper, v.Name) {
+			d = 0
+		}
+		if d <= tolerance(v.Name) && d < least {
+			meant, least = v.Name, d
+		}
+	}
+	return meant
+}
+
+func inFamily(name string) bool {
+	for _, prefix := range []string{"DB_", "DATABASE_", "ENABLE_POOL", "LOG_POOL", "MAX_CONNECTION"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// isForeign knows the one well-known variable of others that is within
+// tolerance of one of ours: Rails' pool size.
+func isForeign(name string) bool { return name == "DB_POOL" }
+
+// tolerance is how many typing errors still make a near miss: few in a short
+// name, where another word is soon reached, more in a long one, so that
+// DB_CONNECTION_TIMEOUT and ENABLE_POOL_MONITOR are found.
+func tolerance(name string) int {
+	switch n := len(name); {
+	case n < len("DB_POOLER"):
+		return 1
+	case n < len("DB_LEAK_THRESHOLD"):
+		return 2
+	}
+	return 3
+}
+
+// sameWords reports whether two names consist of the same words in any order,
+// or of the same letters but for underscores.
+func sameWords(a, b string) bool {
+	if strings.ReplaceAll(a, "_", "") == strings.ReplaceAll(b, "_", "") {
+		return true
+	}
+	return slices.Equal(slices.Sorted(strings.SplitSeq(a, "_")), slices.Sorted(strings.SplitSeq(b, "_")))
+}
+
+// distance counts the typing errors between two names: a letter missing, one
+// too many, a wrong one, or two neighbours swapped (optimal string alignment).
+func distance(a, b string) int {
+	var before, above []int
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		before, above, row = above, row, make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			row[j] = min(above[j]+1, row[j-1]+1, above[j-1]+differ(a[i-1], b[j-1]))
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+	}
+	return row[len(b)]
+}
+
+func differ(a, b byte) int {
+	if a == b {
+		return 0
+	}
+	return 1
+}
+
+func sortedNames(environ map[string]string) []string {
+	return slices.Sorted(maps.Keys(environ))
+}
