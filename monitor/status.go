@@ -259,23 +259,23 @@ type EventKind string
 
 // The kinds of events.
 const (
-	EventUsageHigh       EventKind = "usage_high"        // pool usage reached the threshold
-	EventUsageNormal     EventKind = "usage_normal"      // and fell again
-	EventServerUsageHigh EventKind = "server_usage_high" // the server's usage reached the threshold
-	EventServerUsageOK   EventKind = "server_usage_normal"
-	EventServerFull      EventKind = "server_full"    // the server refuses new connections: no slot
-	EventServerRefuses   EventKind = "server_refuses" // it refuses or cannot be reached, for another reason
-	EventServerGrants    EventKind = "server_grants"  // it grants them again
-	EventLeak            EventKind = "leak"           // a connection is held longer than the leak threshold
-	EventLeakCleared     EventKind = "leak_cleared"   // none is any more
-	EventTimeouts        EventKind = "timeouts"       // callers began to time out
-	EventShedding        EventKind = "shedding"       // callers began to be refused at once
-	EventPressureOver    EventKind = "pressure_over"  // neither for a while
-	EventRecycleStorm    EventKind = "recycle"        // many connections were replaced in a short time
-	EventBroken          EventKind = "broken"         // connections were ended by the server or the network
-	EventResized         EventKind = "resized"        // size, overflow or limit changed
-	EventHealth          EventKind = "health"         // health changed
-	EventMonitor         EventKind = "monitor"        // the monitor started or stopped
+	EventUsageHigh         EventKind = "usage_high"        // pool usage reached the threshold
+	EventUsageNormal       EventKind = "usage_normal"      // and fell again
+	EventServerUsageHigh   EventKind = "server_usage_high" // the server's usage reached the threshold
+	EventServerUsageNormal EventKind = "server_usage_normal"
+	EventServerFull        EventKind = "server_full"    // the server refuses new connections: no slot
+	EventServerRefuses     EventKind = "server_refuses" // it refuses or cannot be reached, for another reason
+	EventServerGrants      EventKind = "server_grants"  // it grants them again
+	EventLeak              EventKind = "leak"           // a connection is held longer than the leak threshold
+	EventLeakCleared       EventKind = "leak_cleared"   // none is any more
+	EventTimeouts          EventKind = "timeouts"       // callers began to time out
+	EventShedding          EventKind = "shedding"       // callers began to be refused at once
+	EventPressureOver      EventKind = "pressure_over"  // neither for a while
+	EventRecycled          EventKind = "recycle"        // many connections were replaced in a short time
+	EventBroken            EventKind = "broken"         // connections were ended by the server or the network
+	EventResized           EventKind = "resized"        // size, overflow or limit changed
+	EventHealth            EventKind = "health"         // health changed
+	EventMonitor           EventKind = "monitor"        // the monitor started or stopped
 )
 
 // History is the last 15 minutes, oldest first, as columns of equal length: what
@@ -283,6 +283,7 @@ const (
 // it, then with ?history=<next> for what is new.
 type History struct {
 	StepSeconds float64 `json:"step_seconds"`
+	From        uint64  `json:"from"` // sequence of the first entry: as asked, unless that is no longer kept
 	Next        uint64  `json:"next"` // what to ask for next time
 
 	At         []float64 `json:"at_seconds"` // Unix time of the end of the entry

@@ -96,7 +96,8 @@ type Query struct {
 	State           string `json:"state"`                    // "active", "idle in transaction", "idle in transaction (aborted)"
 	WaitingFor      string `json:"waiting_for,omitempty"`    // wait_event_type and wait_event, such as "Lock: transactionid"; empty while computing
 
-	QuerySeconds       float64 `json:"query_seconds"`       // since the statement began; while idle, since the last one began
-	TransactionSeconds float64 `json:"transaction_seconds"` // since its transaction began
-	Text               string  `json:"text,omitempty"`      // only when asked for: literals replaced by ?, cut to 500 characters
+	BlockedBy          []uint32 `json:"blocked_by,omitempty"` // server processes that hold what it waits for
+	QuerySeconds       float64  `json:"query_seconds"`        // since the statement began; while idle in a transaction, since it became so
+	TransactionSeconds float64  `json:"transaction_seconds"`  // since its transaction began
+	Text               string   `json:"text,omitempty"`       // only when asked for: literals replaced by ?, cut to 500 characters
 }

@@ -1,0 +1,106 @@
+package monitor
+
+import (
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/pool"
+)
+
+func poolFigures(l look) PoolFigures {
+	s, threshold := &l.stats, l.cfg.MaxConnectionWarnings
+	return PoolFigures{
+		Size: s.PoolSize, CheckedIn: s.Idle, CheckedOut: s.InUse, Overflow: s.Overflow(),
+		MaxOverflow: s.MaxOverflow, MaxOpen: s.MaxOpen(), Limit: s.Limit,
+		Dialing: s.Dialing, Closing: s.Closing, Quarantined: s.Quarantined,
+		UsagePercent: round(s.Usage()), ThresholdPercent: threshold, ClearPercent: clearLevel(threshold),
+	}
+}
+
+func queueFigures(s *pool.Stats) QueueFigures {
+	return QueueFigures{
+		Waiting: s.Waiting, AcquiredCount: s.AcquireCount, WaitedCount: s.WaitCount,
+		WaitTotalSeconds: seconds(s.WaitDuration), HoldTotalSeconds: seconds(s.HoldDuration),
+		TimedOutCount: s.TimeoutCount, ShedCount: s.ShedCount, CanceledCount: s.AcquireCanceledCount, NestedCount: s.NestedCount,
+		Wait: distribution(s.Wait), Hold: distribution(s.Hold),
+	}
+}
+
+func distribution(h pool.Histogram) Distribution {
+	if h.Count == 0 {
+		return Distribution{}
+	}
+	d := Distribution{
+		Count: h.Count, MeanSeconds: seconds(h.Sum / time.Duration(h.Count)),
+		P50Seconds: h.Quantile(0.50).Seconds(), P90Seconds: h.Quantile(0.90).Seconds(),
+		P95Seconds: h.Quantile(0.95).Seconds(), P99Seconds: h.Quantile(0.99).Seconds(),
+	}
+	bounds := pool.HistogramBounds()
+	for i, n := range h.Counts {
+		if n == 0 {
+			continue
+		}
+		b := Bucket{Count: n}
+		if i < len(bounds) {
+			b.UpToSeconds = bounds[i].Seconds()
+		}
+		d.Buckets = append(d.Buckets, b)
+	}
+	return d
+}
+
+func laneFigures(s *pool.Stats) []LaneFigures {
+	out := make([]LaneFigures, 0, len(s.Lanes))
+	for i, l := range s.Lanes {
+		out = append(out, LaneFigures{Lane: pool.Lane(i).String(), InUse: l.InUse, Waiting: l.Waiting})
+	}
+	return out
+}
+
+func connectionFigures(s *pool.Stats) ConnectionFigures {
+	return ConnectionFigures{
+		OpenedCount: s.OpenedCount, ClosedCount: s.Closed.Total(), Closed: ClosedReasons(s.Closed),
+		DialCount: s.DialCount, DialErrorCount: s.DialErrorCount, CanceledStatementCount: s.CancelCount,
+	}
+}
+
+func accessState(s *pool.Stats) AccessState {
+	return AccessState{OK: !refuses(s), Reason: s.Server.Reason, Since: s.Server.Since}
+}
+
+// dialFailure tells a failed dial. The server's own words name no address; the
+// network's do.
+func dialFailure(e *pool.DialError, addresses bool) *DialFailure {
+	if e == nil {
+		return nil
+	}
+	f := &DialFailure{At: e.At, SQLState: e.SQLState, Reason: e.Reason, Remedy: e.Remedy}
+	if e.SQLState != "" || addresses {
+		f.Message = e.Message
+	}
+	return f
+}
+
+func settings(c config.Config) Settings {
+	return Settings{
+		PoolTimeoutSeconds: c.PoolTimeout.Seconds(), PoolRecycleSeconds: c.PoolRecycle.Seconds(),
+		ConnectTimeoutSeconds: c.ConnectTimeout.Seconds(), StatementTimeoutSeconds: c.StatementTimeout.Seconds(),
+		OverflowLingerSeconds: c.OverflowLinger.Seconds(), LeakThresholdSeconds: c.LeakThreshold.Seconds(),
+		MaxWaiters: c.MaxWaiters, LogStatusIntervalSeconds: c.LogPoolStatusInterval.Seconds(), Fleet: string(c.Fleet),
+	}
+}
+
+func holders(held []pool.Holder, stacks bool) []Holder {
+	out := make([]Holder, 0, len(held))
+	for _, h := range held {
+		o := Holder{
+			Lane: h.Lane.String(), Name: h.Name, Caller: h.Caller, HeldSeconds: seconds(h.Held),
+			Activity: h.Activity, PID: h.PID, Leaking: h.Leaking,
+		}
+		if stacks {
+			o.Stack = h.Stack[:min(len(h.Stack), stackShown)]
+		}
+		out = append(out, o)
+	}
+	return out
+}

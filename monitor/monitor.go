@@ -1,0 +1,105 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/pool"
+)
+
+// Source is what a monitor needs of a pool. *pool.Pool is one.
+type Source interface {
+	Config() config.Config
+	Stats() pool.Stats
+	Holders(n int) []pool.Holder
+	PingContext(ctx context.Context) error
+	serverview.Querier
+}
+
+var _ Source = (*pool.Pool)(nil)
+
+// Monitor watches one pool. All its methods may be called concurrently.
+type Monitor struct {
+	pool   Source
+	log    *slog.Logger
+	opts   options
+	server serverCache
+
+	mu      sync.Mutex // guards everything below
+	state   Monitoring
+	since   time.Time // when state began
+	watch   watch     // what the checks have seen
+	prober  prober    // what the probes have seen
+	verdict verdict   // what was judged last
+	events  eventRing
+	history history
+
+	announced HealthStatus // the verdict that was logged last
+}
+
+// New returns a monitor of p. It starts nothing: call Run.
+func New(p Source, opts ...Option) *Monitor {
+	m := &Monitor{pool: p, log: slog.Default(), opts: defaultOptions(), state: MonitoringNotRunning}
+	for _, o := range opts {
+		o(&m.opts)
+	}
+	if m.opts.log != nil {
+		m.log = m.opts.log
+	}
+	if !p.Config().PoolMonitoring {
+		m.state = MonitoringOff
+	}
+	m.log = m.log.With("pool", p.Config().Name)
+	return m
+}
+
+var errRunning = errors.New("monitor: Run is already running")
+
+// Run watches the pool until ctx ends, then returns nil; everything it started
+// has ended by then. With Config.PoolMonitoring false it only waits for ctx. It
+// returns an error at once when it is running already or an option is unusable.
+// After it has returned it may be called again.
+func (m *Monitor) Run(ctx context.Context) error {
+	if err := m.opts.err(); err != nil {
+		return err
+	}
+	if !m.pool.Config().PoolMonitoring {
+		<-ctx.Done()
+		return nil
+	}
+	if err := m.enter(); err != nil {
+		return err
+	}
+	defer m.leave()
+	var running sync.WaitGroup
+	running.Go(func() { m.keepChecking(ctx) })
+	running.Go(func() { m.keepProbing(ctx) })
+	running.Wait()
+	return nil
+}
+
+func (m *Monitor) enter() error {
+	now := time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.state == MonitoringOn {
+		return errRunning
+	}
+	m.state, m.since = MonitoringOn, now
+	m.watch, m.prober, m.history = watch{}, prober{}, history{}
+	m.events.add(now, EventMonitor, SeverityInfo, "monitoring started")
+	return nil
+}
+
+func (m *Monitor) leave() {
+	now := time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state, m.since = MonitoringStopped, now
+	m.events.add(now, EventMonitor, SeverityInfo, "monitoring stopped")
+}

@@ -1,0 +1,173 @@
+// What is on the page, from one status document.
+
+const healthWords = { healthy: "Healthy", degraded: "Degraded", unhealthy: "Unhealthy" };
+const iconColours = { healthy: "%2312a065", degraded: "%23e09a00", unhealthy: "%23d93025", unknown: "%23808793" };
+
+function since(at, now) {
+  return at ? "for " + span(Math.max((new Date(now) - new Date(at)) / 1000, 1)) : "";
+}
+
+function renderHeader(s) {
+  write("name", s.name);
+  const v = s.server.view;
+  const about = ["dbpool"];
+  if (v) about.push("PostgreSQL " + v.version.split(" ")[0], "database " + v.database, "role " + v.role);
+  if (v && v.in_recovery) about.push("standby, read-only");
+  if (s.pooler) about.push("through " + s.pooler);
+  write("about", about.join(" · "));
+  byID("standing").className = "pill " + s.health.status;
+  write("status", healthWords[s.health.status] || s.health.status);
+  write("status-since", since(s.health.since, s.at));
+  document.title = `${s.pool.checked_out}/${s.pool.max_open} ${s.name} – dbpool`;
+  icon(s.health.status);
+}
+
+function icon(status) {
+  const href = byID("icon").getAttribute("href").replace(/fill='[^']*'/, `fill='${iconColours[status] || iconColours.unknown}'`);
+  if (href !== byID("icon").getAttribute("href")) byID("icon").setAttribute("href", href);
+}
+
+function renderProblems(s) {
+  const words = { warning: "Warning", critical: "Critical" };
+  byID("problems").replaceChildren(...s.health.problems.map((p) => el("li", { class: "notice " + p.severity },
+    el("b", {}, words[p.severity] || p.severity), el("span", {}, p.message), el("span", { class: "muted" }, since(p.since, s.at)))));
+}
+
+const slotKinds = [["use", "in use", "checked_out"], ["idle", "idle", "checked_in"], ["dial", "opening", "dialing"], ["close", "closing", "closing"]];
+
+function renderRack(s) {
+  const p = s.pool, slots = [];
+  for (const [style, , key] of slotKinds) for (let i = 0; i < p[key]; i++) slots.push(style);
+  while (slots.length < p.limit) slots.push("free");
+  while (slots.length < p.max_open) slots.push("withheld");
+  const rack = byID("rack");
+  rack.classList.toggle("dense", slots.length > 120);
+  while (rack.children.length < slots.length) rack.append(el("span"));
+  while (rack.children.length > slots.length) rack.lastChild.remove();
+  slots.forEach((style, i) => { if (rack.children[i].className !== style) rack.children[i].className = style; });
+
+  const free = Math.max(p.limit - p.checked_out - p.checked_in - p.dialing - p.closing, 0);
+  const legend = slotKinds.map(([style, label, key]) => [style, label, p[key]]);
+  legend.push(["", "not open", free]);
+  if (p.limit < p.max_open) legend.push(["", "withheld", p.max_open - p.limit]);
+  rack.setAttribute("aria-label", legend.map(([, label, n]) => n + " " + label).join(", "));
+  byID("rack-legend").replaceChildren(...legend.map(([style, label, n]) =>
+    el("li", {}, el("span", { class: "key " + style, "aria-hidden": "true" }), el("b", {}, number(n)), label)));
+  write("in-use", number(p.checked_out));
+  write("in-use-of", `of ${p.max_open} in use`);
+  const usage = byID("usage");
+  usage.className = "usage" + (p.over_threshold ? " warning" : "");
+  write("usage", `${decimals.format(p.usage_percent)} % · size ${p.size} + overflow ${p.max_overflow} · peak ${p.peak_in_use || p.checked_out}`);
+  const mark = byID("threshold");
+  mark.hidden = false;
+  mark.style.left = p.threshold_percent * p.max_open / Math.max(slots.length, 1) + "%";
+  write("threshold-label", `warns at ${p.threshold_percent} %`);
+}
+
+function percentiles(d) {
+  return d.count ? `p50 ≤ ${span(d.p50_seconds)} · p95 ≤ ${span(d.p95_seconds)}` : "nothing measured yet";
+}
+
+function tile(label, value, unit, sub, style) {
+  return el("div", {}, el("dt", {}, label),
+    el("dd", { class: style }, value, unit ? el("small", {}, " " + unit) : null), el("dd", { class: "sub" }, sub));
+}
+
+function rate(h, key) {
+  const n = Math.min(h.at_seconds.length, 5);
+  if (n === 0) return null;
+  return h[key].slice(-n).reduce((a, b) => a + b, 0) / (n * h.step_seconds);
+}
+
+function renderTiles(s, history) {
+  const q = s.queue, wait = q.window_seconds ? q.recent_wait : q.wait, hold = q.window_seconds ? q.recent_hold : q.hold;
+  const per = q.window_seconds ? "" : " in all", served = rate(history, "acquired");
+  const away = (rate(history, "timed_out") || 0) + (rate(history, "shed") || 0);
+  const v = s.server.view, [w, wu] = duration(wait.p99_seconds), [h, hu] = duration(hold.p99_seconds);
+  byID("tiles").replaceChildren(
+    tile("Waiting", number(q.waiting), q.waiting === 1 ? "caller" : "callers", `${number(q.waited_count)} of ${number(q.acquired_count)} had to wait`, q.waiting ? "attention" : undefined),
+    tile("Wait, p99" + per, wait.count ? "≤ " + w : "–", wait.count ? wu : "", percentiles(wait)),
+    tile("Held, p99" + per, hold.count ? "≤ " + h : "–", hold.count ? hu : "", percentiles(hold)),
+    tile("Served", served === null ? number(q.acquired_count) : number(served), served === null ? "in all" : "per second", `${number(q.acquired_count)} in all`),
+    tile("Turned away", number(away), "per second", `${number(q.timed_out_count)} timed out, ${number(q.shed_count)} refused in all`, away ? "alert" : undefined),
+    tile("Room on the server", v ? number(v.free) : "–", v ? (v.free === 1 ? "session" : "sessions") : "", v ? `${decimals.format(v.usage_percent)} % taken of what this role may use` : s.server.error || "not asked yet", s.server.over_threshold ? "attention" : undefined),
+  );
+}
+
+function renderEvents(s) {
+  const rows = s.events.map((e) => el("li", {},
+    el("span", { class: "mark " + e.severity, "aria-hidden": "true" }), el("time", { datetime: e.at }, clock(e.at)),
+    el("span", {}, e.severity === "info" ? null : el("span", { class: "unseen" }, e.severity + ": "), e.message)));
+  byID("events").replaceChildren(...(rows.length ? rows : [el("li", { class: "muted" }, "Nothing yet.")]));
+}
+
+function table(caption, heads, rows, style) {
+  const head = heads.map(([label, num]) => el("th", { scope: "col", class: num ? "num" : undefined }, label));
+  return el("table", { class: style }, el("caption", { class: "unseen" }, caption), el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows));
+}
+
+const openStacks = new Set();
+
+function stack(h) {
+  if (!h.stack || h.stack.length === 0) return null;
+  const key = h.pid + " " + h.caller;
+  const details = el("details", { open: openStacks.has(key) }, el("summary", {}, "Stack"), el("pre", {}, h.stack.join("\n")));
+  details.addEventListener("toggle", () => details.open ? openStacks.add(key) : openStacks.delete(key));
+  return details;
+}
+
+function renderHolders(s) {
+  if (s.holders.length === 0) {
+    byID("holders").replaceChildren(el("p", { class: "note" }, "No connection is in use."));
+    return;
+  }
+  const rows = s.holders.map((h) => el("tr", {},
+    el("td", { class: "num" }, span(h.held_seconds)),
+    el("td", {}, h.activity, h.leaking ? " " : null, h.leaking ? el("span", { class: "tag warning" }, "held too long") : null),
+    el("td", {}, h.name || el("span", { class: "muted" }, h.lane)),
+    el("td", { class: "block" }, el("code", {}, h.caller || "unknown"), stack(h)),
+    el("td", { class: "num plain" }, h.pid ? String(h.pid) : "–")));
+  byID("holders").replaceChildren(table("Connections in use, longest first",
+    [["Held for", true], ["Doing"], ["Route or task"], ["Taken by"], ["Server process", true]], rows, "stack"));
+}
+
+function renderQueries(s) {
+  const note = byID("queries-note");
+  note.hidden = !s.queries.error;
+  write("queries-note", s.queries.error ? `The server could not be asked: ${s.queries.error}.` : "");
+  if (s.queries.longest.length === 0) {
+    byID("queries").replaceChildren(el("p", { class: "note" }, s.queries.at ? "No statement of others is running, and no transaction is idle." : "Not asked yet."));
+    return;
+  }
+  const rows = s.queries.longest.map((q) => el("tr", {},
+    el("td", { class: "num" }, span(q.query_seconds)),
+    el("td", {}, q.state, q.blocked_by && q.blocked_by.length ? el("span", { class: "tag warning" }, "blocked by " + q.blocked_by.join(", ")) : null,
+      q.text ? el("code", { class: "sql" }, q.text) : null),
+    el("td", {}, q.waiting_for || "–"),
+    el("td", {}, q.application_name || el("span", { class: "muted" }, "no name"), q.client_address ? el("span", { class: "muted" }, " " + q.client_address) : null),
+    el("td", { class: "tight" }, q.role),
+    el("td", { class: "num plain" }, q.transaction_seconds ? span(q.transaction_seconds) : "–"),
+    el("td", { class: "num plain" }, String(q.pid))));
+  byID("queries").replaceChildren(table("Statements and open transactions on the server, longest first",
+    [["For", true], ["State"], ["Waiting for"], ["Application"], ["Role"], ["Transaction", true], ["Process", true]], rows));
+}
+
+function facts(title, pairs) {
+  const dl = el("dl");
+  for (const [k, v] of pairs) dl.append(el("dt", {}, k), el("dd", {}, v));
+  return el("div", {}, el("h3", {}, title), dl);
+}
+
+function renderCounts(s) {
+  const c = s.connections, q = s.queue, x = s.settings;
+  byID("counts").replaceChildren(
+    facts("Callers", [["served", number(q.acquired_count)], ["had to wait", number(q.waited_count)], ["timed out", number(q.timed_out_count)],
+      ["refused at once", number(q.shed_count)], ["gave up", number(q.canceled_count)], ["asked while holding", number(q.nested_count)]]),
+    facts("Connections", [["opened", number(c.opened_count)], ["attempts to open", number(c.dial_count)], ["failed attempts", number(c.dial_error_count)],
+      ["statements cancelled", number(c.canceled_statement_count)], ["held too long, ever", number(s.leaks.warned_count)], ["overdue in closing", number(s.pool.quarantined)]]),
+    facts("Closed, by reason", [["replaced by age", number(c.closed.recycled)], ["no longer needed", number(c.closed.surplus)], ["broken", number(c.closed.broken)],
+      ["cancel not confirmed", number(c.closed.canceled)], ["not reusable", number(c.closed.unclean)], ["pool closed", number(c.closed.shutdown)]]),
+    facts("Settings", [["wait at most", span(x.pool_timeout_seconds)], ["replace after", span(x.pool_recycle_seconds)], ["connect within", span(x.connect_timeout_seconds)],
+      ["statement timeout", limitOf(s.statement_timeout.want_seconds) + (s.statement_timeout.want_seconds > 0 ? ` (${s.statement_timeout.how})` : "")],
+      ["overflow lingers", limitOf(x.overflow_linger_seconds)], ["held too long after", limitOf(x.leak_threshold_seconds)]]));
+}

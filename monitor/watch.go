@@ -1,0 +1,113 @@
+package monitor
+
+import (
+	"context"
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/pool"
+)
+
+// checkInterval is how often the pool's figures are looked at.
+const checkInterval = time.Second
+
+// look is one look at the pool: everything a check reasons about, gathered
+// before the lock is taken.
+type look struct {
+	at     time.Time
+	cfg    config.Config
+	stats  pool.Stats
+	view   *serverview.View // the server's last view; nil before the first
+	oldest []pool.Holder    // the longest holder, when something is wrong
+}
+
+// keepChecking looks at the pool every checkInterval and logs its status every
+// Config.LogPoolStatusInterval, until ctx ends.
+func (m *Monitor) keepChecking(ctx context.Context) {
+	check := time.NewTicker(checkInterval)
+	defer check.Stop()
+	report := time.NewTicker(m.pool.Config().LogPoolStatusInterval)
+	defer report.Stop()
+	base := m.pool.Stats()
+	m.check()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-check.C:
+			m.check()
+		case <-report.C:
+			base = m.report(base)
+		}
+	}
+}
+
+// look gathers, without the monitor's lock.
+func (m *Monitor) look() look {
+	l := look{at: time.Now(), cfg: m.pool.Config(), stats: m.pool.Stats(), view: m.server.latest()}
+	if l.stats.Leaking > 0 || l.stats.Usage() >= float64(l.cfg.MaxConnectionWarnings) {
+		l.oldest = m.pool.Holders(1)
+	}
+	return l
+}
+
+// check draws every conclusion from one look, then logs what is to be logged.
+func (m *Monitor) check() {
+	l := m.look()
+	for _, n := range m.conclude(l) {
+		m.log.Log(context.Background(), n.level, n.message, n.attrs...)
+	}
+}
+
+func (m *Monitor) conclude(l look) []news {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	desk := &newsdesk{at: l.at, events: &m.events}
+	m.watch.observe(desk, l)
+	m.judgeLocked(l)
+	m.announceLocked(desk)
+	m.history.observe(l)
+	return desk.toLog
+}
+
+// watch is what the checks have seen so far. The zero value has seen nothing.
+type watch struct {
+	last     *pool.Stats // at the check before; nil before the first
+	lastGive time.Time   // when a connection was last seen to have come back, or none was held
+
+	usage       alarm   // of the pool
+	serverUsage alarm   // of the server
+	refused     bool    // the server was refusing connections at the last check
+	turnedAway  episode // callers that timed out or were refused
+	timedOut    uint64  // of turnedAway
+	shed        uint64  // of turnedAway
+	broken      episode // connections ended by the server or the network
+	recycled    episode // many connections replaced at once
+	replaced    [10]uint64
+	checks      int
+}
+
+func (w *watch) observe(n *newsdesk, l look) {
+	s := &l.stats
+	if w.last == nil {
+		w.last = s
+	}
+	w.watchUsage(n, l)
+	w.watchServerUsage(n, l)
+	w.watchAccess(n, s)
+	w.watchTurnedAway(n, s)
+	w.watchBroken(n, s)
+	w.watchRecycling(n, s)
+	w.watchSize(n, s)
+	w.watchLeaks(n, l)
+	w.watchGiveBacks(l)
+	w.last = s
+}
+
+// watchGiveBacks notes when work was last seen to be completed.
+func (w *watch) watchGiveBacks(l look) {
+	if l.stats.InUse == 0 || l.stats.Hold.Count != w.last.Hold.Count || w.lastGive.IsZero() {
+		w.lastGive = l.at
+	}
+}
