@@ -16,6 +16,8 @@ type Pool struct {
 	cfg config.Config
 	db  *sql.DB
 	log *slog.Logger
+
+	tasks backgroundTasks
 }
 
 // Option changes how a pool is opened.

@@ -1,0 +1,164 @@
+package pool
+
+import (
+	"context"
+	"database/sql"
+	"sync"
+)
+
+// unit is the connection a session holds, in a transaction or bare.
+type unit struct {
+	dbtx
+	life     *unitContext
+	commit   func() error
+	rollback func() error
+	unwatch  func() bool // stops watching the session's context
+}
+
+// startSession returns an open session whose context is a child of ctx.
+func (p *Pool) startSession(ctx context.Context, o sessionOptions, outer *Session, route func() string) *Session {
+	s := &Session{pool: p, opts: o, outer: outer, route: route}
+	ctx, s.cancel = context.WithCancel(ctx)
+	s.ctx = sessionContext{ctx, s}
+	return s
+}
+
+// acquire returns the session's connection, taking one if none is held. Of
+// several first statements one takes it and the others wait for its outcome.
+func (s *Session) acquire(ctx context.Context) (*unit, error) {
+	if s == nil {
+		return nil, ErrNoSession
+	}
+	for {
+		u, wait, err := s.current(ctx)
+		if u != nil || err != nil {
+			return u, err
+		}
+		if wait == nil {
+			return s.begin(ctx)
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// current returns the connection, or what to wait for, or why there is none.
+// When it returns nothing at all, the caller must call begin.
+func (s *Session) current(ctx context.Context) (*unit, <-chan struct{}, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over != nil {
+		return nil, nil, s.over
+	}
+	if s.unit != nil || s.beginning != nil {
+		return s.unit, s.beginning, nil
+	}
+	for _, c := range []context.Context{ctx, s.ctx} {
+		if err := c.Err(); err != nil {
+			s.unserved = err
+			return nil, nil, err
+		}
+	}
+	s.beginning = make(chan struct{})
+	return nil, nil, nil
+}
+
+// begin takes a connection and begins the transaction.
+func (s *Session) begin(ctx context.Context) (u *unit, err error) {
+	life := newUnitContext(ctx, s.ctx)
+	defer func() { u, err = s.begun(life, u, err) }() // also when the driver panics
+	if s.abortable(life) {
+		u, err = s.open(life)
+	}
+	return u, err
+}
+
+// abortable lets finish give up the attempt; false when the session is over.
+func (s *Session) abortable(life *unitContext) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.abort = life.cancel
+	return s.over == nil
+}
+
+// open takes the connection.
+func (s *Session) open(life *unitContext) (*unit, error) {
+	if s.opts.autocommit {
+		conn, err := s.pool.Conn(life)
+		if err != nil {
+			return nil, err
+		}
+		bare := &autocommitConn{Conn: conn}
+		return &unit{dbtx: bare, life: life, commit: bare.close, rollback: bare.close}, nil
+	}
+	opts := s.opts.tx
+	tx, err := s.pool.BeginTx(life, &opts)
+	if err != nil {
+		return nil, err
+	}
+	return &unit{dbtx: tx, life: life, commit: tx.Commit, rollback: tx.Rollback}, nil
+}
+
+// begun records the outcome of an attempt and wakes those who wait for it. A
+// connection that came after the session had ended is given back.
+func (s *Session) begun(life *unitContext, u *unit, err error) (*unit, error) {
+	s.mu.Lock()
+	over, waiting := s.over, s.beginning
+	kept := u != nil && over == nil && life.begin()
+	if kept {
+		s.unit = u
+		s.holding.Store(true)
+		u.unwatch = context.AfterFunc(s.ctx, s.ctxEnded)
+	} else if err == nil && over == nil {
+		err = life.Err()
+	}
+	s.unserved, s.abort, s.beginning = err, nil, nil
+	s.mu.Unlock()
+
+	defer close(waiting)
+	if kept {
+		return u, nil
+	}
+	defer life.end()
+	if u != nil {
+		_ = rollbackUnit(u) // nothing was done in it
+	}
+	if err == nil {
+		err = over
+	}
+	return nil, err
+}
+
+// autocommitConn is a connection without a transaction. Closing a *sql.Conn
+// waits for its rows, and a *sql.Row that was never scanned cannot be closed:
+// so each Row has a context that the next one, or the end, cancels.
+type autocommitConn struct {
+	*sql.Conn
+	mu     sync.Mutex
+	rowEnd context.CancelFunc // guarded by mu; nil before the first Row
+}
+
+// QueryRowContext cancels the Row before it, which has been scanned by now or never will.
+func (c *autocommitConn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	ctx, cancel := context.WithCancel(ctx)
+	c.endRow(cancel)
+	return c.Conn.QueryRowContext(ctx, query, args...)
+}
+
+func (c *autocommitConn) endRow(next context.CancelFunc) {
+	c.mu.Lock()
+	end := c.rowEnd
+	c.rowEnd = next
+	c.mu.Unlock()
+	if end != nil {
+		end()
+	}
+}
+
+func (c *autocommitConn) close() error {
+	c.endRow(nil)
+	return c.Conn.Close()
+}
