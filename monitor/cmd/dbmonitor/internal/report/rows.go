@@ -1,0 +1,291 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/dbpool-go/dbpool/monitor"
+)
+
+// write makes every row of the report, in the order in which an operator asks:
+// what is wrong, how full is it, who waits, what does the server say, who holds.
+func (w *writer) write() {
+	if w.report.Verdict.Level == Unreachable {
+		return
+	}
+	w.problems()
+	w.notes()
+	if w.now == nil {
+		w.healthOnly()
+		return
+	}
+	w.pool()
+	w.queue()
+	w.lanes()
+	w.connections()
+	w.access()
+	w.server()
+	w.settings()
+	w.holders()
+	w.queries()
+	w.events()
+}
+
+func (w *writer) problems() {
+	before := problemKeys(w.healthBefore)
+	for _, p := range w.report.Verdict.Problems {
+		if w.healthBefore != nil {
+			w.fresh("problems", string(p.Code), before)
+		}
+		text := p.Message
+		if d := since(w.health.At, p.Since); d > 0 {
+			text += " (for " + Duration(d) + ")"
+		}
+		w.endAt(max(severity(p.Severity), Warning), label(severity(p.Severity)), text)
+	}
+	now := problemKeys(w.health)
+	for _, code := range before {
+		if !slices.Contains(now, code) {
+			w.note("problems", code, nil)
+			w.end("resolved", code)
+		}
+	}
+}
+
+func label(l Level) string {
+	if l == Critical {
+		return "critical"
+	}
+	return "warning"
+}
+
+func problemKeys(h *monitor.HealthReport) []string {
+	if h == nil {
+		return nil
+	}
+	keys := make([]string, 0, len(h.Problems))
+	for _, p := range h.Problems {
+		keys = append(keys, string(p.Code))
+	}
+	return keys
+}
+
+func (w *writer) notes() {
+	for _, n := range w.report.Snapshot.Notes {
+		w.end("note", n)
+	}
+	if w.health.Monitoring != monitor.MonitoringOn {
+		w.end("note", fmt.Sprintf("background monitoring is %s: judged by the pool's own traffic", orNone(string(w.health.Monitoring))))
+	}
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}
+
+// healthOnly is all that /health tells.
+func (w *writer) healthOnly() {
+	h, b := w.health, w.healthBefore
+	if b != nil && b.InUse != h.InUse {
+		w.note("in_use", b.InUse, h.InUse)
+	}
+	w.end("Pool", fmt.Sprintf("%d of %d in use %s %s", h.InUse, h.MaxOpen, Bar(Share(h.InUse, h.MaxOpen), 20), Percent(h.UsagePercent)))
+	if b != nil && b.Waiting != h.Waiting {
+		w.note("waiting", b.Waiting, h.Waiting)
+	}
+	w.end("Callers", Count(h.Waiting)+" waiting")
+	if h.Probe != nil {
+		w.end("Probe", probe(*h.Probe))
+	}
+}
+
+func probe(p monitor.Probe) string {
+	text := fmt.Sprintf("%s %s ago, took %s", p.Outcome, Seconds(p.AgeSeconds), Seconds(p.LatencySeconds))
+	if p.ConsecutiveFailures > 0 {
+		text += fmt.Sprintf("; %s in a row", Plural(p.ConsecutiveFailures, "failure", "failures"))
+	}
+	return some(": ", text, p.Reason)
+}
+
+func (w *writer) pool() {
+	p := w.now.Pool
+	inUse := w.num("pool.checked_out", func(s *monitor.Status) int { return s.Pool.CheckedOut })
+	most := w.num("pool.max_open", func(s *monitor.Status) int { return s.Pool.MaxOpen })
+	level := Healthy
+	if p.OverThreshold {
+		level = Warning
+	}
+	w.endAt(level, "Pool", fmt.Sprintf("%s of %s in use %s %s; warns at %d %%",
+		inUse, most, Bar(Share(p.CheckedOut, p.MaxOpen), 20), Percent(p.UsagePercent), p.ThresholdPercent))
+	w.end("", fmt.Sprintf("%s idle, %s dialing, %s closing%s; size %s + overflow %s, open beyond size: %s",
+		w.num("pool.checked_in", func(s *monitor.Status) int { return s.Pool.CheckedIn }),
+		w.num("pool.dialing", func(s *monitor.Status) int { return s.Pool.Dialing }),
+		w.num("pool.closing", func(s *monitor.Status) int { return s.Pool.Closing }),
+		w.quarantined(),
+		w.num("pool.size", func(s *monitor.Status) int { return s.Pool.Size }),
+		w.num("pool.max_overflow", func(s *monitor.Status) int { return s.Pool.MaxOverflow }),
+		w.num("pool.overflow", func(s *monitor.Status) int { return s.Pool.Overflow })))
+	limit := w.num("pool.limit", func(s *monitor.Status) int { return s.Pool.Limit })
+	if p.Limit < p.MaxOpen || w.changed {
+		w.endAt(level, "", fmt.Sprintf("limit now %s of %d", limit, p.MaxOpen))
+	}
+}
+
+func (w *writer) quarantined() string {
+	if w.now.Pool.Quarantined == 0 && (w.was == nil || w.was.Pool.Quarantined == 0) {
+		return ""
+	}
+	return " (" + w.num("pool.quarantined", func(s *monitor.Status) int { return s.Pool.Quarantined }) + " overdue)"
+}
+
+func (w *writer) queue() {
+	waiting := w.num("queue.waiting", func(s *monitor.Status) int { return s.Queue.Waiting })
+	w.end("Callers", some("; ", waiting+" waiting", w.recent()))
+	w.end("", fmt.Sprintf("%s served, %s of them queued",
+		w.total("queue.acquired_count", func(s *monitor.Status) uint64 { return s.Queue.AcquiredCount }),
+		w.total("queue.waited_count", func(s *monitor.Status) uint64 { return s.Queue.WaitedCount })))
+	w.end("", fmt.Sprintf("%s timed out, %s refused at once, %s gave up, %s nested",
+		w.total("queue.timed_out_count", func(s *monitor.Status) uint64 { return s.Queue.TimedOutCount }),
+		w.total("queue.shed_count", func(s *monitor.Status) uint64 { return s.Queue.ShedCount }),
+		w.total("queue.canceled_count", func(s *monitor.Status) uint64 { return s.Queue.CanceledCount }),
+		w.total("queue.nested_count", func(s *monitor.Status) uint64 { return s.Queue.NestedCount })))
+}
+
+// recent is the wait and hold times of the last minutes, or of all time where
+// the service does not watch a window.
+func (w *writer) recent() string {
+	wait := w.word("queue.recent_wait", func(s *monitor.Status) string { return Percentiles(RecentWait(s)) })
+	hold := w.word("queue.recent_hold", func(s *monitor.Status) string { return Percentiles(RecentHold(s)) })
+	if wait == "" && hold == "" {
+		return ""
+	}
+	window := "since the start"
+	if w.now.Queue.RecentWait.Count > 0 {
+		window = "last " + Seconds(w.now.Queue.WindowSeconds)
+	}
+	return fmt.Sprintf("wait %s, hold %s (%s)", orDash(wait), orDash(hold), window)
+}
+
+// RecentWait is the waits of the last minutes, or all where there is no window.
+func RecentWait(s *monitor.Status) monitor.Distribution {
+	if s.Queue.RecentWait.Count > 0 {
+		return s.Queue.RecentWait
+	}
+	return s.Queue.Wait
+}
+
+// RecentHold is the same for hold times.
+func RecentHold(s *monitor.Status) monitor.Distribution {
+	if s.Queue.RecentHold.Count > 0 {
+		return s.Queue.RecentHold
+	}
+	return s.Queue.Hold
+}
+
+// Percentiles is "p50 1ms p95 25ms p99 340ms", or nothing.
+func Percentiles(d monitor.Distribution) string {
+	if d.Count == 0 {
+		return ""
+	}
+	return fmt.Sprintf("p50 %s p95 %s p99 %s", Seconds(d.P50Seconds), Seconds(d.P95Seconds), Seconds(d.P99Seconds))
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func (w *writer) lanes() {
+	text := w.word("lanes", lanes)
+	if text == "" && w.changed {
+		text = "none in use"
+	}
+	if text != "" {
+		w.end("Lanes", text)
+	}
+}
+
+func lanes(s *monitor.Status) string {
+	text := ""
+	for _, l := range s.Lanes {
+		if l.InUse == 0 && l.Waiting == 0 {
+			continue
+		}
+		text = some(", ", text, fmt.Sprintf("%s %d in use %d waiting", l.Lane, l.InUse, l.Waiting))
+	}
+	return text
+}
+
+func (w *writer) connections() {
+	text := fmt.Sprintf("%s opened, %s closed%s; %s dials, %s failed",
+		w.total("connections.opened_count", func(s *monitor.Status) uint64 { return s.Connections.OpenedCount }),
+		w.total("connections.closed_count", func(s *monitor.Status) uint64 { return s.Connections.ClosedCount }),
+		ClosedReasons(w.now.Connections.Closed),
+		w.total("connections.dial_count", func(s *monitor.Status) uint64 { return s.Connections.DialCount }),
+		w.total("connections.dial_error_count", func(s *monitor.Status) uint64 { return s.Connections.DialErrorCount }))
+	if n := w.now.Connections.CanceledStatementCount; n > 0 {
+		text += "; " + w.total("connections.canceled_statement_count", func(s *monitor.Status) uint64 { return s.Connections.CanceledStatementCount }) + " statements cancelled"
+	}
+	w.end("Connections", text)
+}
+
+// ClosedReasons is " (18 recycled, 3 surplus)", or nothing.
+func ClosedReasons(c monitor.ClosedReasons) string {
+	text := ""
+	for _, r := range []struct {
+		n    uint64
+		name string
+	}{
+		{c.Recycled, "recycled"}, {c.Surplus, "surplus"}, {c.Broken, "broken"},
+		{c.Canceled, "cancelled"}, {c.Unclean, "unclean"}, {c.Shutdown, "shutdown"},
+	} {
+		if r.n > 0 {
+			text = some(", ", text, Count(r.n)+" "+r.name)
+		}
+	}
+	if text == "" {
+		return ""
+	}
+	return " (" + text + ")"
+}
+
+func (w *writer) access() {
+	a := w.now.Access
+	w.word("access", granting)
+	if !a.OK {
+		text := "the server grants no new connections: " + orNone(a.Reason)
+		if d := since(w.now.At, a.Since); d > 0 {
+			text += " (for " + Duration(d) + ")"
+		}
+		w.endAt(Warning, "Access", text)
+	} else if w.changed {
+		w.end("Access", "the server grants new connections again")
+	}
+	if e := w.now.LastDialError; e != nil && (!a.OK || since(w.now.At, e.At).Minutes() < 15) {
+		if w.was != nil && (w.was.LastDialError == nil || !w.was.LastDialError.At.Equal(e.At)) {
+			w.changed = true
+		}
+		w.end("Last dial", DialFailure(*e)+" ("+Duration(since(w.now.At, e.At))+" ago)")
+	}
+}
+
+func granting(s *monitor.Status) string {
+	if s.Access.OK {
+		return "granted"
+	}
+	return some(": ", "refused", s.Access.Reason)
+}
+
+// DialFailure is one line about a failed dial.
+func DialFailure(e monitor.DialFailure) string {
+	state := ""
+	if e.SQLState != "" {
+		state = "SQLSTATE " + e.SQLState
+	}
+	return some("; ", some(": ", e.Reason, some(", ", state, e.Message)), e.Remedy)
+}

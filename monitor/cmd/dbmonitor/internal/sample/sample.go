@@ -1,0 +1,135 @@
+// Package sample makes statuses for tests: what a service answers when it is
+// well, when it is in trouble, and when it is hostile.
+package sample
+
+import (
+	"time"
+
+	"github.com/dbpool-go/dbpool/monitor"
+	"github.com/dbpool-go/dbpool/monitor/serverview"
+)
+
+// now is the service's clock in every sample.
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// Healthy is a service with little to do.
+func Healthy() *monitor.Status {
+	s := &monitor.Status{
+		Service: monitor.ServiceName, Format: monitor.Format, Name: "orders", ApplicationName: "orders", At: now,
+		Monitoring: monitor.MonitoringOn, MonitoringSince: now.Add(-time.Hour),
+		Pool: monitor.PoolFigures{
+			Size: 5, CheckedIn: 3, CheckedOut: 2, Overflow: 0, MaxOverflow: 5, MaxOpen: 10, Limit: 10,
+			UsagePercent: 20, ThresholdPercent: 80, ClearPercent: 70, PeakInUse: 4,
+		},
+		Queue: monitor.QueueFigures{
+			AcquiredCount: 12000, WaitedCount: 34, WaitTotalSeconds: 0.4, HoldTotalSeconds: 88,
+			Wait: dist(12000, 0.0001), Hold: dist(12000, 0.005),
+			RecentWait: dist(900, 0.0001), RecentHold: dist(900, 0.005), WindowSeconds: 300,
+		},
+		Lanes: []monitor.LaneFigures{{Lane: "probe"}, {Lane: "request", InUse: 2}, {Lane: "background"}},
+		Connections: monitor.ConnectionFigures{
+			OpenedCount: 14, ClosedCount: 9, Closed: monitor.ClosedReasons{Recycled: 7, Surplus: 2}, DialCount: 14,
+		},
+		Leaks:            monitor.LeakFigures{ThresholdSeconds: 60},
+		Access:           monitor.AccessState{OK: true, Since: now.Add(-time.Hour)},
+		StatementTimeout: monitor.StatementTimeoutState{WantSeconds: 30, InForce: true, How: "startup parameter"},
+		Settings: monitor.Settings{
+			PoolTimeoutSeconds: 30, PoolRecycleSeconds: 300, ConnectTimeoutSeconds: 10, StatementTimeoutSeconds: 30,
+			OverflowLingerSeconds: 30, LeakThresholdSeconds: 60, LogStatusIntervalSeconds: 300, Fleet: "warn",
+		},
+		Server: monitor.ServerReport{At: now.Add(-5 * time.Second), AgeSeconds: 5, View: view(), ThresholdPercent: 80},
+		Queries: monitor.QueryReport{At: now, Longest: []serverview.Query{{
+			PID: 4711, Role: "app", Database: "app", ApplicationName: "orders", State: "active",
+			QuerySeconds: 0.02, TransactionSeconds: 0.02,
+		}}},
+		Holders: []monitor.Holder{
+			{Lane: "request", Name: "GET /orders", Caller: "api/list.go:41", HeldSeconds: 0.02, Activity: "running", PID: 4711},
+			{Lane: "request", Name: "POST /orders", Caller: "api/create.go:17", HeldSeconds: 0.004, Activity: "idle in transaction", PID: 4712},
+		},
+		Events: []monitor.Event{{Seq: 1, At: now.Add(-time.Hour), Kind: monitor.EventMonitor, Severity: monitor.SeverityInfo, Message: "monitoring started"}},
+	}
+	s.Health = health(s, monitor.Healthy, now.Add(-time.Hour))
+	return s
+}
+
+// Busy is the same service a minute later: nearly full, leaking, callers waiting.
+func Busy() *monitor.Status {
+	s := Healthy()
+	s.At = now.Add(time.Minute)
+	p := &s.Pool
+	p.CheckedOut, p.CheckedIn, p.Overflow, p.Closing, p.UsagePercent = 9, 0, 4, 1, 90
+	p.OverThreshold, p.OverSince, p.PeakInUse = true, now.Add(20*time.Second), 10
+	q := &s.Queue
+	q.Waiting, q.AcquiredCount, q.WaitedCount, q.TimedOutCount, q.ShedCount = 4, 12345, 210, 3, 1
+	q.RecentWait, q.RecentHold = dist(1200, 0.01), dist(1200, 0.1)
+	s.Lanes = []monitor.LaneFigures{{Lane: "probe"}, {Lane: "request", InUse: 8, Waiting: 4}, {Lane: "background", InUse: 1}}
+	s.Connections.OpenedCount, s.Connections.DialCount, s.Connections.DialErrorCount = 18, 19, 1
+	s.LastDialError = &monitor.DialFailure{
+		At: now.Add(30 * time.Second), SQLState: "53300", Reason: "server full",
+		Message: "sorry, too many clients already", Remedy: "raise max_connections or lower DB_POOL_SIZE",
+	}
+	s.Leaks.Now, s.Leaks.WarnedCount = 1, 1
+	s.Holders = append([]monitor.Holder{{
+		Lane: "background", Name: "reindex", Caller: "jobs/reindex.go:88", HeldSeconds: 723, Activity: "idle in transaction", PID: 4690, Leaking: true,
+	}}, s.Holders...)
+	s.Queries.Longest = append([]serverview.Query{{
+		PID: 4690, Role: "app", Database: "app", ApplicationName: "orders", State: "idle in transaction",
+		WaitingFor: "Client: ClientRead", QuerySeconds: 720, TransactionSeconds: 723,
+	}}, s.Queries.Longest...)
+	v := s.Server.View
+	v.Sessions, v.RoleSessions, v.Free, v.UsagePercent = 21, 17, 3, 85
+	s.Server.OverThreshold, s.Server.OverSince = true, now.Add(40*time.Second)
+	s.Events = append([]monitor.Event{
+		{Seq: 3, At: now.Add(40 * time.Second), Kind: monitor.EventLeak, Severity: monitor.SeverityWarning, Message: "a connection is held for 12m0s by jobs/reindex.go:88 (reindex), idle in transaction"},
+		{Seq: 2, At: now.Add(20 * time.Second), Kind: monitor.EventUsageHigh, Severity: monitor.SeverityWarning, Message: "9 of 10 connections in use (90 %, threshold 80 %)"},
+	}, s.Events...)
+	s.Health = health(s, monitor.Degraded, now.Add(20*time.Second),
+		monitor.Problem{Code: monitor.ProblemUsageHigh, Severity: monitor.SeverityWarning, Message: "9 of 10 connections in use (90 %, threshold 80 %)", Since: now.Add(20 * time.Second)},
+		monitor.Problem{Code: monitor.ProblemLeak, Severity: monitor.SeverityWarning, Message: "1 connection is held longer than 1m0s", Since: now.Add(40 * time.Second)})
+	return s
+}
+
+// Down is the same service when its database has gone.
+func Down() *monitor.Status {
+	s := Busy()
+	s.At = now.Add(2 * time.Minute)
+	s.Pool.OverThreshold, s.Pool.Closing, s.Queue.Waiting, s.Leaks.Now = false, 0, 0, 0
+	s.Lanes = nil
+	s.Pool.CheckedIn, s.Pool.CheckedOut, s.Pool.Overflow, s.Pool.UsagePercent = 0, 0, -5, 0
+	s.Holders, s.Queries.Longest = nil, nil
+	s.Access = monitor.AccessState{Reason: "unreachable", Since: now.Add(90 * time.Second)}
+	s.LastDialError = &monitor.DialFailure{At: now.Add(119 * time.Second), Reason: "unreachable", Message: "connection refused", Remedy: "check that the server runs"}
+	s.Server = monitor.ServerReport{Error: "the database cannot be reached", ThresholdPercent: 80}
+	s.Queries = monitor.QueryReport{Error: "the database cannot be reached"}
+	s.Health = health(s, monitor.Unhealthy, now.Add(90*time.Second),
+		monitor.Problem{Code: monitor.ProblemUnreachable, Severity: monitor.SeverityCritical, Message: "the database does not answer: unreachable", Since: now.Add(90 * time.Second)})
+	s.Health.Probe = &monitor.Probe{At: now.Add(119 * time.Second), AgeSeconds: 1, Outcome: monitor.ProbeFailed, LatencySeconds: 0.001, Reason: "unreachable", ConsecutiveFailures: 6, IntervalSeconds: 5}
+	return s
+}
+
+func health(s *monitor.Status, status monitor.HealthStatus, since time.Time, problems ...monitor.Problem) monitor.HealthReport {
+	return monitor.HealthReport{
+		Service: s.Service, Format: s.Format, Name: s.Name, Status: status, Since: since, At: s.At,
+		Problems: append([]monitor.Problem{}, problems...), Monitoring: s.Monitoring,
+		Probe: &monitor.Probe{At: s.At.Add(-time.Second), AgeSeconds: 1, Outcome: monitor.ProbeOK, LatencySeconds: 0.0006, LastOK: s.At.Add(-time.Second), IntervalSeconds: 5},
+		InUse: s.Pool.CheckedOut, MaxOpen: s.Pool.MaxOpen, UsagePercent: s.Pool.UsagePercent, Waiting: s.Queue.Waiting,
+	}
+}
+
+func view() *serverview.View {
+	return &serverview.View{
+		At: now, Version: "18.4", VersionNum: 180004, Role: "app", Database: "app",
+		MaxConnections: 100, SuperuserReserved: 3, Reserved: 2, RoleLimit: 20, DatabaseLimit: -1,
+		Usable: 20, Free: 10, UsagePercent: 50, BoundBy: serverview.BoundRole,
+		Sessions: 14, RoleSessions: 10, DatabaseSessions: 12,
+		States:       []serverview.StateCount{{State: "idle", Count: 10}, {State: "active", Count: 4}},
+		Applications: []serverview.Application{{Name: "orders", Sessions: 10, Active: 2, Idle: 8}, {Name: "psql", Sessions: 2, Active: 2}, {Name: "", Sessions: 2, Idle: 2}},
+	}
+}
+
+// dist is a plausible distribution around a median.
+func dist(n uint64, median float64) monitor.Distribution {
+	return monitor.Distribution{
+		Count: n, MeanSeconds: 1.5 * median, P50Seconds: median, P90Seconds: 5 * median, P95Seconds: 10 * median, P99Seconds: 25 * median,
+	}
+}

@@ -1,0 +1,84 @@
+package source
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// transportTrouble explains an error of the network, of TLS or of HTTP. It
+// never repeats the error's own text where that may hold the URL.
+func (c *Client) transportTrouble(err error) *Trouble {
+	host := c.target.hostPort()
+	if t := c.tlsTrouble(err, host); t != nil {
+		return t
+	}
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return &Trouble{What: "interrupted"}
+	case errors.As(err, &dns) && !dns.IsTimeout:
+		return &Trouble{What: "host " + Clean(c.target.base.Hostname(), 200) + " is not known", Remedy: "check its spelling, and this machine's DNS"}
+	case isTimeout(err):
+		return &Trouble{What: fmt.Sprintf("no answer from %s within %s", host, c.timeout), Remedy: "check the address and firewalls; --timeout waits longer"}
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return &Trouble{What: "connection refused: nothing listens on " + host, Remedy: "check that the service runs, and its port"}
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return &Trouble{What: "no route to " + host, Remedy: "check the address and this machine's network"}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return &Trouble{What: host + " closed the connection before it had answered", Remedy: "check that the port is the service's HTTP port and that it is not restarting"}
+	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "malformed MIME"):
+		return &Trouble{What: host + " does not speak HTTP", Remedy: "check the port; for a database use: dbmonitor doctor DATABASE_URL"}
+	default:
+		return &Trouble{What: fmt.Sprintf("cannot ask %s: %s", host, Clean(innermost(err), 160)), Remedy: "check the URL"}
+	}
+}
+
+func (c *Client) tlsTrouble(err error, host string) *Trouble {
+	var (
+		unknown x509.UnknownAuthorityError
+		name    x509.HostnameError
+		invalid x509.CertificateInvalidError
+		record  tls.RecordHeaderError
+		alert   tls.AlertError
+		verify  *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
+		return &Trouble{What: host + " speaks plain HTTP, not TLS", Remedy: "write http:// instead of https://"}
+	case errors.As(err, &unknown):
+		return &Trouble{What: "the certificate of " + host + " is signed by an authority this machine does not know", Remedy: "point SSL_CERT_FILE at the authority's certificate"}
+	case errors.As(err, &name):
+		return &Trouble{What: "the certificate of " + host + " is for another host name", Remedy: "use the name it was issued for"}
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return &Trouble{What: "the certificate of " + host + " has expired or is not yet valid", Remedy: "renew it, and check this machine's clock"}
+	case errors.As(err, &alert), errors.As(err, &verify), strings.Contains(err.Error(), "tls: "):
+		return &Trouble{What: fmt.Sprintf("TLS with %s fails: %s", host, Clean(innermost(err), 160)), Remedy: "check the service's certificate and the port"}
+	default:
+		return nil
+	}
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) ||
+		errors.As(err, &ne) && ne.Timeout()
+}
+
+// innermost drops url.Error's prefix, which repeats the URL.
+func innermost(err error) string {
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err
+	}
+	return err.Error()
+}
