@@ -78,6 +78,7 @@ func parse(t *testing.T, text []byte, contentType string) (samples []sample) {
 // server is a Prometheus in virtual time: storage, engine and rules, no loops.
 type server struct {
 	storage *teststorage.TestStorage
+	query   rules.QueryFunc
 	groups  []*rules.Group
 }
 
@@ -87,16 +88,16 @@ func newServer(t *testing.T) *server {
 	engine := promqltest.NewTestEngineWithOpts(t, promql.EngineOpts{
 		MaxSamples: 1e6, Timeout: time.Minute, EnableAtModifier: true, EnableNegativeOffset: true,
 	})
+	s := &server{storage: store, query: rules.EngineQueryFunc(engine, store)}
 	manager := rules.NewManager(&rules.ManagerOptions{
 		Context: t.Context(), Logger: slog.New(slog.DiscardHandler),
-		AppendableV2: store, Queryable: store, QueryFunc: rules.EngineQueryFunc(engine, store),
+		AppendableV2: store, Queryable: store, QueryFunc: s.query,
 		NotifyFunc: func(context.Context, string, ...*rules.Alert) {},
 	})
 	byName, errs := manager.LoadGroups(scrapeInterval, labels.EmptyLabels(), "", nil, false, rulesFile)
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	s := &server{storage: store}
 	for _, g := range byName {
 		s.groups = append(s.groups, g)
 	}
@@ -141,4 +142,14 @@ func (s *server) firing() map[string]*rules.Alert {
 		}
 	}
 	return out
+}
+
+// ask evaluates one query.
+func (s *server) ask(t *testing.T, expr string, at time.Time) promql.Vector {
+	t.Helper()
+	answer, err := s.query(t.Context(), expr, at)
+	if err != nil {
+		t.Fatalf("%s: %v", expr, err)
+	}
+	return answer
 }
