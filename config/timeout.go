@@ -43,6 +43,7 @@ func statementTimeoutText(said map[string]string) string {
 
 // parseServerTime reads a time as PostgreSQL reads a setting in milliseconds:
 // 30000, 30s, 1.5 min. It rounds to whole milliseconds, as the server does.
+// Exponents and hexadecimal, which the server takes too, are not worth it.
 func parseServerTime(text string) (d time.Duration, ok bool) {
 	text = strings.TrimSpace(text)
 	number := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyz ")
@@ -85,21 +86,20 @@ func option(options, name string) string {
 	return value
 }
 
-// splitOptions splits at spaces; a backslash makes the next character literal.
+// splitOptions splits at spaces; a backslash makes the next byte literal.
 func splitOptions(s string) []string {
 	var words []string
-	var word strings.Builder
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '\\' && i+1 < len(s):
-			i++
-			word.WriteByte(s[i])
-		case strings.IndexByte(space, s[i]) >= 0:
-			words = append(words, word.String())
-			word.Reset()
-		default:
+	for s = strings.TrimLeft(s, space); s != ""; s = strings.TrimLeft(s, space) {
+		var word strings.Builder
+		i := 0
+		for ; i < len(s) && strings.IndexByte(space, s[i]) < 0; i++ {
+			if s[i] == '\\' && i+1 < len(s) {
+				i++
+			}
 			word.WriteByte(s[i])
 		}
+		words = append(words, word.String())
+		s = s[i:]
 	}
-	return append(words, word.String())
+	return words
 }
