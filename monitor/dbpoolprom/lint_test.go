@@ -7,13 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dbpool-go/dbpool/monitor/serverview"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // The linter is asked about everything; nothing is exempt.
 func TestLint(t *testing.T) {
-	problems, err := testutil.GatherAndLint(registry(t, NewCollector(&fixed{stats: busy()}, WithServerView(func() (serverview.View, bool) { return serverview.View{}, true }))))
+	problems, err := testutil.GatherAndLint(registry(t, NewCollector(&fixed{stats: busy()}, known())))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,15 +53,14 @@ func TestTimestampsAreAbsentBeforeTheEvent(t *testing.T) {
 }
 
 func TestServerView(t *testing.T) {
-	known := serverview.View{Usable: 27, Free: 4, UsagePercent: 85, Sessions: 23, RoleSessions: 19}
 	for _, tc := range []struct {
 		name string
 		opts []Option
 		want map[string]float64
 	}{
 		{"not asked for", nil, nil},
-		{"not known", []Option{WithServerView(func() (serverview.View, bool) { return known, false })}, nil},
-		{"known", []Option{WithServerView(func() (serverview.View, bool) { return known, true })}, map[string]float64{
+		{"not known", []Option{WithServerView(func() (serverview.View, bool) { return serverview.View{Free: 4}, false })}, nil},
+		{"known", []Option{known()}, map[string]float64{
 			"dbpool_server_usable_connections": 27, "dbpool_server_free_connections": 4, "dbpool_server_usage_ratio": 0.85,
 			"dbpool_server_sessions": 23, "dbpool_server_role_sessions": 19,
 		}},

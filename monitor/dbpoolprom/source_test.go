@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dbpool-go/dbpool/monitor/serverview"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
@@ -40,4 +41,11 @@ func busy() pool.Stats {
 	s.Wait.Counts[3], s.Wait.Counts[10], s.Wait.Count, s.Wait.Sum = 700, 300, 1000, 60*time.Second
 	s.Hold.Counts[0], s.Hold.Counts[len(s.Hold.Counts)-1], s.Hold.Count, s.Hold.Sum = 900, 90, 990, 7000*time.Second
 	return s
+}
+
+// known is a server's view in which no two figures are alike.
+func known() Option {
+	return WithServerView(func() (serverview.View, bool) {
+		return serverview.View{Usable: 27, Free: 4, UsagePercent: 85, Sessions: 23, RoleSessions: 19}, true
+	})
 }
