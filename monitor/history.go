@@ -18,8 +18,9 @@ const (
 	recentSpan = 5 * time.Minute
 )
 
-// entry is one step of the history. Gauges that a reader wants to see the peak
-// of (in use, waiting) hold the most seen in the step.
+// entry is one step of the history. Its gauges are those of one moment, so that
+// they never contradict each other: the one in the step with the most in use.
+// Waiting is the most seen in the step.
 type entry struct {
 	at                                             time.Time
 	inUse, idle, dialing, closing, limit, waiting  int32
@@ -46,20 +47,29 @@ type history struct {
 
 // observe takes a look; every historyStep it makes an entry of them.
 func (h *history) observe(l look) {
-	s, now := l.stats, l.at
+	s, now := &l.stats, l.at
 	h.mark(s, now)
 	if h.base.At.IsZero() {
-		h.base, h.base.At = s, now
+		h.base, h.base.At = *s, now
 	}
-	h.open.inUse = max(h.open.inUse, int32(s.InUse))
-	h.open.waiting = max(h.open.waiting, int32(s.Waiting))
+	h.open.peak(s)
 	if now.Sub(h.base.At) < historyStep {
 		return
 	}
 	h.entries[h.next%uint64(historyKept)] = h.close(l)
 	h.next++
 	h.open = entry{}
-	h.base, h.base.At = s, now
+	h.base, h.base.At = *s, now
+}
+
+// peak takes the gauges over when more is in use than seen so far in the step.
+func (e *entry) peak(s *pool.Stats) {
+	e.waiting = max(e.waiting, int32(s.Waiting))
+	if e.limit > 0 && int32(s.InUse) < e.inUse {
+		return
+	}
+	e.inUse, e.idle, e.dialing, e.closing = int32(s.InUse), int32(s.Idle), int32(s.Dialing), int32(s.Closing)
+	e.limit = int32(s.Limit)
 }
 
 func (h *history) close(l look) entry {
@@ -68,7 +78,6 @@ func (h *history) close(l look) entry {
 	if l.view != nil {
 		e.serverUsed = int32(l.view.Sessions)
 	}
-	e.idle, e.dialing, e.closing, e.limit = int32(s.Idle), int32(s.Dialing), int32(s.Closing), int32(s.Limit)
 	e.acquired = uint32(s.AcquireCount - h.base.AcquireCount)
 	e.timedOut = uint32(s.TimeoutCount - h.base.TimeoutCount)
 	e.shed = uint32(s.ShedCount - h.base.ShedCount)
@@ -84,7 +93,7 @@ func quantiles(h pool.Histogram) (p50, p95, p99 float64) {
 	return h.Quantile(0.5).Seconds(), h.Quantile(0.95).Seconds(), h.Quantile(0.99).Seconds()
 }
 
-func (h *history) mark(s pool.Stats, now time.Time) {
+func (h *history) mark(s *pool.Stats, now time.Time) {
 	if h.marked > 0 && now.Sub(h.marks[(h.marked-1)%uint64(markKept)].at) < markStep {
 		return
 	}
@@ -92,16 +101,17 @@ func (h *history) mark(s pool.Stats, now time.Time) {
 	h.marked++
 }
 
-// recent returns what was observed since the oldest mark, and how long that is.
+// recent returns what was observed since the oldest mark of the last recentSpan,
+// and how long that is.
 func (h *history) recent(l look) (wait, hold pool.Histogram, window time.Duration) {
-	if h.marked == 0 {
-		return wait, hold, 0
+	first := h.marked - min(h.marked, uint64(markKept))
+	for i := first; i < h.marked; i++ {
+		m := &h.marks[i%uint64(markKept)]
+		if age := l.at.Sub(m.at); age <= recentSpan {
+			return l.stats.Wait.Sub(m.wait), l.stats.Hold.Sub(m.hold), age
+		}
 	}
-	oldest := h.marks[0]
-	if h.marked > uint64(markKept) {
-		oldest = h.marks[h.marked%uint64(markKept)]
-	}
-	return l.stats.Wait.Sub(oldest.wait), l.stats.Hold.Sub(oldest.hold), l.at.Sub(oldest.at)
+	return wait, hold, 0
 }
 
 // peakInUse is the most connections seen in use within the history.

@@ -287,7 +287,7 @@ type History struct {
 	Next        uint64  `json:"next"` // what to ask for next time
 
 	At         []float64 `json:"at_seconds"` // Unix time of the end of the entry
-	InUse      []int     `json:"in_use"`     // the most seen in the entry
+	InUse      []int     `json:"in_use"`
 	Idle       []int     `json:"idle"`
 	Dialing    []int     `json:"dialing"`
 	Closing    []int     `json:"closing"`

@@ -5,7 +5,7 @@ const percentileLayers = (what) => [
   { key: what + "_p99_seconds", label: "p99 ≤", style: "line p99" },
   { key: what + "_p95_seconds", label: "p95 ≤", style: "line p95" },
   { key: what + "_p50_seconds", label: "p50 ≤", style: "line p50" }];
-const perSecond = (h, key, i) => h[key][i] / h.step_seconds;
+const perSecond = (h, key, i) => h[key][i] / (i > 0 ? h.at_seconds[i] - h.at_seconds[i - 1] : h.step_seconds);
 
 const charts = [
   { title: "Connections", kind: "stack", wide: true, line: { key: "limit", label: "limit", style: "line dashed" }, layers: [
@@ -71,9 +71,13 @@ function show(status) {
   byID("no-history").hidden = !off;
   byID("charts").hidden = Boolean(off) && status.history.at_seconds.length === 0;
   write("no-history", off);
-  write("footer", `Times are of this browser's clock. “≤” marks the upper bound of the histogram bucket a percentile lies in; wait and hold figures are of the last ${span(status.queue.window_seconds || 300)}. SQL texts are ${status.queries.text_shown ? "shown without their literals" : "not shown"}.`);
+  write("footer", `Times are the service's, in this browser's time zone. “≤” marks the upper bound of the histogram bucket a percentile lies in; wait and hold figures are of the last ${minutes(status.queue.window_seconds)}. SQL texts are ${status.queries.text_shown ? "shown without their literals" : "not shown"}.`);
   if (state.status && state.status !== status.health.status) announce("Now " + status.health.status);
   state.status = status.health.status;
+}
+
+function minutes(s) {
+  return s > 0 ? plural(Math.max(Math.round(s / 60), 1), "minute", "minutes") : "minutes";
 }
 
 async function fetchStatus() {
@@ -91,6 +95,7 @@ async function poll() {
     const status = await fetchStatus();
     state.seen = status;
     state.failures = 0;
+    now = new Date(status.at).getTime();
     keep(status);
     show(status);
     redraw();

@@ -10,21 +10,15 @@ function svg(name, attributes) {
   return e;
 }
 
-// niceTop is the next round number: 1, 2, 3, 4, 5, 6, 8, 10 times a power of ten.
-function niceTop(value) {
-  const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
-  const step = [1, 2, 3, 4, 5, 6, 8, 10].find((s) => s * power >= value - 1e-9);
-  return (step || 10) * power;
-}
-
-// linear goes from 0 to a round number above the highest value.
+// linear goes from 0 to a little above the highest value, with three to five
+// lines at round numbers.
 function linear(highest) {
-  const top = Math.max(niceTop(highest), 4);
-  const ticks = top % 4 === 0 ? 4 : top % 5 === 0 ? 5 : top % 3 === 0 ? 3 : 2;
-  return {
-    share: (v) => v / top,
-    ticks: Array.from({ length: ticks + 1 }, (_, i) => [top * i / ticks, number(top * i / ticks)]),
-  };
+  const top = Math.max(highest, 3) * 1.06;
+  const power = 10 ** Math.floor(Math.log10(top / 3));
+  const step = [1, 2, 5, 10].map((s) => s * power).find((s) => top / s < 5.5);
+  const ticks = [];
+  for (let v = 0; v <= top; v += step) ticks.push([v, number(v)]);
+  return { share: (v) => v / top, ticks };
 }
 
 // logarithmic goes over whole powers of ten, from 100 µs or less to 100 ms or more.

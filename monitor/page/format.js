@@ -15,14 +15,20 @@ function duration(s) {
   if (s <= 0) return ["0", "s"];
   if (s < 0.001) return [String(Math.round(s * 1e6)), "µs"];
   if (s < 1) return [decimals.format(s * 1000), "ms"];
-  if (s < 100) return [decimals.format(s), "s"];
-  if (s < 6000) return [Math.floor(s / 60) + "", "min " + String(Math.floor(s % 60)).padStart(2, "0") + " s"];
-  if (s < 172800) return [Math.floor(s / 3600) + "", "h " + String(Math.floor(s / 60 % 60)).padStart(2, "0") + " min"];
-  return [Math.floor(s / 86400) + "", "days"];
+  if (s < 60) return [decimals.format(s), "s"];
+  if (s < 3600) return [String(Math.floor(s / 60)), "min" + rest(s % 60, "s")];
+  if (s < 172800) return [String(Math.floor(s / 3600)), "h" + rest(s % 3600 / 60, "min")];
+  return [String(Math.floor(s / 86400)), "days"];
+}
+
+// rest is what a whole unit leaves over: " 05 s", or nothing.
+function rest(n, unit) {
+  const whole = Math.floor(n);
+  return whole ? "\u00a0" + String(whole).padStart(2, "0") + "\u00a0" + unit : "";
 }
 
 function span(s) {
-  return duration(s).join(" ");
+  return duration(s).join("\u00a0");
 }
 
 // limitOf prints a setting of which 0 means that there is none.
@@ -33,10 +39,12 @@ function limitOf(s) {
 const clockFormat = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const minuteFormat = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
-// clock prints a time of today; of another day, with its date.
+let now = Date.now(); // of the service, as it said last
+
+// clock prints a time of the last hours; one of long ago, with its date.
 function clock(at) {
   const t = new Date(at);
-  if (Math.abs(Date.now() - t) < 20 * 3600e3) return clockFormat.format(t);
+  if (Math.abs(now - t) < 20 * 3600e3) return clockFormat.format(t);
   return t.toLocaleDateString("en", { day: "numeric", month: "short" }) + " " + minuteFormat.format(t);
 }
 

@@ -65,7 +65,7 @@ function renderRack(s) {
 }
 
 function percentiles(d) {
-  return d.count ? `p50 ≤ ${span(d.p50_seconds)} · p95 ≤ ${span(d.p95_seconds)}` : "nothing measured yet";
+  return d.count ? `p50\u00a0≤\u00a0${span(d.p50_seconds)}, p95\u00a0≤\u00a0${span(d.p95_seconds)}` : "nothing measured yet";
 }
 
 function tile(label, value, unit, sub, style) {
@@ -73,10 +73,11 @@ function tile(label, value, unit, sub, style) {
     el("dd", { class: style }, value, unit ? el("small", {}, " " + unit) : null), el("dd", { class: "sub" }, sub));
 }
 
+// rate is a count per second over the last ten seconds or so; null when unknown.
 function rate(h, key) {
-  const n = Math.min(h.at_seconds.length, 5);
-  if (n === 0) return null;
-  return h[key].slice(-n).reduce((a, b) => a + b, 0) / (n * h.step_seconds);
+  const last = h.at_seconds.length - 1, first = Math.max(last - 5, 0);
+  if (last <= first) return null;
+  return h[key].slice(first + 1).reduce((a, b) => a + b, 0) / (h.at_seconds[last] - h.at_seconds[first]);
 }
 
 function renderTiles(s, history) {
@@ -102,7 +103,7 @@ function renderEvents(s) {
 }
 
 function table(caption, heads, rows, style) {
-  const head = heads.map(([label, num]) => el("th", { scope: "col", class: num ? "num" : undefined }, label));
+  const head = heads.map(([label, num, style]) => el("th", { scope: "col", class: (num ? "num " : "") + (style || "") }, label));
   return el("table", { class: style }, el("caption", { class: "unseen" }, caption), el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows));
 }
 
@@ -126,7 +127,7 @@ function renderHolders(s) {
     el("td", {}, h.activity, h.leaking ? " " : null, h.leaking ? el("span", { class: "tag warning" }, "held too long") : null),
     el("td", {}, h.name || el("span", { class: "muted" }, h.lane)),
     el("td", { class: "block" }, el("code", {}, h.caller || "unknown"), stack(h)),
-    el("td", { class: "num plain" }, h.pid ? String(h.pid) : "–")));
+    el("td", { class: "num plain wide-only" }, h.pid ? String(h.pid) : "–")));
   byID("holders").replaceChildren(table("Connections in use, longest first",
     [["Held for", true], ["Doing"], ["Route or task"], ["Taken by"], ["Server process", true]], rows, "stack"));
 }
@@ -141,15 +142,15 @@ function renderQueries(s) {
   }
   const rows = s.queries.longest.map((q) => el("tr", {},
     el("td", { class: "num" }, span(q.query_seconds)),
-    el("td", {}, q.state, q.blocked_by && q.blocked_by.length ? el("span", { class: "tag warning" }, "blocked by " + q.blocked_by.join(", ")) : null,
+    el("td", { class: "most" }, q.state + " ", q.blocked_by && q.blocked_by.length ? el("span", { class: "tag warning" }, "blocked by " + q.blocked_by.join(", ")) : null,
       q.text ? el("code", { class: "sql" }, q.text) : null),
-    el("td", {}, q.waiting_for || "–"),
+    el("td", { class: "wide-only" }, q.waiting_for || "–"),
     el("td", {}, q.application_name || el("span", { class: "muted" }, "no name"), q.client_address ? el("span", { class: "muted" }, " " + q.client_address) : null),
-    el("td", { class: "tight" }, q.role),
-    el("td", { class: "num plain" }, q.transaction_seconds ? span(q.transaction_seconds) : "–"),
-    el("td", { class: "num plain" }, String(q.pid))));
+    el("td", { class: "wide-only" }, q.role),
+    el("td", { class: "num plain wide-only" }, q.transaction_seconds ? span(q.transaction_seconds) : "–"),
+    el("td", { class: "num plain wide-only" }, String(q.pid))));
   byID("queries").replaceChildren(table("Statements and open transactions on the server, longest first",
-    [["For", true], ["State"], ["Waiting for"], ["Application"], ["Role"], ["Transaction", true], ["Process", true]], rows));
+    [["For", true], ["State"], ["Waiting for"], ["Application"], ["Role"], ["Transaction", true], ["Process", true]], rows, "stack"));
 }
 
 function facts(title, pairs) {
@@ -168,6 +169,6 @@ function renderCounts(s) {
     facts("Closed, by reason", [["replaced by age", number(c.closed.recycled)], ["no longer needed", number(c.closed.surplus)], ["broken", number(c.closed.broken)],
       ["cancel not confirmed", number(c.closed.canceled)], ["not reusable", number(c.closed.unclean)], ["pool closed", number(c.closed.shutdown)]]),
     facts("Settings", [["wait at most", span(x.pool_timeout_seconds)], ["replace after", span(x.pool_recycle_seconds)], ["connect within", span(x.connect_timeout_seconds)],
-      ["statement timeout", limitOf(s.statement_timeout.want_seconds) + (s.statement_timeout.want_seconds > 0 ? ` (${s.statement_timeout.how})` : "")],
+      ["statement timeout", limitOf(s.statement_timeout.want_seconds)], ["set by", s.statement_timeout.how || "–"],
       ["overflow lingers", limitOf(x.overflow_linger_seconds)], ["held too long after", limitOf(x.leak_threshold_seconds)]]));
 }

@@ -56,9 +56,9 @@ function applicationTable(v) {
     bar.style.width = 100 * a.sessions / most + "%";
     return el("tr", {}, el("td", {}, a.name || el("span", { class: "muted" }, "no name")),
       el("td", { class: "num" }, el("span", { class: "meter", "aria-hidden": "true" }, bar), number(a.sessions)),
-      el("td", { class: "num plain" }, number(a.active)), el("td", { class: "num plain" }, number(a.idle)), el("td", { class: "num plain" }, number(a.idle_in_transaction)));
+      el("td", { class: "num plain" }, number(a.active)), el("td", { class: "num plain wide-only" }, number(a.idle)), el("td", { class: "num plain" }, number(a.idle_in_transaction)));
   });
-  return table("Sessions on the server by application", [["Application"], ["Sessions", true], ["Active", true], ["Idle", true], ["In transaction", true]], rows);
+  return table("Sessions on the server by application", [["Application"], ["Sessions", true], ["Active", true], ["Idle", true, "wide-only"], ["Idle in tx", true]], rows);
 }
 
 function renderServer(s) {
@@ -71,6 +71,6 @@ function renderServer(s) {
   }
   const parts = serverParts(s, v);
   byID("server").replaceChildren(shareBar(parts, v.max_connections), shareLegend(parts), serverFacts(v),
-    v.applications && v.applications.length ? applicationTable(v) : "",
+    v.applications && v.applications.length ? el("div", { class: "scroll" }, applicationTable(v)) : "",
     v.sees_all ? "" : el("p", { class: "note" }, "States of other roles' sessions are hidden from this role; pg_read_all_stats shows them."));
 }
