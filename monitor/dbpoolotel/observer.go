@@ -38,8 +38,9 @@ func NewObserver(name string, opts ...Option) (*Observer, error) {
 	}, nil
 }
 
-// AcquireStart begins a span if there is a tracer. Health probes get none:
-// they have no request to belong to and would each be a trace.
+// AcquireStart begins a span if there is a tracer, and the caller, if it has a
+// span, is sampled. Health probes get none: they have no request to belong to
+// and would each be a trace.
 func (o *Observer) AcquireStart(ctx context.Context, lane pool.Lane, name string) context.Context {
 	if o.spans == nil || lane == pool.LaneProbe {
 		return ctx

@@ -117,13 +117,17 @@ func TestSpansThatAreNotMade(t *testing.T) {
 		lane    pool.Lane
 	}{
 		{"probe", sdktrace.AlwaysSample(), pool.LaneProbe},
-		{"not sampled", sdktrace.NeverSample(), pool.LaneRequest},
+		{"sampled out", sdktrace.NeverSample(), pool.LaneRequest},
+		{"caller not sampled", sdktrace.AlwaysSample(), pool.LaneRequest},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			rec, tp := tracing(t, sdktrace.WithSampler(tc.sampler))
 			_, callers := tracing(t)
 			o := observer(t, WithTracerProvider(tp))
 			caller, parent := callers.Tracer("test").Start(t.Context(), "caller")
+			if tc.name == "caller not sampled" {
+				caller = trace.ContextWithSpanContext(caller, parent.SpanContext().WithTraceFlags(0))
+			}
 			o.AcquireEnd(o.AcquireStart(caller, tc.lane, ""), tc.lane, "", 0, nil)
 			if n := len(rec.Ended()); n != 0 || !parent.IsRecording() {
 				t.Errorf("%d spans ended, caller's still open %t", n, parent.IsRecording())

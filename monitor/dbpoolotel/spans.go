@@ -30,14 +30,19 @@ func newSpans(o options) *spans {
 // where ours is missing, and end would end that.
 type spanKey struct{}
 
+// start makes no span where the caller's is not sampled: parent-based samplers
+// would drop it, after a dozen allocations.
 func (s *spans) start(ctx context.Context, lane pool.Lane, name string) context.Context {
+	if caller := trace.SpanContextFromContext(ctx); caller.IsValid() && !caller.IsSampled() {
+		return ctx
+	}
 	own := []attribute.KeyValue{attribute.String(attrLane, lane.String())}
 	if name != "" {
 		own = append(own, attribute.String(attrHolder, name))
 	}
 	spanCtx, span := s.tracer.Start(ctx, spanAcquire, s.constant, trace.WithAttributes(own...))
 	if !span.IsRecording() {
-		return ctx // not sampled: there is nothing to end
+		return ctx // sampled out: there is nothing to end
 	}
 	return context.WithValue(spanCtx, spanKey{}, span)
 }
