@@ -39,6 +39,28 @@ func (e *MissingError) Error() string {
 // optional: a test may do without a version it named, never without any server.
 func (e *MissingError) optional() bool { return e.Version > 0 }
 
+func chooseBinaries(opts Options, who account) (binaries, error) {
+	if opts.Bin == "" {
+		return findBinaries(opts.Version, who)
+	}
+	b, err := inspect(opts.Bin, who)
+	if err != nil {
+		return b, fmt.Errorf("%s: %w", opts.Bin, err)
+	}
+	return b, nil
+}
+
+// FindBin returns the folder of initdb and postgres that a Server of this
+// version (0: any) would use.
+func FindBin(version int) (string, error) {
+	who, err := serverAccount()
+	if err != nil {
+		return "", err
+	}
+	b, err := findBinaries(version, who)
+	return b.dir, err
+}
+
 // findBinaries returns the first usable folder for a version (0: any) that the
 // server's account can reach.
 func findBinaries(version int, who account) (binaries, error) {
@@ -68,11 +90,24 @@ func candidates(version int) []string {
 	for _, pattern := range packagers(runtime.GOOS) {
 		dirs = append(dirs, newestFirst(pattern)...)
 	}
-	if cache, err := os.UserCacheDir(); err == nil {
-		dirs = append(dirs, newestFirst(filepath.Join(cache, "dbpool/pg*/bin"))...)
+	if cache, err := CacheDir(); err == nil {
+		dirs = append(dirs, newestFirst(filepath.Join(cache, "pg*/bin"))...)
 	}
-	dirs = append(dirs, newestFirst("/var/cache/dbpool/pg*/bin")...)
+	dirs = append(dirs, newestFirst(filepath.Join(rootsCache, "pg*/bin"))...)
 	return unique(dirs)
+}
+
+// rootsCache is open to the user that root's servers run as, unlike root's home.
+const rootsCache = "/var/cache/dbpool"
+
+// CacheDir is where server binaries that were fetched are kept, as pg18/bin or
+// the like: by .ci/install, or by a program. It need not exist.
+func CacheDir() (string, error) {
+	if os.Geteuid() == 0 {
+		return rootsCache, nil
+	}
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "dbpool"), err
 }
 
 // packagers are the folders that distributions and installers use.

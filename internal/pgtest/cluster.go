@@ -43,7 +43,7 @@ func newCluster(ctx context.Context, opts Options) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	bin, err := findBinaries(opts.Version, who)
+	bin, err := chooseBinaries(opts, who)
 	if err != nil {
 		return nil, err
 	}

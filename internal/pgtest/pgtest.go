@@ -52,6 +52,10 @@ type Options struct {
 	// comes before all of these, and so on for other versions.
 	Version int
 
+	// Bin is the folder of initdb and postgres, when the caller knows better
+	// than the search for Version. Default "".
+	Bin string
+
 	// Settings are put into postgresql.conf, so ALTER SYSTEM can still
 	// change them. They win over this package's own (fsync=off and the like)
 	// but for the port and the addresses, which keep the server private.
