@@ -16,24 +16,25 @@ import (
 // observer: alone, with a tracer whose caller is not sampled, and with a span.
 func BenchmarkObserver(b *testing.B) {
 	for _, bm := range []struct {
-		name    string
-		sampler sdktrace.Sampler // nil: no tracer
+		name   string
+		tracer bool
+		caller trace.TraceFlags
 	}{
-		{"metrics", nil},
-		{"metrics and a caller not sampled", sdktrace.ParentBased(sdktrace.AlwaysSample())},
-		{"metrics and a span", sdktrace.AlwaysSample()},
+		{"metrics", false, 0},
+		{"metrics and a caller not sampled", true, 0},
+		{"metrics and a span", true, trace.FlagsSampled},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			opts := []Option{WithMeterProvider(sdk.NewMeterProvider(sdk.WithReader(sdk.NewManualReader())))}
-			if bm.sampler != nil {
-				opts = append(opts, WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSampler(bm.sampler))))
+			if bm.tracer {
+				opts = append(opts, WithTracerProvider(sdktrace.NewTracerProvider()))
 			}
 			o, err := NewObserver("orders", opts...)
 			if err != nil {
 				b.Fatal(err)
 			}
 			ctx := trace.ContextWithSpanContext(b.Context(), trace.NewSpanContext(trace.SpanContextConfig{
-				TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, // a caller that is traced elsewhere and not sampled
+				TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceFlags: bm.caller,
 			}))
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
