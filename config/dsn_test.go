@@ -33,6 +33,7 @@ func TestRedacted(t *testing.T) {
 		{"postgres://app:hun@ter2@db/orders", nothing},
 		{"postgres://app:12/34@db/orders", nothing},
 		{"postgres://app:12/3?4@db/orders", nothing},
+		{"postgres://app:12/3?x=4@db/orders", nothing},
 		{"postgres://app:hunter2@h1,app:123@h2/orders", nothing},
 		// Not URLs that can be read.
 		{"postgres://app:hun/ter2@db/orders", nothing},

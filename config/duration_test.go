@@ -31,6 +31,19 @@ func TestDurations(t *testing.T) {
 	}
 }
 
+func TestBareNumbers(t *testing.T) {
+	for _, value := range []string{"0", "30", "-1", "+1", "1.5", ".5", "5.", "99999999999999999999"} {
+		if !isBareNumber(value) {
+			t.Errorf("%q is a number", value)
+		}
+	}
+	for _, value := range []string{"", "-", ".", "--5", "+-5", "5-", "1.2.3", "1,5", " 5", "5 ", "5s", "1e3", "0x10", "NaN", "Inf", "٣"} {
+		if isBareNumber(value) {
+			t.Errorf("%q is not a number to be read", value)
+		}
+	}
+}
+
 // A value is read exactly or refused by name, whatever it is.
 func FuzzDuration(f *testing.F) {
 	for _, s := range []string{"30", "45s", "-1", "0", "1e3", "NaN", "", " 5", "1.5", "9223372036", "9223372037", "99999999999999999999", "1h1h", "µs", "5µs", "+", ".s", "0h0", ".5", "5.", "\x00", "@=://"} {

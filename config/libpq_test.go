@@ -78,7 +78,7 @@ func TestBrokenURLIsNotCompleted(t *testing.T) {
 
 func TestServiceFileComesBeforeLibpqVariables(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pg_service.conf")
-	content := "# services\n[other]\npassword=x\n\n[orders]\nhost = db\ndbname=orders\n#user=x\n[last]\nport=1\n"
+	content := "# services\n[other]\npassword=x\n\n[orders]\nhost = db\ndatabase=orders\n#user=x\n[last]\nport=1\n"
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestCompletedAsPgxWould(t *testing.T) {
 		"postgres://%2Ftmp/orders", "postgres:///orders?host=/tmp&port=5433", "postgres://db?user=&password=&dbname=",
 		"postgres://db?ssl=true", "postgres://db?sslmode=disable&ssl=true", "postgres://db?ssl=true&sslmode=disable",
 		"postgres://a%40b:p%3Aw%2F@db/d%20b?application_name=x%20y&options=-c%20a%3Db", "postgres://db?x.y=z&search_path=a,b&",
-		"postgres://a:b?c@db", "postgres://a:b:c@db", "postgres://a+b:c+d@db/e+f", "postgresql://db?database=x",
+		"postgres://a:b?c@db", "postgres://a:b:c@db", "postgres://a+b:c+d@db/e+f", "postgres:// db / orders ? application_name = x ", "postgresql://db?database=x",
 		" ", "host=db", "host=db user=''", "host=db password=''", "host='d b' port=5433 password='it\\'s'", "host=db database=x",
 		`host=db\`, `password=a\ b`, "host = db  user= app", "host=db host=db2", "sslmode=require", "host='a'port=1", "host=h1,h2 port=1,2",
 	} {

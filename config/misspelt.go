@@ -10,8 +10,8 @@ import (
 // nothing, and nobody would notice. A near miss is a name of one of our
 // families that
 //
-//   - is one of our names but for upper and lower case, for the order of its
-//     words or for its underscores, or
+//   - is one of our names but for upper and lower case or the order of its
+//     words, or
 //   - is at most a few typing errors away (see tolerance).
 //
 // Other DB_… variables are somebody else's, and so is a near miss when the
@@ -80,12 +80,8 @@ func tolerance(name string) int {
 	return 3
 }
 
-// sameWords reports whether two names consist of the same words in any order,
-// or of the same letters but for underscores.
+// sameWords reports whether two names consist of the same words in any order.
 func sameWords(a, b string) bool {
-	if strings.ReplaceAll(a, "_", "") == strings.ReplaceAll(b, "_", "") {
-		return true
-	}
 	return slices.Equal(slices.Sorted(strings.SplitSeq(a, "_")), slices.Sorted(strings.SplitSeq(b, "_")))
 }
 

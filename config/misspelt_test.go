@@ -11,6 +11,8 @@ func TestMisspeltVariables(t *testing.T) {
 		"DB_POOLSIZE":               "DB_POOL_SIZE",
 		"DBPOOL_SIZE":               "", // not one of our families
 		"DB_POOL_SIZES":             "DB_POOL_SIZE",
+		"DB_POL_SZIE":               "DB_POOL_SIZE",
+		"DB_POL_SZIEE":              "", // three errors in twelve letters
 		"DB_SIZE_POOL":              "DB_POOL_SIZE",
 		"db_pool_size":              "DB_POOL_SIZE",
 		"DB_MAX_OVERFLOWS":          "DB_MAX_OVERFLOW",

@@ -72,7 +72,7 @@ func readService(path, name string) (map[string]string, error) {
 			continue
 		}
 		keyword, _, found := strings.Cut(line, "=")
-		if inside && found && !strings.HasPrefix(line, "#") {
+		if inside && found { // a comment is a keyword that nobody asks for
 			keywords[canonical(strings.TrimSpace(keyword))] = ""
 		}
 	}

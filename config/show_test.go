@@ -6,9 +6,11 @@ import (
 	"encoding/xml"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 	"text/template"
+	"time"
 )
 
 // renderings returns every way in which a value commonly reaches a log.
@@ -79,6 +81,33 @@ func TestRenderingsShowTheRest(t *testing.T) {
 			if !strings.Contains(text, shown) {
 				t.Errorf("%T does not show where the database is: %s", holder, text)
 			}
+		}
+	}
+}
+
+func TestConfigString(t *testing.T) {
+	c := Production()
+	c.Name = "orders"
+	c.DatabaseURL = "host=db password='hunter2'"
+	c.ApplicationName = "it's"
+	c.OverflowLinger = 1500 * time.Millisecond
+	want := `DATABASE_URL="host=db password=xxxxx" DB_POOL_NAME=orders DB_APPLICATION_NAME="it's" DB_POOL_SIZE=3 DB_MAX_OVERFLOW=3 ` +
+		`DB_POOL_TIMEOUT=30 DB_POOL_RECYCLE=600 DB_CONNECT_TIMEOUT=10 DB_STATEMENT_TIMEOUT=30000 DB_OVERFLOW_LINGER=1.5s DB_MAX_WAITERS=0 ` +
+		`DB_LEAK_THRESHOLD=60 DB_POOLER=auto DB_FLEET=warn DB_FLEET_REPLICAS=0 DB_FLEET_SURGE=1 DB_FLEET_BUDGET="" ENABLE_POOL_MONITORING=true ` +
+		`LOG_POOL_STATUS_INTERVAL=300 MAX_CONNECTION_WARNINGS=80`
+	if got := c.String(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestConfigLogValue(t *testing.T) {
+	attrs := Default().LogValue().Group()
+	if len(attrs) != reflect.TypeFor[Config]().NumField() {
+		t.Errorf("%d attributes: %v", len(attrs), attrs)
+	}
+	for _, a := range attrs {
+		if a.Key == "db_pool_timeout" && a.Value.Duration() != 30*time.Second {
+			t.Errorf("got %v", a)
 		}
 	}
 }

@@ -116,19 +116,12 @@ func parseQuery(raw string) ([]pair, error) {
 }
 
 // querySettings returns the last word on each keyword. ssl=true is JDBC's
-// spelling of sslmode=require; whichever of the two comes later wins.
+// spelling of sslmode=require.
 func querySettings(query []pair) map[string]string {
 	s := make(map[string]string)
-	sslLast := false
 	for _, p := range query {
 		s[p.keyword] = p.value
-		if p.keyword == "ssl" || p.keyword == "sslmode" {
-			sslLast = p.keyword == "ssl"
-		}
-	}
-	if s["ssl"] == "true" {
-		delete(s, "ssl")
-		if sslLast {
+		if p.keyword == "ssl" && p.value == "true" {
 			s["sslmode"] = "require"
 		}
 	}
