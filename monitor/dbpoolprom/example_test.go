@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/dbpoolprom"
+	"github.com/dbpool-go/dbpool/monitor/serverview"
 	"github.com/dbpool-go/dbpool/pool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -39,4 +41,39 @@ func ExampleNewCollector() {
 	// Output:
 	// dbpool_max_open_connections{pool="orders"} 10
 	// dbpool_max_open_connections{pool="reports"} 10
+}
+
+// The server's own view comes from a monitor, which reads it every 15 seconds.
+func ExampleWithServerView() {
+	cfg := config.Default()
+	cfg.DatabaseURL = "postgres://app@localhost/shop"
+	p, err := pool.Open(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer p.Close()
+	m := monitor.New(p) // go m.Run(ctx)
+	view := func() (serverview.View, bool) {
+		if v := m.Status().Server.View; v != nil {
+			return *v, true
+		}
+		return serverview.View{}, false
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(dbpoolprom.NewCollector(p, dbpoolprom.WithServerView(view)))
+
+	families, err := reg.Gather()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, f := range families {
+		if f.GetName() == "dbpool_server_free_connections" {
+			fmt.Println("known")
+			return
+		}
+	}
+	fmt.Println("not known before the monitor has asked")
+	// Output: not known before the monitor has asked
 }
