@@ -20,9 +20,10 @@ type Config struct {
 
 	// DatabaseURL says where the database is: a postgres:// URL or a
 	// keyword/value string as libpq takes it. It may hold a password, so its
-	// type never prints one. Empty is fine for pool.New, which is handed a
-	// database, and for nothing else. No default. Env DATABASE_URL, completed
-	// by PGHOST, PGPORT, PGUSER, … where it is silent.
+	// type never prints one. Empty leaves everything to libpq's variables and
+	// defaults, as for pgx; FromEnv refuses that unless PGHOST or PGSERVICE is
+	// set. pool.New, which is handed a database, does not look at it.
+	// Default "". Env DATABASE_URL, completed by PGHOST, PGPORT, … where silent.
 	DatabaseURL DSN `env:"DATABASE_URL"`
 
 	// PoolSize is the number of connections kept open when idle. At least 1;
@@ -107,3 +108,17 @@ type Config struct {
 
 // MaxOpen is the most connections the pool may have: PoolSize + MaxOverflow.
 func (c Config) MaxOpen() int { return c.PoolSize + c.MaxOverflow }
+
+// ResolvedApplicationName is the name the sessions of this pool go by on the
+// server: ApplicationName, else application_name of DatabaseURL, else Name.
+func (c Config) ResolvedApplicationName() string {
+	if c.ApplicationName != "" {
+		return c.ApplicationName
+	}
+	// A string that cannot be parsed has no name in it; Validate reports it.
+	said, _ := c.DatabaseURL.settings()
+	if name := said["application_name"]; name != "" {
+		return name
+	}
+	return c.Name
+}

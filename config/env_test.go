@@ -207,6 +207,28 @@ config: DB_FLEET_REPLICA: is not a variable of this library and does nothing; if
 	}
 }
 
+func TestResolvedApplicationName(t *testing.T) {
+	tests := []struct {
+		environ map[string]string
+		want    string
+	}{
+		{with(), "db"},
+		{with("DB_POOL_NAME", "orders"), "orders"},
+		{with("DB_POOL_NAME", "orders", "PGAPPNAME", "libpq"), "libpq"},
+		{with("PGAPPNAME", "libpq", "DATABASE_URL", someURL+"?application_name=in%20url"), "in url"},
+		{with("PGAPPNAME", "libpq", "DB_APPLICATION_NAME", "own"), "own"},
+	}
+	for _, test := range tests {
+		c, err := From(test.environ)
+		if got := c.ResolvedApplicationName(); err != nil || got != test.want {
+			t.Errorf("%v: got %q, %v, want %q", test.environ, got, err, test.want)
+		}
+	}
+	if got := (Config{Name: "orders", DatabaseURL: "broken"}).ResolvedApplicationName(); got != "orders" {
+		t.Errorf("with a broken connection string: got %q", got)
+	}
+}
+
 func TestFromEnvReadsTheProcess(t *testing.T) {
 	for _, v := range libpqVariables() {
 		t.Setenv(v.name, "")

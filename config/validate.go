@@ -12,8 +12,8 @@ import (
 const maxConnections = 262143
 
 // Validate returns every problem of the settings at once, as an [*Error], or
-// nil. It changes nothing. An empty DatabaseURL is not a problem here, for
-// pool.New needs none; [FromEnv] asks for one.
+// nil. It changes nothing. An empty DatabaseURL is no problem here: it leaves
+// everything to libpq's defaults, and pool.New needs none.
 func (c Config) Validate() error {
 	return failure(inOrder(c.problems()))
 }
