@@ -218,13 +218,13 @@ func FuzzCompletedAsPgxWould(f *testing.F) {
 		environ := map[string]string{"PGHOST": host, "PGPORT": port, "PGUSER": user, "PGPASSWORD": password}
 		for _, value := range environ {
 			if strings.Contains(value, "\x00") {
-				t.Skip("not possible in an environment")
+				return // not possible in an environment
 			}
 		}
 		said, _ := DSN(dsn).settings()
 		for keyword := range said {
 			if strings.Contains(keyword, "file") || strings.Contains(keyword, "ssl") || strings.Contains(keyword, "service") {
-				t.Skip("pgx would open a file of the fuzzer's choice")
+				return // pgx would open a file of the fuzzer's choice
 			}
 		}
 		t.Setenv("HOME", "/nonexistent")

@@ -128,7 +128,7 @@ func FuzzSecretStaysSecret(f *testing.F) {
 	const secret = "S3cr3tZq"
 	f.Fuzz(func(t *testing.T, before, after string, form byte) {
 		if strings.Contains(before+after, secret[:4]) {
-			t.Skip("the fuzzer wrote the secret somewhere else too")
+			return // the fuzzer wrote the secret somewhere else too
 		}
 		planted := []string{
 			":" + secret + "@",
@@ -157,7 +157,7 @@ func FuzzRedactedStaysReadable(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, password string) {
 		if strings.Contains(password, "\x00") {
-			t.Skip("libpq has no zero byte either")
+			return // libpq has no zero byte either
 		}
 		url := DSN("postgres://app:" + escape(password) + "@db.example.com:5432/orders?sslmode=require")
 		want := "postgres://app:xxxxx@db.example.com:5432/orders?sslmode=require"
