@@ -23,8 +23,8 @@ func ExampleFromEnv() {
 
 	cfg, err := config.FromEnv()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		fmt.Println(err) // and exit
+		return
 	}
 	fmt.Println(cfg.PoolSize, cfg.MaxOverflow, cfg.PoolTimeout)
 	// Output: 3 3 5s
