@@ -23,6 +23,9 @@ var (
 	// ErrNested: refused, because the caller already holds a connection of
 	// this pool and would wait for itself. Only with WithNestedRefused.
 	ErrNested = errors.New("pool: nested acquisition refused")
+	// ErrReclaimed: the connection was taken away from a holder that had left
+	// it without a statement for too long. Only with WithReclaim.
+	ErrReclaimed = errors.New("pool: connection reclaimed: it was held without a running statement for longer than WithReclaim allows")
 	// ErrClosed: the pool is closed or shutting down.
 	ErrClosed = errors.New("pool: closed")
 )

@@ -1,99 +1,263 @@
 // Package pool wraps database/sql's pool for PostgreSQL so that a service can
 // never exhaust the server's connections.
+//
+// A [Pool] has three layers with one limit. The gate decides who may hold a
+// connection: first come, first served, with deadlines and lanes. A *sql.DB
+// decides which connection that is. The slots count how many sessions the server
+// has for this pool, those being opened and closed included.
+//
+//	p, err := pool.Open(cfg)                 // validates; no network
+//	err = p.Ready(ctx)                       // the first connection
+//	rows, err := p.QueryContext(ctx, "…")    // database/sql's own types
+//	err = p.WithSession(ctx, func(ctx context.Context, s *pool.Session) error { … })
+//	p.Background(ctx, "reindex", func(ctx context.Context, s *pool.Session) error { … })
+//	http.Handle("/orders", p.Middleware(orders))
+//	defer p.Close()
 package pool
 
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/dbpool-go/dbpool/config"
-	_ "github.com/jackc/pgx/v5/stdlib"
 )
 
-// Pool is safe for concurrent use.
+// Pool is a pool of connections to one PostgreSQL database. All its methods may
+// be called concurrently. Open or New makes one; Close ends it.
 type Pool struct {
-	cfg config.Config
-	db  *sql.DB
-	log *slog.Logger
+	cfg          config.Config
+	log          *slog.Logger
+	observer     Observer
+	refuseNested bool
+	reclaimAfter time.Duration
 
-	tasks backgroundTasks
+	gate     *gate
+	db       *sql.DB // the pool's own; nil for New
+	foreign  *sql.DB // the caller's, for New; else nil
+	leases   *sql.DB // what DB returns
+	dialer   *dialer
+	idle     *idleLimit
+	recycler *recycler
+	keeper   *keeper
+	tasks    backgroundTasks
+
+	resizing  sync.Mutex // one Resize at a time
+	closeOnce sync.Once
+	closeErr  error
 }
 
-// Option changes how a pool is opened.
-type Option func(*Pool)
-
-// WithLogger sets where the pool logs. Default slog.Default().
-func WithLogger(l *slog.Logger) Option { return func(p *Pool) { p.log = l } }
-
-// Open returns a pool for cfg. It validates and does not touch the network.
+// Open returns a pool for cfg. It validates cfg, reporting all problems at once,
+// and does not touch the network: the first connection is opened by Ready or by
+// the first query. The caller closes the pool.
 func Open(cfg config.Config, opts ...Option) (*Pool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("pgx", string(cfg.DatabaseURL))
+	base, err := pgx.ParseConfig(string(cfg.DatabaseURL))
 	if err != nil {
-		return nil, err
+		// pgx's own text may quote the connection string.
+		return nil, errors.New("config: DATABASE_URL: PostgreSQL's driver cannot parse it; write it as postgres://user@host:5432/database or as host=… user=… dbname=…")
 	}
-	return New(db, cfg, opts...)
-}
-
-// New returns a pool over an existing *sql.DB, of any driver.
-func New(db *sql.DB, cfg config.Config, opts ...Option) (*Pool, error) {
-	db.SetMaxOpenConns(cfg.MaxOpen())
-	db.SetMaxIdleConns(cfg.PoolSize)
-	db.SetConnMaxLifetime(cfg.PoolRecycle)
-	p := &Pool{cfg: cfg, db: db, log: slog.Default()}
-	for _, o := range opts {
-		o(p)
+	base.ConnectTimeout = 0 // the dialer bounds all hosts together
+	if cfg.ApplicationName == "" {
+		cfg.ApplicationName = base.RuntimeParams["application_name"]
 	}
+	if cfg.ApplicationName == "" {
+		cfg.ApplicationName = cfg.Name
+	}
+	p := newPool(cfg, newSettings(opts))
+	p.dialer.base = base
+	p.openDB()
+	p.start()
 	return p, nil
 }
 
-// Ready opens the first connection.
-func (p *Pool) Ready(ctx context.Context) error { return p.db.PingContext(ctx) }
+// New returns a pool over db, of any driver, with the limits of cfg: over
+// go-sqlmock in tests, or over a *sql.DB that something else insists on opening.
+// The gate, lanes, sessions and statistics work as with Open; what needs the
+// driver does not: exact slots, cancellation that keeps connections, dials in
+// the background. The pool owns db afterwards and closes it.
+func New(db *sql.DB, cfg config.Config, opts ...Option) (*Pool, error) {
+	if db == nil {
+		return nil, errors.New("pool: New needs a *sql.DB; use Open to connect by configuration")
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	p := newPool(cfg, newSettings(opts))
+	p.foreign = db
+	p.gate.conns = cfg.MaxOpen() // database/sql opens them itself, within the permits
+	db.SetMaxOpenConns(cfg.MaxOpen())
+	db.SetMaxIdleConns(cfg.PoolSize)
+	db.SetConnMaxLifetime(cfg.PoolRecycle)
+	p.start()
+	return p, nil
+}
 
-// Config returns the pool's settings.
+// newPool puts the parts together.
+func newPool(cfg config.Config, s *settings) *Pool {
+	p := &Pool{cfg: cfg, log: s.log, observer: s.observer, refuseNested: s.refuseNested, reclaimAfter: s.reclaimAfter}
+	p.gate = newGate(cfg)
+	p.dialer = &dialer{g: p.gate, cfg: cfg, log: s.log, observer: s.observer, network: s.network, idle: func() {}}
+	p.dialer.ctx, p.dialer.stop = context.WithCancel(context.Background())
+	p.dialer.mode.Store(newMode(cfg, cfg.Pooler == config.PoolerPgBouncer))
+	if s.supply != nil {
+		p.dialer.credentials = &credentials{supply: s.supply}
+	}
+	p.recycler = &recycler{g: p.gate, lifetime: cfg.PoolRecycle, generation: &p.dialer.generation}
+	p.dialer.options = &connOptions{expired: p.recycler.expired, released: p.released}
+	p.keeper = &keeper{p: p, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	return p
+}
+
+// openDB makes the pool's own *sql.DB and maps the settings onto it.
+func (p *Pool) openDB() {
+	p.gate.demand = p.dialer.demand
+	p.db = sql.OpenDB(connector{p.gate})
+	p.db.SetMaxOpenConns(p.cfg.MaxOpen())
+	p.db.SetMaxIdleConns(p.cfg.PoolSize)
+	p.db.SetConnMaxLifetime(p.cfg.PoolRecycle)
+	p.idle = &idleLimit{g: p.gate, db: p.db, linger: p.cfg.OverflowLinger}
+	p.dialer.idle = p.idle.raise
+}
+
+// start opens for business.
+func (p *Pool) start() {
+	p.leases = sql.OpenDB(leaser{p})
+	p.leases.SetMaxIdleConns(0)
+	p.gate.supply.timer = time.AfterFunc(time.Hour, p.gate.demand)
+	p.gate.supply.timer.Stop()
+	go p.keeper.run(p.dialer.ctx) // Close waits for it
+}
+
+// Config returns the settings the pool was opened with. Resize does not change it.
 func (p *Pool) Config() config.Config { return p.cfg }
 
-// Close closes the pool.
-func (p *Pool) Close() error { return p.db.Close() }
-
-// DB returns a plain *sql.DB.
-func (p *Pool) DB() *sql.DB { return p.db }
-
-func (p *Pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return p.db.ExecContext(ctx, query, args...)
+// Ready makes sure that the database can be used: it opens the first connection
+// and makes a round trip. While the server is starting, full or unreachable it
+// keeps trying until ctx ends; a wrong password, an unknown database or a
+// certificate that is not trusted it reports at once.
+func (p *Pool) Ready(ctx context.Context) error {
+	for {
+		err := p.PingContext(WithName(ctx, "ready"))
+		if err == nil || ctx.Err() != nil || !passes(err) {
+			return p.notReady(err)
+		}
+	}
 }
 
-func (p *Pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return p.db.QueryContext(ctx, query, args...)
+// passes reports whether waiting longer may help.
+func passes(err error) bool { return errors.Is(err, ErrPoolTimeout) }
+
+func (p *Pool) notReady(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("pool %q: not ready: %w", p.cfg.Name, err)
 }
 
-func (p *Pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return p.db.QueryRowContext(ctx, query, args...)
+// Resize changes PoolSize and MaxOverflow, up or down, while the pool is in use.
+// Nothing is lost: connections beyond a smaller limit are closed as they are
+// given back, and until then the sum of sessions stays within the former one.
+// A size below 1 or a negative overflow is refused.
+func (p *Pool) Resize(poolSize, maxOverflow int) error {
+	cfg := p.cfg
+	cfg.PoolSize, cfg.MaxOverflow = poolSize, maxOverflow
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	p.resizing.Lock()
+	defer p.resizing.Unlock()
+	p.gate.resize(poolSize, cfg.MaxOpen())
+	p.applyLimit()
+	return nil
 }
 
-func (p *Pool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	return p.db.PrepareContext(ctx, query)
+// applyLimit brings database/sql in line with the gate's limit, the one place
+// where a resize and a fleet's share meet.
+func (p *Pool) applyLimit() {
+	limit, size := p.gate.limits()
+	if p.foreign != nil {
+		p.gate.setConns(limit)
+		p.foreign.SetMaxOpenConns(limit)
+		p.foreign.SetMaxIdleConns(min(size, limit))
+		return
+	}
+	p.db.SetMaxOpenConns(limit)
+	if p.idle.raised.Load() {
+		size = limit
+	}
+	p.db.SetMaxIdleConns(min(size, limit))
+	for _, c := range p.gate.surplusSpares(time.Now()) {
+		_ = c.Close()
+	}
+	p.gate.demand()
 }
 
-func (p *Pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
-	return p.db.BeginTx(ctx, opts)
+// closeGrace bounds how long Close waits for the server to end the sessions.
+const closeGrace = 5 * time.Second
+
+// Close ends the pool: waiting callers get ErrClosed, idle connections are
+// closed, dials are abandoned. Connections in use are closed when their holders
+// give them back. It waits, for a few seconds at most, until the server has
+// ended the sessions of all connections that are not in use, and may be called
+// more than once. See Shutdown for a way that lets work finish.
+func (p *Pool) Close() error {
+	p.closeOnce.Do(func() { p.closeErr = p.close() })
+	return p.closeErr
 }
 
-func (p *Pool) Conn(ctx context.Context) (*sql.Conn, error) { return p.db.Conn(ctx) }
-
-func (p *Pool) PingContext(ctx context.Context) error { return p.db.PingContext(ctx) }
-
-// Stats returns a snapshot.
-func (p *Pool) Stats() Stats {
-	s := p.db.Stats()
-	return Stats{Name: p.cfg.Name, PoolSize: p.cfg.PoolSize, MaxOverflow: p.cfg.MaxOverflow, Limit: p.cfg.MaxOpen(), InUse: s.InUse, Idle: s.Idle}
+func (p *Pool) close() error {
+	p.gate.close()
+	p.dialer.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	err := p.tasks.shutdown(canceled(ctx))
+	for _, c := range p.gate.takeSpares() {
+		_ = c.Close()
+	}
+	err = errors.Join(err, p.leases.Close(), p.closeDB())
+	<-p.keeper.done
+	select {
+	case <-p.gate.whenIdleGone():
+	case <-ctx.Done():
+	}
+	return err
 }
 
-// Holders returns up to n holders, oldest first; n <= 0 means all.
-func (p *Pool) Holders(n int) []Holder { return nil }
+func (p *Pool) closeDB() error {
+	if p.foreign != nil {
+		p.gate.setConns(0)
+		return p.foreign.Close()
+	}
+	return p.db.Close()
+}
 
-// Resize changes PoolSize and MaxOverflow at run time.
-func (p *Pool) Resize(poolSize, maxOverflow int) error { return nil }
+// canceled returns a context that has ended already.
+func canceled(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	return ctx
+}
+
+// Shutdown closes the pool as Close does, but lets work finish first: no new
+// background task is started, running ones and all holders of connections may
+// finish until ctx ends. Then background tasks are cancelled. It returns ctx's
+// error when something had to be cut short.
+func (p *Pool) Shutdown(ctx context.Context) error {
+	err := p.tasks.shutdown(ctx)
+	p.gate.close()
+	select {
+	case <-p.gate.whenReleased():
+	case <-ctx.Done():
+		err = errors.Join(err, ctx.Err())
+	}
+	return errors.Join(err, p.Close())
+}

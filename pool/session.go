@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 )
 
 var (
@@ -37,13 +36,13 @@ var (
 // but PostgreSQL reads one result after the other: close Rows before the next
 // statement. Rows still open when the session ends are closed.
 type Session struct {
-	pool    *Pool
-	opts    sessionOptions
-	ctx     context.Context // of the whole work; FromContext finds the session in it
-	cancel  context.CancelFunc
-	outer   *Session      // the session around this one, of any pool; nil if none
-	route   func() string // a name for ctx that is known only later; may be nil
-	holding atomic.Bool   // a connection is held
+	pool   *Pool
+	opts   sessionOptions
+	ctx    context.Context // of the whole work; FromContext finds the session in it
+	cancel context.CancelFunc
+	outer  *Session      // the session around this one, of any pool; nil if none
+	route  func() string // a name for ctx that is known only later; may be nil
+	scope  scope         // what it holds, for the recognition of nested acquisitions
 
 	returned bool // the work returned, rather than panicked; only its own goroutine looks
 
@@ -108,16 +107,6 @@ func FromContext(ctx context.Context) *Session {
 func (p *Pool) FromContext(ctx context.Context) *Session {
 	s := FromContext(ctx)
 	for s != nil && s.pool != p {
-		s = s.outer
-	}
-	return s
-}
-
-// holdingSession returns the innermost session of p in ctx that holds a
-// connection, or nil. Whoever acquires with such a ctx may wait for itself.
-func (p *Pool) holdingSession(ctx context.Context) *Session {
-	s := p.FromContext(ctx)
-	for s != nil && !(s.pool == p && s.holding.Load()) {
 		s = s.outer
 	}
 	return s

@@ -18,6 +18,7 @@ type unit struct {
 // startSession returns an open session whose context is a child of ctx.
 func (p *Pool) startSession(ctx context.Context, o sessionOptions, outer *Session, route func() string) *Session {
 	s := &Session{pool: p, opts: o, outer: outer, route: route}
+	s.scope.pool, s.scope.outer = p, scopeOf(ctx)
 	ctx, s.cancel = context.WithCancel(ctx)
 	s.ctx = sessionContext{ctx, s}
 	return s
@@ -110,7 +111,6 @@ func (s *Session) begun(life *unitContext, u *unit, err error) (*unit, error) {
 	kept := u != nil && over == nil && life.begin()
 	if kept {
 		s.unit = u
-		s.holding.Store(true)
 		u.unwatch = context.AfterFunc(s.ctx, s.ctxEnded)
 	} else if err == nil && over == nil {
 		err = life.Err()

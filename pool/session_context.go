@@ -20,6 +20,8 @@ func (c sessionContext) Value(key any) any {
 	switch key.(type) {
 	case sessionKey:
 		return c.s
+	case scopeKey:
+		return &c.s.scope
 	case nameKey:
 		if c.s.route != nil {
 			return c.s.route()

@@ -101,7 +101,6 @@ func (s *Session) settle(e ending, beginning <-chan struct{}, abort func()) {
 		return
 	}
 	lost, undone := s.endUnit(u, e)
-	s.holding.Store(false)
 	s.mu.Lock()
 	s.lost, s.undone, s.unit, s.rows = lost, undone, nil, nil
 	s.mu.Unlock()

@@ -1,0 +1,205 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/dbpool-go/dbpool/config"
+)
+
+// dialer opens connections when the gate wants them. Each dial runs in its own
+// goroutine with its own deadline, whatever becomes of the callers that wait.
+type dialer struct {
+	g           *gate
+	cfg         config.Config
+	log         *slog.Logger
+	observer    Observer
+	base        *pgx.ConnConfig // parsed once; each dial works on a copy
+	network     dialFunc
+	credentials *credentials // nil: the connection string's own
+	options     *connOptions
+	idle        func() // called before a connection is handed over that may be overflow
+	mode        atomic.Pointer[mode]
+	generation  atomic.Uint64 // raised by Recycle
+	timeout     timeoutReport
+
+	ctx  context.Context // ends when the pool closes
+	stop context.CancelFunc
+}
+
+// demand starts the dials that the gate wants now. It never blocks.
+func (d *dialer) demand() {
+	for range d.g.startDials(time.Now()) {
+		go d.run() // counted as dialing until it ends, which Pool.Close waits for
+	}
+}
+
+// run makes one dial and hands its outcome to the gate.
+func (d *dialer) run() {
+	sl := &slot{g: d.g}
+	started := time.Now()
+	c, err := d.open(sl)
+	d.observer.Dialed(time.Since(started), err)
+	if err != nil {
+		d.failed(sl, err)
+	} else {
+		d.handOver(c)
+	}
+	d.demand()
+}
+
+// handOver gives a dialed connection to the gate; after the pool's end it is closed.
+func (d *dialer) handOver(c *conn) {
+	if d.g.beyondPoolSize() {
+		d.idle()
+	}
+	if !d.g.dialed(c, time.Now()) {
+		d.g.abandon(c.slot)
+		_ = c.Close()
+	}
+}
+
+func (d *dialer) failed(sl *slot, err error) {
+	e, t := newDialError(err, time.Now())
+	if d.ctx.Err() != nil {
+		e.Reason = "pool closed"
+	}
+	if d.g.dialFailed(sl, e, t, time.Now()) && d.ctx.Err() == nil {
+		d.log.Warn("no new connections", "pool", d.cfg.Name, "reason", e.Reason, "error", e.Message, "remedy", e.Remedy)
+	}
+}
+
+// maxTries bounds the tries of one dial: as configured, as a pooler wants it,
+// with fresh credentials.
+const maxTries = 3
+
+// open dials, authenticates and checks one connection within ConnectTimeout:
+// all hosts and all tries together.
+func (d *dialer) open(sl *slot) (*conn, error) {
+	ctx, cancel := context.WithTimeout(d.ctx, d.cfg.ConnectTimeout)
+	defer cancel()
+	ctx = context.WithValue(ctx, slotKey{}, sl)
+	try, err := d.firstTry(ctx)
+	for n := 1; err == nil; n++ {
+		var c *conn
+		if c, err = d.connect(ctx, sl, try); err == nil {
+			return c, nil
+		}
+		if n < maxTries {
+			try, err = d.nextTry(ctx, try, err)
+		}
+	}
+	return nil, err
+}
+
+// try is what one connection attempt is made with.
+type try struct {
+	mode  *mode
+	login *Credentials // nil: the connection string's
+}
+
+func (d *dialer) firstTry(ctx context.Context) (try, error) {
+	t := try{mode: d.mode.Load()}
+	if d.credentials == nil {
+		return t, nil
+	}
+	login, err := d.credentials.get(ctx)
+	t.login = &login
+	return t, err
+}
+
+// nextTry says how the same dial may succeed at once after all: without the
+// parameters that a pooler refuses, or with a fresh password. It returns err
+// when it may not.
+func (d *dialer) nextTry(ctx context.Context, t try, err error) (try, error) {
+	if errors.Is(err, errPooled) || refusesParameters(err) {
+		if !d.adaptToPooler(err.Error()) {
+			return t, err
+		}
+		t.mode = d.mode.Load()
+		return t, nil
+	}
+	if d.credentials == nil || sqlState(err) != stateInvalidPassword {
+		return t, err
+	}
+	login, err := d.credentials.renew(ctx)
+	t.login = &login
+	return t, err
+}
+
+// connect makes one connection attempt and checks what it got.
+func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
+	cc := d.base.Copy()
+	t.mode.apply(cc)
+	if t.login != nil {
+		t.login.apply(cc)
+	}
+	c := &conn{g: d.g, slot: sl, options: d.options, mode: t.mode, born: time.Now(), generation: d.generation.Load()}
+	c.recycleAt = c.born.Add(jittered(d.cfg.PoolRecycle))
+	c.cancel.count = &d.g.cancels
+	stopAt := &firstRefusal{}
+	cc.DialFunc = pgconn.DialFunc(slotted(d.network, d.closeBound(), stopAt.refused))
+	cc.OnPgError = stopAt.watch(cc.OnPgError)
+	cc.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
+		return &canceller{pg: pg, state: &c.cancel}
+	}
+	dc, err := stdlib.GetConnector(*cc).Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.Conn = dc.(*stdlib.Conn)
+	c.socket, c.pid = sl.socket, c.PgConn().PID()
+	if err := d.check(ctx, c); err != nil {
+		_ = c.Conn.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// jittered is PoolRecycle less up to a quarter, so that connections opened
+// together are not replaced together.
+func jittered(recycle time.Duration) time.Duration {
+	return recycle - rand.N(recycle/4+1)
+}
+
+// closeBound is how long a session that was given up may take to end before its
+// slot comes free in any case: no statement outlives statement_timeout, and a
+// silent peer does not outlive keepAliveBound.
+func (d *dialer) closeBound() time.Duration {
+	if d.cfg.StatementTimeout == 0 {
+		return 0
+	}
+	return d.cfg.StatementTimeout + keepAliveBound
+}
+
+// firstRefusal stops a connect attempt from trying its other hosts and TLS
+// variants once the server has said that it has no room: pgx would knock once
+// for each of them.
+type firstRefusal struct {
+	err atomic.Pointer[pgconn.PgError]
+}
+
+func (f *firstRefusal) refused() error {
+	if pg := f.err.Load(); pg != nil {
+		return pg
+	}
+	return nil
+}
+
+func (f *firstRefusal) watch(next pgconn.PgErrorHandler) pgconn.PgErrorHandler {
+	return func(pc *pgconn.PgConn, pg *pgconn.PgError) bool {
+		if pg.Code == stateTooManyConnections {
+			f.err.Store(pg)
+		}
+		return next(pc, pg)
+	}
+}

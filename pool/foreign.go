@@ -1,0 +1,115 @@
+package pool
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+)
+
+// leaseForeign leases a connection of a *sql.DB that is not the pool's own: of
+// go-sqlmock in a test, of another driver. Nothing of the pool is in its driver
+// seam, so the permit is given back when the lease is.
+func (p *Pool) leaseForeign(pc *permitContext) (driver.Conn, error) {
+	held, err := p.foreign.Conn(pc)
+	if err != nil {
+		p.leave(&pc.permit)
+		return nil, err
+	}
+	l := &foreignLease{p: p, permit: &pc.permit, held: held}
+	err = held.Raw(func(dc any) error {
+		l.inner = dc.(driver.Conn)
+		return nil
+	})
+	return l, err
+}
+
+// foreignLease passes on what the inner connection has; where that lacks
+// something optional, driver.ErrSkip sends database/sql the way it would have
+// gone by itself.
+type foreignLease struct {
+	p      *Pool
+	permit *permit
+	held   *sql.Conn
+	inner  driver.Conn
+}
+
+var (
+	_ driver.Conn               = (*foreignLease)(nil)
+	_ driver.ConnBeginTx        = (*foreignLease)(nil)
+	_ driver.ConnPrepareContext = (*foreignLease)(nil)
+	_ driver.ExecerContext      = (*foreignLease)(nil)
+	_ driver.QueryerContext     = (*foreignLease)(nil)
+	_ driver.Pinger             = (*foreignLease)(nil)
+	_ driver.SessionResetter    = (*foreignLease)(nil)
+	_ driver.Validator          = (*foreignLease)(nil)
+	_ driver.NamedValueChecker  = (*foreignLease)(nil)
+)
+
+// Prepare is the inner connection's.
+func (l *foreignLease) Prepare(query string) (driver.Stmt, error) { return l.inner.Prepare(query) }
+
+// PrepareContext is the inner connection's, if it has it.
+func (l *foreignLease) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if c, ok := l.inner.(driver.ConnPrepareContext); ok {
+		return c.PrepareContext(ctx, query)
+	}
+	return l.inner.Prepare(query)
+}
+
+// ExecContext is the inner connection's, if it has it.
+func (l *foreignLease) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if c, ok := l.inner.(driver.ExecerContext); ok {
+		return c.ExecContext(ctx, query, args)
+	}
+	return nil, driver.ErrSkip
+}
+
+// QueryContext is the inner connection's, if it has it.
+func (l *foreignLease) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if c, ok := l.inner.(driver.QueryerContext); ok {
+		return c.QueryContext(ctx, query, args)
+	}
+	return nil, driver.ErrSkip
+}
+
+// Begin is the inner connection's.
+func (l *foreignLease) Begin() (driver.Tx, error) {
+	return l.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+// BeginTx is the inner connection's, if it has it; else its Begin.
+func (l *foreignLease) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if c, ok := l.inner.(driver.ConnBeginTx); ok {
+		return c.BeginTx(ctx, opts)
+	}
+	return l.inner.Begin() //nolint:staticcheck // all that such a driver has
+}
+
+// Ping is the inner connection's, if it has it.
+func (l *foreignLease) Ping(ctx context.Context) error {
+	if c, ok := l.inner.(driver.Pinger); ok {
+		return c.Ping(ctx)
+	}
+	return nil
+}
+
+// CheckNamedValue is the inner connection's, if it has it.
+func (l *foreignLease) CheckNamedValue(v *driver.NamedValue) error {
+	if c, ok := l.inner.(driver.NamedValueChecker); ok {
+		return c.CheckNamedValue(v)
+	}
+	return driver.ErrSkip
+}
+
+// ResetSession is never needed: a lease is used once.
+func (*foreignLease) ResetSession(context.Context) error { return driver.ErrBadConn }
+
+// IsValid makes database/sql give the lease back instead of keeping it.
+func (*foreignLease) IsValid() bool { return false }
+
+// Close gives the connection back to its *sql.DB, and then the permit.
+func (l *foreignLease) Close() error {
+	err := l.held.Close()
+	l.p.leave(l.permit)
+	return err
+}

@@ -1,0 +1,164 @@
+package pool
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// keeper does what nobody asks for and somebody has to: it lets overflow go
+// when it has lingered, replaces connections that are old, and watches for
+// those that are held too long. One goroutine, one round per period.
+type keeper struct {
+	p      *Pool
+	done   chan struct{}
+	wake   chan struct{} // an early round, for log lines that are owed
+	silent map[*permit]silence
+
+	mu   sync.Mutex // guards owed
+	owed []*permit  // leaks that came back and have not been logged yet
+}
+
+const (
+	maxPeriod = time.Second
+	minPeriod = 50 * time.Millisecond
+)
+
+// period is how often to look: four times within the shortest time that matters.
+func (k *keeper) period() time.Duration {
+	d := maxPeriod
+	for _, limit := range []time.Duration{k.p.cfg.LeakThreshold, k.p.cfg.OverflowLinger, k.p.cfg.PoolRecycle, k.p.reclaimAfter} {
+		if limit > 0 {
+			d = min(d, limit/4)
+		}
+	}
+	return max(d, minPeriod)
+}
+
+func (k *keeper) run(ctx context.Context) {
+	defer close(k.done)
+	tick := time.NewTicker(k.period())
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			k.logAllClears()
+			return
+		case <-tick.C:
+			k.round(ctx, time.Now())
+		case <-k.wake:
+			k.logAllClears()
+		}
+	}
+}
+
+func (k *keeper) round(ctx context.Context, now time.Time) {
+	k.logAllClears()
+	k.warnOfLeaks(now)
+	k.reclaim(now)
+	if k.p.db == nil {
+		return
+	}
+	k.p.idle.settle(now)
+	k.sweep(ctx, now)
+	k.p.gate.demand()
+}
+
+// warnOfLeaks warns once of each holder that has passed the threshold.
+func (k *keeper) warnOfLeaks(now time.Time) {
+	if k.p.cfg.LeakThreshold == 0 {
+		return
+	}
+	for _, leak := range k.p.gate.newLeaks(now, k.p.cfg.LeakThreshold) {
+		h := k.p.describe(leak, now)
+		k.p.log.Warn("connection held too long", append(holderAttrs(k.p.cfg.Name, h), "stack", h.Stack)...)
+	}
+}
+
+func holderAttrs(pool string, h Holder) []any {
+	return []any{"pool", pool, "held", h.Held.Round(time.Millisecond), "caller", h.Caller,
+		"name", h.Name, "lane", h.Lane.String(), "activity", h.Activity, slog.Any("pid", h.PID)}
+}
+
+// newLeaks returns the holders past threshold that have not been warned of, and marks them.
+func (g *gate) newLeaks(now time.Time, threshold time.Duration) []*permit {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []*permit
+	for p := g.holders.first; p != nil && now.Sub(p.granted) >= threshold; p = p.next {
+		if !p.warned {
+			p.warned = true
+			g.counts.leaks++
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// allClear notes that a connection came back after its warning. It may be
+// called under database/sql's locks, so the line is written by the keeper.
+func (k *keeper) allClear(p *permit) {
+	k.mu.Lock()
+	k.owed = append(k.owed, p)
+	k.mu.Unlock()
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (k *keeper) logAllClears() {
+	k.mu.Lock()
+	owed := k.owed
+	k.owed = nil
+	k.mu.Unlock()
+	for _, p := range owed {
+		k.p.log.Info("connection came back", "pool", k.p.cfg.Name, "caller", p.by.String(), "name", p.name)
+	}
+}
+
+// silence is how long a holder has been seen without a new statement.
+type silence struct {
+	statements uint32
+	since      time.Time
+}
+
+// reclaim takes connections away from holders that have long done nothing with
+// them, if that was asked for.
+func (k *keeper) reclaim(now time.Time) {
+	if k.p.reclaimAfter == 0 {
+		return
+	}
+	seen := make(map[*permit]silence)
+	for _, p := range k.p.gate.oldest(0) {
+		c := p.conn.Load()
+		if c == nil {
+			continue
+		}
+		s, known := k.silent[p]
+		if n := c.statements.Load(); !known || s.statements != n {
+			s = silence{statements: n, since: now}
+		}
+		seen[p] = s
+		if now.Sub(s.since) >= k.p.reclaimAfter && c.takeAway() {
+			h := k.p.describe(p, now)
+			k.p.log.Warn("connection reclaimed", holderAttrs(k.p.cfg.Name, h)...)
+		}
+	}
+	k.silent = seen
+}
+
+// takeAway ends the session of a holder that runs nothing. Whoever wins the
+// race for activity, the holder's next statement or this, excludes the other.
+func (c *conn) takeAway() bool {
+	was := c.activity.Load()
+	if was != activityIdle && was != activityTx || !c.activity.CompareAndSwap(was, activityReclaimed) {
+		return false
+	}
+	c.retire.CompareAndSwap(int32(closeUnknown), int32(closeUnclean))
+	if c.socket != nil {
+		_ = c.socket.Close()
+	}
+	return true
+}

@@ -1,0 +1,99 @@
+package pool
+
+import "time"
+
+// resize sets what is configured.
+func (g *gate) resize(poolSize, maxOpen int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.poolSize, g.configured = poolSize, maxOpen
+	g.limitLocked()
+}
+
+// setShare sets this replica's part of a fleet's budget; 0 means that there is none.
+func (g *gate) setShare(share int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.share = share
+	g.limitLocked()
+}
+
+// limitLocked derives the limit: the smallest of all that bound it.
+func (g *gate) limitLocked() {
+	g.limit = g.configured
+	if g.share > 0 {
+		g.limit = min(g.limit, g.share)
+	}
+	g.dispatchLocked(time.Now())
+}
+
+// limits returns the limit and the pool size.
+func (g *gate) limits() (limit, poolSize int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limit, g.poolSize
+}
+
+// setConns makes n connections available that the gate does not open itself.
+func (g *gate) setConns(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.conns = n
+	g.dispatchLocked(time.Now())
+}
+
+// overLimit reports whether a connection that comes back is one too many.
+func (g *gate) overLimit() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.conns > g.limit
+}
+
+// watcher waits for a condition on the gate's figures.
+type watcher struct {
+	holds func() bool // called with the lock held
+	ready chan struct{}
+}
+
+// when returns a channel that is closed once condition holds.
+func (g *gate) when(condition func() bool) <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	w := watcher{condition, make(chan struct{})}
+	g.watchers = append(g.watchers, w)
+	g.watchLocked()
+	return w.ready
+}
+
+// watchLocked tells the watchers; called where figures fall.
+func (g *gate) watchLocked() {
+	keep := g.watchers[:0]
+	for _, w := range g.watchers {
+		if w.holds() {
+			close(w.ready)
+			continue
+		}
+		keep = append(keep, w)
+	}
+	g.watchers = keep
+}
+
+// whenReleased: nobody holds a connection.
+func (g *gate) whenReleased() <-chan struct{} {
+	return g.when(func() bool { return g.held == 0 })
+}
+
+// whenIdleGone: the server has no session of this pool but those that callers hold.
+func (g *gate) whenIdleGone() <-chan struct{} {
+	return g.when(func() bool { return g.conns <= g.held && g.dialing+g.closing == 0 })
+}
+
+// close refuses everybody from now on.
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	g.refuseAllLocked(ErrClosed)
+	g.refuseSeekersLocked(ErrClosed)
+	g.supply.timer.Stop()
+}

@@ -1,0 +1,34 @@
+package pool
+
+import (
+	"context"
+	"time"
+)
+
+// Observer is told of what takes time in a pool, for histograms and traces.
+// Its methods may be called concurrently, must be quick and must not call the
+// pool: they run where the thing happens, in part under database/sql's locks.
+type Observer interface {
+	// AcquireStart is called when a caller asks for a connection. The returned
+	// context is used for the acquisition and handed to AcquireEnd.
+	AcquireStart(ctx context.Context, lane Lane, name string) context.Context
+	// AcquireEnd is called when the caller got a connection, or err.
+	AcquireEnd(ctx context.Context, lane Lane, name string, waited time.Duration, err error)
+	// Released is called when a connection was given back after held.
+	Released(lane Lane, name string, held time.Duration)
+	// Dialed is called after each dial, with its duration and outcome.
+	Dialed(took time.Duration, err error)
+}
+
+// WithObserver has o told of acquisitions, releases and dials. Default: nobody is.
+func WithObserver(o Observer) Option {
+	return func(s *settings) { s.observer = o }
+}
+
+// nobody observes nothing.
+type nobody struct{}
+
+func (nobody) AcquireStart(ctx context.Context, _ Lane, _ string) context.Context { return ctx }
+func (nobody) AcquireEnd(context.Context, Lane, string, time.Duration, error)     {}
+func (nobody) Released(Lane, string, time.Duration)                               {}
+func (nobody) Dialed(time.Duration, error)                                        {}

@@ -1,0 +1,58 @@
+package pool
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// Option changes how a pool is opened. Options hold what an environment
+// variable cannot say; everything else is in config.Config.
+type Option func(*settings)
+
+// settings collects the options.
+type settings struct {
+	log          *slog.Logger
+	observer     Observer
+	supply       func(ctx context.Context) (Credentials, error)
+	network      dialFunc
+	refuseNested bool
+	reclaimAfter time.Duration
+}
+
+func newSettings(opts []Option) *settings {
+	s := &settings{log: slog.Default(), observer: nobody{}, network: dialTCP}
+	for _, o := range opts {
+		o(s)
+	}
+	return s
+}
+
+// dialTCP dials with the keepalive that bounds how long a lost session counts.
+func dialTCP(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{KeepAliveConfig: keepAlive}
+	return d.DialContext(ctx, network, address)
+}
+
+// WithLogger sets where the pool logs. Default slog.Default().
+func WithLogger(l *slog.Logger) Option { return func(s *settings) { s.log = l } }
+
+// WithDialFunc sets how network connections are opened, for proxies and
+// tunnels. dial must return when its context ends. Default: net.Dialer with a
+// keepalive that finds a dead peer within a minute.
+func WithDialFunc(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
+	return func(s *settings) { s.network = dial }
+}
+
+// WithNestedRefused refuses with ErrNested, at once, a caller that already
+// holds a connection in the same session, background task or request: it would
+// wait for itself when the pool is at its limit. Default: such a caller waits
+// like any other, and its timeout names both places.
+func WithNestedRefused() Option { return func(s *settings) { s.refuseNested = true } }
+
+// WithReclaim takes a connection away from a holder that has left it without a
+// running statement for longer than after; its next statement returns
+// ErrReclaimed, its transaction is rolled back. A running statement is never
+// touched. Default 0: no connection is ever taken away.
+func WithReclaim(after time.Duration) Option { return func(s *settings) { s.reclaimAfter = after } }

@@ -1,0 +1,148 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dbpool-go/dbpool/config"
+)
+
+// mode is how connections are set up: directly at a server, or through a
+// pooler that gives each transaction whatever server session is free. There,
+// startup parameters are refused, SET leaks to other clients, and a named
+// prepared statement is not there the next time.
+type mode struct {
+	pooler      bool
+	parameters  map[string]string // sent at startup
+	beginSuffix string            // run with every BEGIN
+}
+
+// newMode derives the mode from what is configured, or was found out.
+func newMode(cfg config.Config, pooler bool) *mode {
+	m := &mode{pooler: pooler, parameters: map[string]string{"application_name": cfg.ApplicationName}}
+	if cfg.StatementTimeout == 0 {
+		return m
+	}
+	ms := strconv.FormatInt(cfg.StatementTimeout.Milliseconds(), 10)
+	if pooler {
+		m.beginSuffix = "; set local statement_timeout = " + ms
+	} else {
+		m.parameters["statement_timeout"] = ms
+	}
+	return m
+}
+
+// unpoolable are the startup parameters that PgBouncer refuses.
+var unpoolable = []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "search_path", "options"}
+
+// apply prepares one dial's configuration.
+func (m *mode) apply(cc *pgx.ConnConfig) {
+	if cc.RuntimeParams == nil {
+		cc.RuntimeParams = map[string]string{}
+	}
+	maps.Copy(cc.RuntimeParams, m.parameters)
+	if !m.pooler {
+		return
+	}
+	for _, name := range unpoolable {
+		delete(cc.RuntimeParams, name)
+	}
+	if cc.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+		cc.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+}
+
+// errPooled is a connection that turned out to lead to a pooler.
+var errPooled = errors.New("the backend's process id is not the one announced")
+
+// refusesParameters recognises a pooler by its answer to startup parameters.
+func refusesParameters(err error) bool {
+	return sqlState(err) == stateProtocolViolation && strings.Contains(err.Error(), "unsupported startup parameter")
+}
+
+// adaptToPooler changes the mode for this and all further dials. It reports
+// false when a pooler was ruled out (DB_POOLER=none).
+func (d *dialer) adaptToPooler(because string) bool {
+	if d.cfg.Pooler == config.PoolerNone {
+		return false
+	}
+	old := d.mode.Load()
+	if !old.pooler && d.mode.CompareAndSwap(old, newMode(d.cfg, true)) {
+		d.log.Info("a connection pooler stands before the server", "pool", d.cfg.Name, "because", because,
+			"remedy", "set DB_POOLER=pgbouncer to skip the detection")
+	}
+	return true
+}
+
+// checkQuery asks the server, not the pooler, who it is and what it keeps.
+const checkQuery = "select pg_catalog.pg_backend_pid(), (select setting from pg_catalog.pg_settings where name = 'statement_timeout')"
+
+// check finds out what stands at the other end: a backend whose process id is
+// not the one announced at startup is behind a pooler; and whether the
+// statement timeout is really in force.
+func (d *dialer) check(ctx context.Context, c *conn) error {
+	results, err := c.PgConn().Exec(ctx, checkQuery).ReadAll()
+	if err != nil {
+		return fmt.Errorf("check of the new connection: %w", err)
+	}
+	row := results[0].Rows[0]
+	announced := strconv.FormatUint(uint64(c.pid), 10)
+	if string(row[0]) != announced && !c.mode.pooler && d.cfg.Pooler != config.PoolerNone {
+		return errPooled
+	}
+	ms, _ := strconv.ParseInt(string(row[1]), 10, 64)
+	d.timeout.found(d, c, time.Duration(ms)*time.Millisecond)
+	return nil
+}
+
+// timeoutReport remembers how the statement timeout is kept and says so once per change.
+type timeoutReport struct {
+	mu  sync.Mutex // guards how and ok
+	how string
+	ok  bool
+}
+
+// found takes in the statement_timeout that the server reported on c.
+func (r *timeoutReport) found(d *dialer, c *conn, got time.Duration) {
+	how, ok := judgeTimeout(d.cfg.StatementTimeout, got, c.mode.pooler)
+	r.mu.Lock()
+	news := how != r.how
+	r.how, r.ok = how, ok
+	r.mu.Unlock()
+	if news && !ok {
+		d.log.Warn("DB_STATEMENT_TIMEOUT is not in force on the server", "pool", d.cfg.Name, "how", how,
+			"want", d.cfg.StatementTimeout, "got", got,
+			"remedy", fmt.Sprintf("ALTER ROLE %q SET statement_timeout = '%dms'", d.base.User, d.cfg.StatementTimeout.Milliseconds()))
+	}
+}
+
+func judgeTimeout(want, got time.Duration, pooler bool) (how string, inForce bool) {
+	switch {
+	case want == 0:
+		return "the server's own", true
+	case got > 0 && got <= want && pooler:
+		return "role or database setting", true
+	case got == want:
+		return "startup parameter", true
+	case pooler:
+		return "transactions only", false
+	}
+	return "not in force", false
+}
+
+func (r *timeoutReport) report(want time.Duration) StatementTimeout {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.how == "" {
+		return StatementTimeout{Want: want, How: "not checked yet"}
+	}
+	return StatementTimeout{Want: want, InForce: r.ok, How: r.how}
+}

@@ -1,0 +1,93 @@
+package pool
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+)
+
+// ExecContext runs a statement that returns no rows, as sql.DB.ExecContext does.
+// The wait for a connection is bounded by Config.PoolTimeout; ending ctx cancels
+// the statement on the server.
+func (p *Pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if p.db == nil {
+		return p.leases.ExecContext(ctx, query, args...)
+	}
+	pc, err := p.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return look(p, pc, func() (sql.Result, error) { return p.db.ExecContext(pc, query, args...) })
+}
+
+// QueryContext runs a statement that returns rows, as sql.DB.QueryContext does.
+// The connection is held until the rows are closed or read to the end.
+func (p *Pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if p.db == nil {
+		return p.leases.QueryContext(ctx, query, args...)
+	}
+	pc, err := p.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return look(p, pc, func() (*sql.Rows, error) { return p.db.QueryContext(pc, query, args...) })
+}
+
+// QueryRowContext runs a statement that returns at most one row, as
+// sql.DB.QueryRowContext does: errors, those of the wait among them, come from Row.Scan.
+func (p *Pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if p.db == nil {
+		return p.leases.QueryRowContext(ctx, query, args...)
+	}
+	pc, err := p.enter(ctx)
+	if err != nil {
+		return rowOf(err)
+	}
+	row, err := look(p, pc, func() (*sql.Row, error) {
+		row := p.db.QueryRowContext(pc, query, args...)
+		return row, row.Err()
+	})
+	if err != nil && row.Err() != err {
+		return rowOf(err)
+	}
+	return row
+}
+
+// PingContext makes a round trip to the server, opening a connection if need be.
+func (p *Pool) PingContext(ctx context.Context) error {
+	if p.db == nil {
+		return p.leases.PingContext(ctx)
+	}
+	pc, err := p.enter(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = look(p, pc, func() (struct{}, error) { return struct{}{}, p.db.PingContext(pc) })
+	return err
+}
+
+// PrepareContext prepares a statement for use with any connection of the pool,
+// as sql.DB.PrepareContext does. Each execution waits for a connection like any
+// other statement. The caller closes the statement.
+func (p *Pool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	return p.leases.PrepareContext(ctx, query)
+}
+
+// BeginTx starts a transaction, as sql.DB.BeginTx does. When ctx ends, the
+// transaction is rolled back on the server and its connection goes back to the pool.
+func (p *Pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
+	return p.leases.BeginTx(ctx, opts)
+}
+
+// Conn returns a single connection, as sql.DB.Conn does. It is held until Conn.Close.
+func (p *Pool) Conn(ctx context.Context) (*sql.Conn, error) { return p.leases.Conn(ctx) }
+
+// DB returns a plain *sql.DB for libraries that insist on one. Each of its
+// checkouts passes the pool's gate, with the pool's timeout, order, statistics
+// and leak detection. It keeps nothing idle itself, so its own limits are not
+// needed, and setting them cannot raise the pool's; its DBStats are not the
+// pool's either: see [Pool.Stats]. Closing it does not close the pool.
+func (p *Pool) DB() *sql.DB { return p.leases }
+
+func isBadConn(err error) bool { return errors.Is(err, driver.ErrBadConn) }

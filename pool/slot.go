@@ -1,0 +1,138 @@
+package pool
+
+import "time"
+
+// slot is one of the server's sessions as far as this pool may use them: what
+// a dial takes before its first packet, and what comes free only when the
+// server has closed every socket that was opened with it.
+//
+//	free ──▶ dialing ──▶ open ──▶ closing ──▶ free
+//	            └───────────────────▲
+//
+// All fields are guarded by gate.mu.
+type slot struct {
+	g       *gate
+	state   slotState
+	sockets int           // opened under this slot and not yet closed by the server
+	quiet   chan struct{} // closed when sockets falls to 0; nil when nobody waits
+	gaveUp  time.Time     // when it became closing
+	socket  *netConn      // the latest; not guarded: only its own connect attempt looks
+}
+
+type slotState uint8
+
+const (
+	slotDialing slotState = iota
+	slotOpen
+	slotClosing
+	slotFree
+)
+
+// quarantineAfter is how long the server may take to end a session before its
+// slot counts as quarantined: a network partition, or a statement that cannot be cancelled.
+const quarantineAfter = 10 * time.Second
+
+// openLocked turns a dialed slot into a usable connection.
+func (s *slot) openLocked(c *conn) {
+	s.state = slotOpen
+	s.g.dialing--
+	s.g.conns++
+	s.g.open[c] = struct{}{}
+	s.g.counts.opened++
+}
+
+// giveUpLocked ends the use of a slot; it comes free now or when its sockets do.
+func (s *slot) giveUpLocked(now time.Time) {
+	switch s.state {
+	case slotDialing:
+		s.g.dialing--
+	case slotOpen:
+		s.g.conns--
+	default:
+		return
+	}
+	s.state, s.gaveUp = slotClosing, now
+	s.g.closing++
+	s.g.closingSlots[s] = struct{}{}
+	s.freeIfQuietLocked()
+}
+
+func (s *slot) freeIfQuietLocked() {
+	if s.sockets > 0 {
+		return
+	}
+	if s.quiet != nil {
+		close(s.quiet)
+		s.quiet = nil
+	}
+	if s.state == slotClosing {
+		s.state = slotFree
+		s.g.closing--
+		delete(s.g.closingSlots, s)
+		s.g.watchLocked()
+	}
+}
+
+// socketOpens notes that one more socket is being opened under this slot.
+func (s *slot) socketOpens() {
+	s.g.mu.Lock()
+	defer s.g.mu.Unlock()
+	s.sockets++
+}
+
+// socketClosed notes that the server closed a socket, or that it can be
+// believed to have: see netConn.
+func (s *slot) socketClosed() {
+	s.g.mu.Lock()
+	s.sockets--
+	s.freeIfQuietLocked()
+	s.g.mu.Unlock()
+	s.g.demand()
+}
+
+// whenQuiet returns a channel that is closed when no socket is open under this
+// slot. A connect that tries another host, or goes on without TLS, waits for it,
+// so that all its attempts together are one session to the server.
+func (s *slot) whenQuiet() <-chan struct{} {
+	s.g.mu.Lock()
+	defer s.g.mu.Unlock()
+	if s.quiet == nil {
+		s.quiet = make(chan struct{})
+	}
+	quiet := s.quiet
+	if s.sockets == 0 {
+		close(quiet)
+		s.quiet = nil
+	}
+	return quiet
+}
+
+// lost notes that c is about to be closed while nobody held it.
+func (g *gate) lost(c *conn) {
+	g.mu.Lock()
+	g.lostLocked(c)
+	g.mu.Unlock()
+	g.demand()
+}
+
+// lostLocked gives c's slot up, once, and counts why.
+func (g *gate) lostLocked(c *conn) {
+	if c.slot.state != slotOpen {
+		return
+	}
+	now := time.Now()
+	reason := c.closedBecause(g.closed, now)
+	g.counts.closedFor.add(reason)
+	delete(g.open, c)
+	c.slot.giveUpLocked(now)
+	if reason == closeRecycled && g.conns < g.poolSize {
+		g.supply.owed++
+	}
+}
+
+// abandon gives up a slot whose connection never came into use.
+func (g *gate) abandon(s *slot) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s.giveUpLocked(time.Now())
+}

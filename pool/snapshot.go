@@ -1,0 +1,61 @@
+package pool
+
+import "time"
+
+// Stats returns a snapshot, taken under one lock. It is cheap enough to be
+// called on every scrape and in every error.
+func (p *Pool) Stats() Stats {
+	s := Stats{Name: p.cfg.Name, At: time.Now(), StatementTimeout: p.dialer.timeout.report(p.cfg.StatementTimeout)}
+	if p.dialer.mode.Load().pooler {
+		s.Pooler = "pgbouncer"
+	}
+	p.gate.snapshot(&s, p.cfg.LeakThreshold)
+	s.CancelCount = p.gate.cancels.Load()
+	if p.foreign != nil {
+		s.Idle = min(s.Idle, p.foreign.Stats().Idle)
+	}
+	return s
+}
+
+// snapshot fills in everything that mu guards.
+func (g *gate) snapshot(s *Stats, leakThreshold time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sizesLocked(s)
+	for l := range s.Lanes {
+		s.Lanes[l] = LaneStats{InUse: g.heldBy[l], Waiting: g.queue[l].n}
+	}
+	c := &g.counts
+	s.AcquireCount, s.WaitCount, s.WaitDuration, s.HoldDuration = c.acquired, c.waited, c.waitDuration, c.holdDuration
+	s.TimeoutCount, s.ShedCount, s.AcquireCanceledCount, s.NestedCount = c.timedOut, c.shed, c.canceled, c.nested
+	s.OpenedCount, s.Closed = c.opened, c.closedFor
+	s.DialCount, s.DialErrorCount, s.LastDialError = c.dials, c.dialErrors, g.supply.last
+	s.Server = g.supply.state
+	s.Wait, s.Hold = c.wait, c.hold
+	s.LeakWarningCount = c.leaks
+	for k := g.holders.first; k != nil && leakThreshold > 0 && s.At.Sub(k.granted) >= leakThreshold; k = k.next {
+		s.Leaking++
+	}
+}
+
+// sizesLocked counts a holder whose connection died under it as waiting: it has
+// a permit but nothing to use it on.
+func (g *gate) sizesLocked(s *Stats) {
+	s.PoolSize, s.MaxOverflow, s.Limit = g.poolSize, g.configured-g.poolSize, g.limit
+	s.InUse = min(g.held, g.conns)
+	s.Idle = g.conns - s.InUse
+	s.Waiting = g.waiting + g.held - s.InUse
+	s.Dialing, s.Closing = g.dialing, g.closing
+	for sl := range g.closingSlots {
+		if s.At.Sub(sl.gaveUp) >= quarantineAfter {
+			s.Quarantined++
+		}
+	}
+}
+
+// serverFull reports whether the server refuses connections for want of room.
+func (g *gate) serverFull() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.supply.state.OK && g.supply.full
+}

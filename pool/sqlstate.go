@@ -1,0 +1,155 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// SQLSTATE codes that decide what becomes of a dial or a connection.
+// See https://www.postgresql.org/docs/current/errcodes-appendix.html.
+const (
+	stateProtocolViolation  = "08P01"
+	stateTooManyConnections = "53300"
+	stateCannotConnectNow   = "57P03"
+	stateAdminShutdown      = "57P01"
+	stateCrashShutdown      = "57P02"
+	stateQueryCanceled      = "57014"
+	stateInvalidPassword    = "28P01"
+	stateInvalidAuth        = "28000"
+	stateNoSuchDatabase     = "3D000"
+	stateNoPrivilege        = "42501"
+)
+
+// trouble is what a failed dial means.
+type trouble struct {
+	reason    string
+	remedy    string
+	full      bool // the server has no room: ErrServerFull
+	permanent bool // trying again cannot help
+}
+
+// classify tells what a failed dial means: by SQLSTATE, then by the text for
+// the reason, because PostgreSQL has one code for five kinds of "too many".
+func classify(err error) (code string, t trouble) {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return "", classifyNetwork(err)
+	}
+	switch pg.Code {
+	case stateTooManyConnections:
+		t = classifyFull(pg.Message)
+	case stateCannotConnectNow:
+		t = trouble{reason: startingReason(pg.Message)}
+	case stateAdminShutdown, stateCrashShutdown:
+		t = trouble{reason: "shutting down"}
+	case stateInvalidPassword, stateInvalidAuth:
+		t = trouble{reason: "authentication", permanent: true, remedy: "check the user and password in DATABASE_URL, and pg_hba.conf"}
+	case stateNoSuchDatabase:
+		t = trouble{reason: "no such database", permanent: true, remedy: "check the database in DATABASE_URL, or create it"}
+	case stateNoPrivilege:
+		t = trouble{reason: "no privilege to connect", permanent: true, remedy: "GRANT CONNECT ON DATABASE to this role"}
+	case stateProtocolViolation:
+		t = classifyPooler(pg.Message)
+	default:
+		t = trouble{reason: "refused by the server"}
+	}
+	return pg.Code, t
+}
+
+func classifyFull(message string) trouble {
+	t := trouble{full: true, reason: "server full",
+		remedy: "lower DB_POOL_SIZE and DB_MAX_OVERFLOW, end other sessions, or raise max_connections"}
+	switch {
+	case strings.Contains(message, "too many connections for role"):
+		t.reason, t.remedy = "role limit", "lower DB_POOL_SIZE and DB_MAX_OVERFLOW, or ALTER ROLE … CONNECTION LIMIT"
+	case strings.Contains(message, "too many connections for database"):
+		t.reason, t.remedy = "database limit", "lower DB_POOL_SIZE and DB_MAX_OVERFLOW, or ALTER DATABASE … CONNECTION LIMIT"
+	case strings.Contains(message, "reserved for"):
+		t.reason = "reserved slots" // only the reserved slots are left: full for an ordinary role
+	}
+	return t
+}
+
+func startingReason(message string) string {
+	switch {
+	case strings.Contains(message, "shutting down"):
+		return "shutting down"
+	case strings.Contains(message, "recovery"):
+		return "in recovery"
+	}
+	return "starting up"
+}
+
+// classifyPooler knows the words of PgBouncer, which says 08P01 to everything.
+func classifyPooler(message string) trouble {
+	if strings.Contains(message, "no more connections allowed") {
+		return trouble{full: true, reason: "pooler full", remedy: "raise max_client_conn of PgBouncer, or lower DB_POOL_SIZE and DB_MAX_OVERFLOW"}
+	}
+	if strings.Contains(message, "no such database") {
+		return trouble{reason: "no such database", permanent: true, remedy: "add the database to the [databases] section of PgBouncer"}
+	}
+	if strings.Contains(message, "no such user") || strings.Contains(message, "password authentication failed") {
+		return trouble{reason: "authentication", permanent: true, remedy: "add the user to PgBouncer's auth_file"}
+	}
+	return trouble{reason: "refused by the pooler"}
+}
+
+func classifyNetwork(err error) trouble {
+	var dns *net.DNSError
+	switch {
+	case strings.Contains(err.Error(), "server refused TLS connection"):
+		return trouble{reason: "no TLS", permanent: true, remedy: "switch TLS on at the server, or set sslmode=prefer"}
+	case strings.Contains(err.Error(), "x509: ") || strings.Contains(err.Error(), "tls: failed to verify"):
+		return trouble{reason: "certificate not trusted", permanent: true, remedy: "check sslrootcert and sslmode"}
+	case errors.As(err, &dns):
+		return trouble{reason: "host not found", remedy: "check the host in DATABASE_URL"}
+	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
+		return trouble{reason: "no answer", remedy: "check the network, firewalls and DB_CONNECT_TIMEOUT"}
+	}
+	return trouble{reason: "unreachable", remedy: "check that the server runs and is reachable"}
+}
+
+// newDialError describes a failed dial without any secret: it keeps the
+// server's own error or the network's, and drops pgx's ConnectError, which
+// holds the whole configuration.
+func newDialError(err error, now time.Time) (*DialError, trouble) {
+	code, t := classify(err)
+	cause := rootCause(err)
+	message := cause.Error()
+	if pg, ok := cause.(*pgconn.PgError); ok {
+		message = pg.Message + " (SQLSTATE " + pg.Code + ")"
+	}
+	return &DialError{At: now, SQLState: code, Reason: t.reason, Message: message, Remedy: t.remedy, err: cause}, t
+}
+
+func rootCause(err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return rootCause(inner)
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok && len(many.Unwrap()) > 0 {
+		return rootCause(many.Unwrap()[0])
+	}
+	return err
+}
+
+// sqlState is the server's code in err; empty when the server said nothing.
+func sqlState(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}

@@ -1,0 +1,103 @@
+package pool
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// rollbackTimeout bounds a rollback, which runs after its context has ended. A
+// server that does not answer within it loses the connection, and with it the transaction.
+const rollbackTimeout = 5 * time.Second
+
+// tx is a transaction. It differs from stdlib's in the end of a cancelled one:
+// that is rolled back on the server and its connection lives on.
+type tx struct {
+	c   *conn
+	ctx context.Context
+}
+
+var _ driver.Tx = (*tx)(nil)
+
+// isolation levels as PostgreSQL writes them; it has no others.
+var isolation = map[sql.IsolationLevel]string{
+	sql.LevelDefault:         "",
+	sql.LevelReadUncommitted: " isolation level read uncommitted",
+	sql.LevelReadCommitted:   " isolation level read committed",
+	sql.LevelRepeatableRead:  " isolation level repeatable read",
+	sql.LevelSnapshot:        " isolation level repeatable read",
+	sql.LevelSerializable:    " isolation level serializable",
+}
+
+// BeginTx begins a transaction. A connection that turns out to be dead is
+// reported as driver.ErrBadConn, so that database/sql takes another: nothing
+// has been done yet, whatever the server made of the BEGIN.
+func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	level, ok := isolation[sql.IsolationLevel(opts.Isolation)]
+	if !ok {
+		return nil, fmt.Errorf("pool: isolation level %s does not exist in PostgreSQL; use read committed, repeatable read or serializable", sql.IsolationLevel(opts.Isolation))
+	}
+	begin := "begin" + level
+	if opts.ReadOnly {
+		begin += " read only"
+	}
+	if err := c.exec(ctx, begin+c.mode.beginSuffix); err != nil {
+		if c.IsClosed() && ctx.Err() == nil {
+			return nil, driver.ErrBadConn
+		}
+		return nil, err
+	}
+	return &tx{c: c, ctx: ctx}, nil
+}
+
+// exec runs statements without arguments in one round trip.
+func (c *conn) exec(ctx context.Context, sql string) error {
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	defer c.end()
+	_, err := c.PgConn().Exec(ctx, sql).ReadAll()
+	return err
+}
+
+// Commit commits. A transaction that had failed is rolled back by the server
+// instead, which is reported as pgx.ErrTxCommitRollback.
+func (t *tx) Commit() error {
+	if err := t.c.begin(t.ctx); err != nil {
+		return err
+	}
+	defer t.c.end()
+	results, err := t.c.PgConn().Exec(t.ctx, "commit").ReadAll()
+	if err != nil {
+		if t.c.PgConn().TxStatus() != 'I' {
+			return errors.Join(err, t.rollback())
+		}
+		return err
+	}
+	if len(results) > 0 && results[0].CommandTag.String() == "ROLLBACK" {
+		return pgx.ErrTxCommitRollback
+	}
+	return nil
+}
+
+// Rollback rolls back, also when the transaction's context has ended.
+func (t *tx) Rollback() error { return t.rollback() }
+
+// rollback tries twice: a late cancel request may hit the first try.
+func (t *tx) rollback() error {
+	if t.c.IsClosed() {
+		return nil // the server has rolled back what it lost the client of
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTimeout)
+	defer cancel()
+	err := t.c.exec(ctx, "rollback")
+	if err != nil && isCanceledByServer(err) {
+		err = t.c.exec(ctx, "rollback")
+	}
+	return err
+}
