@@ -2,6 +2,7 @@ package pgtest
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -94,7 +95,7 @@ func (l *link) pump(dst, src *net.TCPConn, hideable bool) {
 			<-l.over
 			return
 		}
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			l.reset()
 			return
 		}
@@ -175,15 +176,16 @@ func (l *link) startup() bool {
 // firstPacket reads one packet without a type byte: length, code, rest. After
 // TLS was agreed on what comes is not such a packet, and is passed on unseen.
 func firstPacket(r io.Reader) ([]byte, error) {
-	packet := make([]byte, 8)
-	if n, err := io.ReadFull(r, packet); err != nil {
-		return packet[:n], err
+	var head [8]byte
+	if n, err := io.ReadFull(r, head[:]); err != nil {
+		return head[:n], err
 	}
-	size := binary.BigEndian.Uint32(packet)
+	size := binary.BigEndian.Uint32(head[:])
 	if size < 8 || size > 1<<16 {
-		return packet, nil
+		return head[:], nil
 	}
-	rest := make([]byte, size-8)
-	_, err := io.ReadFull(r, rest)
-	return append(packet, rest...), err
+	packet := make([]byte, size)
+	copy(packet, head[:])
+	_, err := io.ReadFull(r, packet[len(head):])
+	return packet, err
 }
