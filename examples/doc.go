@@ -1,0 +1,8 @@
+// Package examples holds programs on dbpool, each runnable from the
+// repository's root:
+//
+//   - quickstart: the README's twenty lines, on a database that you have
+//   - service: a whole small service, which brings its own database
+//
+// Its tests run the README's pieces of code.
+package examples
