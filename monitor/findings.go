@@ -62,8 +62,8 @@ func (w *watch) watchAccess(n *newsdesk, s *pool.Stats) {
 
 // watchTurnedAway notes when callers begin to leave without a connection, and
 // when that is over.
-func (w *watch) watchTurnedAway(n *newsdesk, s *pool.Stats) {
-	late, shed := s.TimeoutCount-w.last.TimeoutCount, s.ShedCount-w.last.ShedCount
+func (w *watch) watchTurnedAway(n *newsdesk, s *pool.Stats, own *ownWork) {
+	late, shed := own.others(s.TimeoutCount-w.last.TimeoutCount, s.ShedCount-w.last.ShedCount)
 	began, ended := w.turnedAway.update(n.at, late+shed)
 	if began {
 		w.timedOut, w.shed = 0, 0

@@ -29,6 +29,7 @@ type Monitor struct {
 	log    *slog.Logger
 	opts   options
 	server serverCache
+	own    ownWork
 
 	mu      sync.Mutex // guards everything below
 	state   Monitoring

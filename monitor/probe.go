@@ -50,7 +50,7 @@ func (m *Monitor) probe(ctx context.Context) {
 	ctx, cancel := m.probeContext(ctx, m.opts.probeTimeout)
 	defer cancel()
 	began := time.Now()
-	err := m.pool.PingContext(ctx)
+	err := m.own.do(func() error { return m.pool.PingContext(ctx) })
 	ended := time.Now()
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return // the monitor is stopping: this says nothing
@@ -120,16 +120,15 @@ func diagnoseWait(err *pool.AcquireError, s *pool.Stats) finding {
 // name, no text of the server's.
 func reason(err error) string {
 	var dial *pool.DialError
+	var acquire *pool.AcquireError
 	var coded interface{ SQLState() string }
 	switch {
 	case errors.As(err, &dial) && dial.Reason != "":
 		return dial.Reason
 	case errors.Is(err, pool.ErrClosed):
 		return "the pool is closed"
-	case errors.Is(err, pool.ErrServerFull):
-		return "the server is full"
-	case errors.Is(err, pool.ErrPoolTimeout), errors.Is(err, pool.ErrOverloaded):
-		return "no connection was free"
+	case errors.As(err, &acquire):
+		return diagnoseWait(acquire, &acquire.Stats).reason
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
 	case errors.As(err, &coded):

@@ -54,12 +54,13 @@ func (c *cached[T]) due(now time.Time, keep time.Duration) bool {
 }
 
 // refresh asks unless the answer is younger than keep or somebody is asking already.
-func (c *cached[T]) refresh(keep time.Duration, ask func() (T, error)) {
+func (c *cached[T]) refresh(keep time.Duration, own *ownWork, ask func() (T, error)) {
 	if !c.due(time.Now(), keep) || !c.asking.TryLock() {
 		return
 	}
 	defer c.asking.Unlock()
-	value, err := ask()
+	var value T
+	err := own.do(func() (err error) { value, err = ask(); return err })
 	if errors.Is(err, context.Canceled) {
 		return // the monitor is stopping: this says nothing
 	}
@@ -85,7 +86,7 @@ func (c *serverCache) latest() *serverview.View { return c.view.get().value }
 
 // readViewIfOld keeps the view for warnings and the history; it is part of probing.
 func (m *Monitor) readViewIfOld(ctx context.Context) {
-	m.server.view.refresh(viewInterval, func() (serverview.View, error) { return m.askView(ctx, m.opts.probeTimeout) })
+	m.server.view.refresh(viewInterval, &m.own, func() (serverview.View, error) { return m.askView(ctx, m.opts.probeTimeout) })
 }
 
 // askForViewer brings both parts up to date for somebody who looks. It takes at
@@ -93,8 +94,8 @@ func (m *Monitor) readViewIfOld(ctx context.Context) {
 // not spoil the answer for the next.
 func (m *Monitor) askForViewer(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
-	m.server.view.refresh(freshFor, func() (serverview.View, error) { return m.askView(ctx, askTimeout) })
-	m.server.queries.refresh(freshFor, func() ([]serverview.Query, error) {
+	m.server.view.refresh(freshFor, &m.own, func() (serverview.View, error) { return m.askView(ctx, askTimeout) })
+	m.server.queries.refresh(freshFor, &m.own, func() ([]serverview.Query, error) {
 		ctx, cancel := m.probeContext(ctx, askTimeout)
 		defer cancel()
 		return serverview.LongestQueries(ctx, m.pool, m.opts.queryOptions())

@@ -64,7 +64,7 @@ func (m *Monitor) conclude(l look) []news {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	desk := &newsdesk{at: l.at, events: &m.events}
-	m.watch.observe(desk, l)
+	m.watch.observe(desk, l, &m.own)
 	m.judgeLocked(l)
 	m.announceLocked(desk)
 	m.history.observe(l)
@@ -88,7 +88,7 @@ type watch struct {
 	checks      int
 }
 
-func (w *watch) observe(n *newsdesk, l look) {
+func (w *watch) observe(n *newsdesk, l look, own *ownWork) {
 	s := &l.stats
 	if w.last == nil {
 		w.last = s
@@ -96,7 +96,7 @@ func (w *watch) observe(n *newsdesk, l look) {
 	w.watchUsage(n, l)
 	w.watchServerUsage(n, l)
 	w.watchAccess(n, s)
-	w.watchTurnedAway(n, s)
+	w.watchTurnedAway(n, s, own)
 	w.watchBroken(n, s)
 	w.watchRecycling(n, s)
 	w.watchSize(n, s)

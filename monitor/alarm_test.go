@@ -1,0 +1,53 @@
+package monitor
+
+import (
+	"testing"
+	"time"
+)
+
+func TestClearLevel(t *testing.T) {
+	for threshold, want := range map[int]float64{100: 90, 80: 70, 40: 30, 20: 15, 4: 3, 1: 0.75} {
+		if got := clearLevel(threshold); got != want {
+			t.Errorf("a threshold of %d clears below %v, want %v", threshold, got, want)
+		}
+	}
+}
+
+func TestAlarmHysteresis(t *testing.T) {
+	start := time.Unix(1000, 0)
+	for _, tc := range []struct {
+		name    string
+		usage   []float64 // one a second
+		changes []int     // seconds at which the alarm is to change
+	}{
+		{"at the threshold", []float64{79.9, 80}, []int{1}},
+		{"a spike of one second", []float64{0, 100, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, []int{1, 12}},
+		{"once while high", []float64{80, 90, 100, 85, 80, 79, 75}, []int{0}},
+		{"not at the clear level", []float64{80, 70, 70, 70, 70, 70, 70, 70, 70, 70, 70, 70, 70, 70}, []int{0}},
+		{"ten seconds below", []float64{80, 69, 69, 69, 69, 69, 69, 69, 69, 69, 69, 69, 69}, []int{0, 11}},
+		{"a relapse starts the ten seconds over", []float64{80, 60, 60, 60, 60, 60, 60, 60, 75, 60, 60, 60, 60, 60, 60, 60, 60, 60, 60, 60}, []int{0, 19}},
+		{"breathing around the threshold", []float64{80, 0, 80, 0, 80, 0, 80, 0, 80, 0, 80}, []int{0}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var a alarm
+			var changes []int
+			for s, usage := range tc.usage {
+				at := start.Add(time.Duration(s) * time.Second)
+				if a.update(at, usage, 80) {
+					changes = append(changes, s)
+				}
+				if a.on == a.begin().IsZero() {
+					t.Errorf("second %d: on is %v, begun at %v", s, a.on, a.begin())
+				}
+			}
+			if len(changes) != len(tc.changes) {
+				t.Fatalf("changed at %v, want %v", changes, tc.changes)
+			}
+			for i := range changes {
+				if changes[i] != tc.changes[i] {
+					t.Errorf("changed at %v, want %v", changes, tc.changes)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,98 @@
+package monitor
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dbpool-go/dbpool/pool"
+)
+
+// tick lets one check pass.
+func tick() {
+	time.Sleep(checkInterval)
+	synctest.Wait()
+}
+
+func TestEventsOfThePool(t *testing.T) {
+	leak := pool.Holder{Caller: "api/report.go:88", Name: "GET /report", Held: time.Minute, Activity: "idle in transaction", Leaking: true}
+	for _, tc := range []struct {
+		name  string
+		steps []func(*pool.Stats) // one a check
+		want  []EventKind
+		says  string // of the first
+	}{
+		{"leak and all-clear", []func(*pool.Stats){
+			func(s *pool.Stats) { s.Leaking, s.LeakWarningCount = 1, 1 }, func(*pool.Stats) {},
+			func(s *pool.Stats) { s.Leaking = 0 },
+		}, []EventKind{EventLeak, EventLeakCleared}, "1 connection is held for too long; the longest for 1m0s by api/report.go:88 (GET /report), idle in transaction"},
+		{"server full and room again", []func(*pool.Stats){
+			func(s *pool.Stats) { s.Server = pool.ServerState{Reason: "role limit"} }, func(*pool.Stats) {},
+			func(s *pool.Stats) { s.Server = pool.ServerState{OK: true} },
+		}, []EventKind{EventServerFull, EventServerGrants}, "no room for new connections (role limit); 2 connections are open"},
+		{"server away", []func(*pool.Stats){func(s *pool.Stats) { s.Server = pool.ServerState{Reason: "unreachable"} }}, []EventKind{EventServerRefuses}, "unreachable"},
+		{"timeouts", []func(*pool.Stats){func(s *pool.Stats) { s.TimeoutCount, s.Waiting = 4, 7 }}, []EventKind{EventTimeouts}, "7 waiting"},
+		{"shedding", []func(*pool.Stats){func(s *pool.Stats) { s.ShedCount = 9 }, func(s *pool.Stats) { s.ShedCount = 20 }}, []EventKind{EventShedding}, "refused at once"},
+		{"broken", []func(*pool.Stats){func(s *pool.Stats) { s.Closed.Broken = 3 }, func(s *pool.Stats) { s.Closed.Broken = 4 }}, []EventKind{EventBroken}, "3 connections were ended"},
+		{"a storm of recycling", []func(*pool.Stats){func(s *pool.Stats) { s.Closed.Recycled = 2 }, func(s *pool.Stats) { s.Closed.Recycled = 5 }}, []EventKind{EventRecycled}, "5 connections were replaced within 10s"},
+		{"a trickle of recycling", []func(*pool.Stats){func(s *pool.Stats) { s.Closed.Recycled = 2 }, func(s *pool.Stats) { s.Closed.Recycled = 4 }}, nil, ""},
+		{"resized", []func(*pool.Stats){func(s *pool.Stats) { s.PoolSize, s.MaxOverflow, s.Limit = 3, 3, 6 }}, []EventKind{EventResized}, "resized from 5 + 5 to 3 + 3"},
+		{"limited", []func(*pool.Stats){func(s *pool.Stats) { s.Limit = 4 }}, []EventKind{EventResized}, "from 10 to 4 of 10"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r running) {
+				r.src.Hold(leak)
+				for _, step := range tc.steps {
+					r.src.Set(step)
+					tick()
+				}
+				wantKinds(t, r.Monitor, tc.want...)
+				events := r.Status().Events
+				if first := len(events) - 2; first >= 0 && !strings.Contains(events[first].Message, tc.says) {
+					t.Errorf("%q does not say %q", events[first].Message, tc.says)
+				}
+			})
+		})
+	}
+}
+
+func TestPressureIsOverAfterHalfAMinuteOfQuiet(t *testing.T) {
+	inBubble(t, func(t *testing.T, r running) {
+		for range 5 {
+			r.src.Set(func(s *pool.Stats) { s.TimeoutCount += 2; s.ShedCount++ })
+			tick()
+		}
+		if h := r.HealthReport(); h.Status != Degraded || h.Problems[0].Code != ProblemTurningAway {
+			t.Errorf("%+v", h)
+		}
+		time.Sleep(quietAfter - time.Second)
+		synctest.Wait()
+		wantKinds(t, r.Monitor, EventTimeouts)
+		tick()
+		wantKinds(t, r.Monitor, EventTimeouts, EventPressureOver)
+		if last := r.Status().Events[0].Message; !strings.Contains(last, "within 4s 10 timed out and 5 were refused") {
+			t.Error(last)
+		}
+		if got := r.log.with("level=WARN"); len(got) != 1 {
+			t.Errorf("one warning per episode: %q", got)
+		}
+		r.src.Set(func(s *pool.Stats) { s.TimeoutCount++ })
+		tick()
+		wantKinds(t, r.Monitor, EventTimeouts, EventPressureOver, EventTimeouts)
+	})
+}
+
+func TestEventRingKeepsTheLatest(t *testing.T) {
+	var r eventRing
+	if got := r.latest(); got == nil || len(got) != 0 {
+		t.Errorf("%v of an empty ring", got)
+	}
+	for range eventsKept + 10 {
+		r.add(time.Now(), EventLeak, SeverityInfo, "")
+	}
+	got := r.latest()
+	if len(got) != eventsKept || got[0].Seq != eventsKept+10 || got[eventsKept-1].Seq != 11 {
+		t.Errorf("%d events from %d to %d", len(got), got[0].Seq, got[len(got)-1].Seq)
+	}
+}
