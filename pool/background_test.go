@@ -93,7 +93,7 @@ func TestBackgroundIsCutLooseFromItsCaller(t *testing.T) {
 				if _, ok := ctx.Deadline(); ok || ctx.Err() != nil || ctx.Value(key{}) != "kept" {
 					t.Error("not cut loose, or a value was lost")
 				}
-				if FromContext(ctx) != s || s == outer || p.holdingSession(ctx) != nil {
+				if FromContext(ctx) != s || s == outer || scopeOf(ctx).of(p).holding() != nil {
 					t.Error("found its caller's session")
 				}
 				return insert(ctx, s)
