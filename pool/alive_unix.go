@@ -20,11 +20,12 @@ func peek(nc net.Conn) (quiet bool) {
 	if err != nil {
 		return false
 	}
-	err = raw.Read(func(fd uintptr) bool {
+	// Control, not Read: pgx may have left a reader waiting on the socket, after
+	// a slow write, and Read would wait for that one.
+	err = raw.Control(func(fd uintptr) {
 		var b [1]byte
 		_, _, e := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		quiet = e == syscall.EAGAIN || e == syscall.EWOULDBLOCK
-		return true
 	})
 	return quiet && err == nil
 }

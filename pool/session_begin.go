@@ -18,7 +18,10 @@ type unit struct {
 // startSession returns an open session whose context is a child of ctx.
 func (p *Pool) startSession(ctx context.Context, o sessionOptions, outer *Session, route func() string) *Session {
 	s := &Session{pool: p, opts: o, outer: outer, route: route}
-	s.scope.pool, s.scope.outer = p, scopeOf(ctx)
+	s.scope.pool = p
+	if outer != nil {
+		s.scope.outer = &outer.scope
+	}
 	ctx, s.cancel = context.WithCancel(ctx)
 	s.ctx = sessionContext{ctx, s}
 	return s
