@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
@@ -241,7 +242,9 @@ func queryColumns(q serverview.Query) []string {
 	if q.TransactionSeconds > q.QuerySeconds+1 {
 		state += " (transaction " + Seconds(q.TransactionSeconds) + ")"
 	}
-	if q.WaitingFor != "" && !strings.HasPrefix(q.WaitingFor, "Client:") { // idle ones all wait for their client
+	if len(q.BlockedBy) > 0 {
+		state += fmt.Sprintf(", blocked by %d", q.BlockedBy)
+	} else if q.WaitingFor != "" && !strings.HasPrefix(q.WaitingFor, "Client:") { // idle ones all wait for their client
 		state += ", waits for " + q.WaitingFor
 	}
 	return []string{fmt.Sprintf("%6s", Seconds(q.QuerySeconds)), state, q.Role, AppName(q.ApplicationName), PID(q.PID), q.Text}
@@ -260,11 +263,11 @@ func (w *writer) events() {
 		if w.was != nil {
 			w.note("events", nil, e.Message)
 		}
-		w.endAt(severity(e.Severity), first(i, "Events"), Event(e))
+		w.endAt(severity(e.Severity), first(i, "Events"), event(e, w.report.Snapshot.At.Location()))
 	}
 }
 
-// Event is one line about something that happened, by the service's clock.
-func Event(e monitor.Event) string {
-	return fmt.Sprintf("%s  %s  %s", e.At.Format("15:04:05"), orNone(string(e.Severity)), e.Message)
+// event is one line about something that happened, in the reader's time zone.
+func event(e monitor.Event, zone *time.Location) string {
+	return fmt.Sprintf("%s  %s  %s", e.At.In(zone).Format("15:04:05"), orNone(string(e.Severity)), e.Message)
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +21,12 @@ func Bar(percent float64, width int) string {
 		full = 1
 	}
 	return "[" + strings.Repeat("#", full) + strings.Repeat(".", width-full) + "]"
+}
+
+// WriteBrief prints the headline and what is wrong.
+func (t Text) WriteBrief(out io.Writer, r Report) error {
+	r.Rows = slices.DeleteFunc(slices.Clone(r.Rows), func(row Row) bool { return row.Label != "warning" && row.Label != "critical" })
+	return t.Write(out, r)
 }
 
 // Write prints the report.

@@ -24,11 +24,15 @@ func (c *Client) read(resp *http.Response, body []byte) Snapshot {
 		Service any             `json:"service"`
 		Format  json.RawMessage `json:"format"`
 		Pool    json.RawMessage `json:"pool"`
+		Error   string          `json:"error"`
 	}
 	err := json.Unmarshal(body, &mark)
 	var wrongType *json.UnmarshalTypeError
 	if err != nil && !errors.As(err, &wrongType) || mark.Service != monitor.ServiceName {
 		return Snapshot{Trouble: c.strangeAnswer(resp, body, err == nil)}
+	}
+	if mark.Error != "" && len(mark.Pool) == 0 {
+		return Snapshot{Trouble: &Trouble{What: fmt.Sprintf("%s: HTTP %d: %s", c.answered(resp), resp.StatusCode, Clean(mark.Error, 200)), Remedy: "check the URL's query"}}
 	}
 	s, err := decode(body, len(mark.Pool) > 0)
 	if err != nil {

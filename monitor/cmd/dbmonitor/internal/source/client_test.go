@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -160,6 +161,7 @@ func TestFetchTrouble(t *testing.T) {
 			io.WriteString(w, `{"service":`)
 		}, []string{"closed the connection"}},
 		"wrong types": {text(200, "application/json", `{"service":"dbpool","format":"\u001b[31mx","pool":7}`), []string{"cannot be read", "same release"}},
+		"says no":     {text(400, "application/json", `{"service":"dbpool","error":"history: a number is expected"}`), []string{"HTTP 400: history: a number"}},
 		"too large":   {text(200, "application/json", `{"service":"dbpool","x":"`+strings.Repeat("x", maxBody)+`"}`), []string{"larger than 8 MiB"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -191,18 +193,21 @@ func oneLine(t *testing.T, s Snapshot, want ...string) {
 }
 
 func TestFetchNetworkTrouble(t *testing.T) {
+	log.SetOutput(io.Discard) // net/http logs what speaks before it was asked
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	plain := serve(t, answer(sample.Healthy()))
 	secure := httptest.NewUnstartedServer(answer(sample.Healthy()))
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
 	for name, tt := range map[string]struct{ url, want string }{
-		"refused":     {"http://" + deadAddr(t), "connection refused: nothing listens on 127.0.0.1:"},
-		"not HTTP":    {"http://" + speak(t, "SSH-2.0-OpenSSH_9\r\n"), "does not speak HTTP"},
-		"hangs up":    {"http://" + speak(t, ""), "closed the connection"},
-		"TLS to HTTP": {strings.Replace(plain.URL, "http:", "https:", 1), "speaks plain HTTP"},
-		"HTTP to TLS": {strings.Replace(secure.URL, "https:", "http:", 1), "write https://"},
-		"unknown CA":  {secure.URL, "SSL_CERT_FILE"},
+		"refused":      {"http://" + deadAddr(t), "connection refused: nothing listens on 127.0.0.1:"},
+		"not HTTP":     {"http://" + speak(t, true, "220 ready\r\n"), "does not speak HTTP"},
+		"speaks first": {"http://" + speak(t, false, "SSH-2.0-OpenSSH_9\r\n"), "does not speak HTTP"},
+		"hangs up":     {"http://" + speak(t, true, ""), "closed the connection"},
+		"TLS to HTTP":  {strings.Replace(plain.URL, "http:", "https:", 1), "speaks plain HTTP"},
+		"HTTP to TLS":  {strings.Replace(secure.URL, "https:", "http:", 1), "write https://"},
+		"unknown CA":   {secure.URL, "SSL_CERT_FILE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			oneLine(t, fetch(t, tt.url, "", time.Minute), tt.want)
@@ -250,8 +255,8 @@ func deadAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// speak listens, says one thing to everyone, and hangs up.
-func speak(t *testing.T, greeting string) string {
+// speak listens, says one thing to everyone, at once or when asked, and hangs up.
+func speak(t *testing.T, asked bool, words string) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -264,9 +269,14 @@ func speak(t *testing.T, greeting string) string {
 			if err != nil {
 				return
 			}
-			io.WriteString(conn, greeting)
+			if !asked {
+				io.WriteString(conn, words)
+			}
 			buf := make([]byte, 1024)
 			conn.Read(buf) // the request, so that closing does not reset
+			if asked {
+				io.WriteString(conn, words)
+			}
 			conn.Close()
 		}
 	}()

@@ -36,7 +36,7 @@ func (c *Client) transportTrouble(err error) *Trouble {
 		return &Trouble{What: "no route to " + host, Remedy: "check the address and this machine's network"}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return &Trouble{What: host + " closed the connection before it had answered", Remedy: "check that the port is the service's HTTP port and that it is not restarting"}
-	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "malformed MIME"):
+	case foreign(err):
 		return &Trouble{What: host + " does not speak HTTP", Remedy: "check the port; for a database use: dbmonitor doctor DATABASE_URL"}
 	default:
 		return &Trouble{What: fmt.Sprintf("cannot ask %s: %s", host, Clean(innermost(err), 160)), Remedy: "check the URL"}
@@ -81,4 +81,15 @@ func innermost(err error) string {
 		err = ue.Err
 	}
 	return err.Error()
+}
+
+// foreign reports whether the answer was not HTTP, or came before there was a
+// question. net/http has no types for that.
+func foreign(err error) bool {
+	for _, s := range []string{"malformed HTTP", "malformed MIME", "readLoopPeekFailLocked"} {
+		if strings.Contains(err.Error(), s) {
+			return true
+		}
+	}
+	return false
 }

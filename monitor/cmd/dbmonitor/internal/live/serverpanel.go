@@ -1,0 +1,90 @@
+package live
+
+import (
+	"fmt"
+
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
+	"github.com/dbpool-go/dbpool/monitor/serverview"
+)
+
+// serverPanel is the server's own view: a heading and so many lines.
+func (m *model) serverPanel(s *service, width, lines int) []string {
+	r := s.status.Server
+	v := r.View
+	note := ""
+	if v != nil {
+		note = fmt.Sprintf("PostgreSQL %s, %s@%s", v.Version, v.Role, v.Database)
+	}
+	out := []string{heading("Server", note, width)}
+	switch {
+	case v == nil && r.Error != "":
+		out = append(out, warn.Render(" not to be asked: "+r.Error))
+	case v == nil:
+		out = append(out, faint.Render(" not asked yet"))
+	case lines <= 2:
+		out = append(out, serverLines(s, v, width)...)
+	default:
+		out = append(out, serverTall(s, v, width, lines)...)
+	}
+	return fill(out, lines+1)
+}
+
+// serverBar is how full the limit is that binds this role.
+func serverBar(s *service, v *serverview.View, width int) string {
+	style := good
+	switch {
+	case v.Free == 0:
+		style = bad
+	case s.status.Server.OverThreshold:
+		style = warn
+	}
+	n := min(max(int(v.UsagePercent+0.5), 0), 100)
+	return bar([]segment{{n, "█", style}}, 100, max(width, 0))
+}
+
+func serverLines(s *service, v *serverview.View, width int) []string {
+	text := fmt.Sprintf("  %s of %s, %s free, %d of %d sessions", report.Percent(v.UsagePercent), report.BoundBy(v), report.Count(v.Free), v.Sessions, v.MaxConnections)
+	return []string{
+		" " + serverBar(s, v, min(width/3, width-ansi.StringWidth(text)-1)) + text,
+		" " + spread(report.Applications(v, 6), faint.Render(report.States(v))+" ", width-1),
+	}
+}
+
+func serverTall(s *service, v *serverview.View, width, lines int) []string {
+	share := " " + report.Percent(v.UsagePercent)
+	out := []string{
+		" " + serverBar(s, v, width-1-len(share)) + share,
+		fmt.Sprintf(" of %s, %s; %d of %d sessions", report.BoundBy(v), room(v), v.Sessions, v.MaxConnections),
+		" " + faint.Render(report.ServerLimits(v)),
+		" " + faint.Render(report.States(v)),
+	}
+	for _, a := range v.Applications {
+		out = append(out, applicationLine(a, v, width))
+	}
+	if len(out) > lines {
+		out = out[:lines]
+	}
+	return out
+}
+
+func room(v *serverview.View) string {
+	if v.Free == 0 {
+		return bad.Render("none free")
+	}
+	return report.Count(v.Free) + " free"
+}
+
+// applicationLine is a bar of one application's sessions by state.
+func applicationLine(a serverview.Application, v *serverview.View, width int) string {
+	name := fit(report.AppName(a.Name), min(max(width/3, 10), 24))
+	count := fmt.Sprintf(" %4d ", a.Sessions)
+	rest := max(width-2-ansi.StringWidth(name)-len(count), 0)
+	return " " + name + count + bar(applicationSegments(a), max(v.Usable, a.Sessions), rest)
+}
+
+func applicationSegments(a serverview.Application) []segment {
+	return []segment{{a.Active, "█", good}, {a.IdleInTransaction, "▓", warn}, {a.Hidden, "▒", busy}, {a.Idle, "░", lipgloss.NewStyle()}}
+}
