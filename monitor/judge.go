@@ -199,7 +199,11 @@ func (e evidence) usage() (Problem, bool) {
 	if !e.watch.usage.on && (e.state == MonitoringOn || s.Usage() < float64(e.cfg.MaxConnectionWarnings)) {
 		return Problem{}, false
 	}
-	return warning(ProblemUsageHigh, e.watch.usage.begin(), fmt.Sprintf("%d of %d connections are in use (%.0f %%, threshold %d %%)", s.InUse, s.MaxOpen(), s.Usage(), e.cfg.MaxConnectionWarnings))
+	figures := fmt.Sprintf("%d of %d connections are in use (%.0f %%)", s.InUse, s.MaxOpen(), s.Usage())
+	if s.Usage() < float64(e.cfg.MaxConnectionWarnings) {
+		return warning(ProblemUsageHigh, e.watch.usage.begin(), fmt.Sprintf("usage reached %d %% and is not well below it yet: %s", e.cfg.MaxConnectionWarnings, figures))
+	}
+	return warning(ProblemUsageHigh, e.watch.usage.begin(), fmt.Sprintf("%s; the threshold is %d %%", figures, e.cfg.MaxConnectionWarnings))
 }
 
 func (e evidence) serverUsage() (Problem, bool) {

@@ -54,6 +54,7 @@ function redraw() {
   const at = state.history.at_seconds;
   const end = state.seen ? new Date(state.seen.at) / 1000 : Date.now() / 1000;
   for (const chart of drawn) chart.draw(state.history, end);
+  write("h-time", `The last ${windowFor(state.history, end)[0] / 60} minutes`);
   write("cursor", cursor.index === null ? "" : clockFormat.format(new Date(at[cursor.index] * 1000)));
 }
 

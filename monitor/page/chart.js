@@ -1,7 +1,14 @@
-// Small charts over the last 15 minutes, drawn as SVG. All share one cursor: what
+// Small charts over the last minutes, drawn as SVG. All share one cursor: what
 // the legends say at it, the pointer and the arrow keys move it.
 
-const windowSeconds = 15 * 60;
+// windows are how many seconds the charts can span, and between their labels: as
+// few as hold the history, so that a young service does not show an empty page.
+const windows = [[180, 60], [300, 60], [600, 120], [900, 180]];
+
+function windowFor(history, end) {
+  const age = history.at_seconds.length ? end - history.at_seconds[0] + history.step_seconds : 0;
+  return windows.find(([span]) => age <= span) || windows[windows.length - 1];
+}
 const margin = { top: 8, right: 0, bottom: 20, left: 52 };
 
 function svg(name, attributes) {
@@ -71,12 +78,12 @@ class Chart {
 
   timeAt(x) {
     const width = this.width - margin.left - margin.right;
-    return this.end - windowSeconds * (1 - (x - margin.left) / width);
+    return this.end - this.window * (1 - (x - margin.left) / width);
   }
 
   x(t) {
     const width = this.width - margin.left - margin.right;
-    return margin.left + width * (1 - (this.end - t) / windowSeconds);
+    return margin.left + width * (1 - (this.end - t) / this.window);
   }
 
   y(v) {
@@ -91,6 +98,7 @@ class Chart {
   draw(history, end) {
     this.history = history;
     this.end = end;
+    [this.window, this.labelEvery] = windowFor(history, end);
     const box = this.svg.getBoundingClientRect();
     if (box.width === 0) return;
     [this.width, this.height] = [box.width, box.height];
@@ -104,7 +112,7 @@ class Chart {
   indexes() {
     const at = this.history.at_seconds;
     let first = 0;
-    while (first < at.length && at[first] < this.end - windowSeconds) first++;
+    while (first < at.length && at[first] < this.end - this.window) first++;
     return { first, last: at.length - 1 };
   }
 
@@ -132,7 +140,7 @@ class Chart {
       out.push(svg("line", { class: y >= bottom ? "base" : "grid", x1: margin.left, x2: right, y1: y, y2: y }));
       out.push(this.text(label, margin.left - 8, y + 4, "end"));
     }
-    for (let t = Math.ceil((this.end - windowSeconds) / 180) * 180; t <= this.end; t += 180) {
+    for (let t = Math.ceil((this.end - this.window) / 180) * 180; t <= this.end; t += 180) {
       const x = this.x(t);
       if (x < margin.left + 14 || x > right - 14) continue;
       out.push(this.text(minuteFormat.format(new Date(t * 1000)), x, this.height - 4, "middle"));
@@ -223,7 +231,7 @@ class Chart {
       const text = this.show(item, i), at = this.readouts.get(item.key);
       if (at.textContent !== text) at.textContent = text;
     }
-    this.svg.setAttribute("aria-label", `${this.spec.title}, chart of the last 15 minutes. ${n ? "Latest: " + this.describe(n - 1) : "No data yet"}. Arrow keys move through time.`);
+    this.svg.setAttribute("aria-label", `${this.spec.title}, chart of the last ${this.window / 60} minutes. ${n ? "Latest: " + this.describe(n - 1) : "No data yet"}. Arrow keys move through time.`);
   }
 
   describe(i) {

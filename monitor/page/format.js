@@ -14,7 +14,8 @@ function number(n) {
 function duration(s) {
   if (s <= 0) return ["0", "s"];
   if (s < 0.001) return [String(Math.round(s * 1e6)), "µs"];
-  if (s < 1) return [decimals.format(s * 1000), "ms"];
+  if (s < 0.0995) return [decimals.format(s * 1000), "ms"];
+  if (s < 0.9995) return [String(Math.round(s * 1000)), "ms"];
   if (s < 60) return [decimals.format(s), "s"];
   if (s < 3600) return [String(Math.floor(s / 60)), "min" + rest(s % 60, "s")];
   if (s < 172800) return [String(Math.floor(s / 3600)), "h" + rest(s % 3600 / 60, "min")];

@@ -140,9 +140,11 @@ function renderQueries(s) {
     byID("queries").replaceChildren(el("p", { class: "note" }, s.queries.at ? "No statement of others is running, and no transaction is idle." : "Not asked yet."));
     return;
   }
+  const ours = new Map(s.holders.filter((h) => h.pid).map((h) => [h.pid, h.name || h.caller]));
   const rows = s.queries.longest.map((q) => el("tr", {},
     el("td", { class: "num" }, span(q.query_seconds)),
     el("td", { class: "most" }, q.state + " ", q.blocked_by && q.blocked_by.length ? el("span", { class: "tag warning" }, "blocked by " + q.blocked_by.join(", ")) : null,
+      ours.has(q.pid) ? el("span", { class: "muted" }, " for " + ours.get(q.pid)) : null,
       q.text ? el("code", { class: "sql" }, q.text) : null),
     el("td", { class: "wide-only" }, q.waiting_for || "–"),
     el("td", {}, q.application_name || el("span", { class: "muted" }, "no name"), q.client_address ? el("span", { class: "muted" }, " " + q.client_address) : null),

@@ -43,7 +43,7 @@ func TestScreenshots(t *testing.T) {
 
 // look sets the screen.
 func (b *tab) look(t *testing.T, scheme string, width int64, scale float64) {
-	call(t, b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 1310, DeviceScaleFactor: scale, Mobile: width < 500})
+	call(t, b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 1232, DeviceScaleFactor: scale, Mobile: width < 500})
 	call(t, b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
 		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
 	}})
