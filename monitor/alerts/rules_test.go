@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -36,7 +37,7 @@ func ruleFile(t *testing.T) []rulefmt.Rule {
 func promQL() parser.Parser { return parser.NewParser(parser.Options{}) }
 
 func TestRules(t *testing.T) {
-	exported, seen := exports(t), map[string]bool{}
+	exported, sections, seen := exports(t), headings(t), map[string]bool{}
 	for _, r := range ruleFile(t) {
 		if seen[r.Alert] || !strings.HasPrefix(r.Alert, "DBPool") {
 			t.Errorf("%q: the name is taken, or does not say whose it is", r.Alert)
@@ -50,10 +51,28 @@ func TestRules(t *testing.T) {
 				t.Errorf("%s: no %s", r.Alert, a)
 			}
 		}
+		if anchor, ok := strings.CutPrefix(r.Annotations["runbook"], "README.md#"); !ok || !sections[anchor] {
+			t.Errorf("%s: the README has no section for %s", r.Alert, r.Annotations["runbook"])
+		}
 		if err := exported.check(r.Expr); err != nil {
 			t.Errorf("%s: %v", r.Alert, err)
 		}
 	}
+}
+
+// headings are the anchors of the README's sections.
+func headings(t *testing.T) map[string]bool {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]bool{}
+	for _, h := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(string(text), -1) {
+		words := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(h[1]), "")
+		out[strings.ReplaceAll(words, " ", "-")] = true
+	}
+	return out
 }
 
 // exported is every series that the collector exports, by name.

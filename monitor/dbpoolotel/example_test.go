@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
+// Histograms come from the observer, everything else from the registration.
 func ExampleRegister() {
 	reader := metric.NewManualReader() // your exporter's reader
 	provider := metric.NewMeterProvider(metric.WithReader(reader))
@@ -19,7 +20,12 @@ func ExampleRegister() {
 	cfg := config.Default()
 	cfg.Name = "orders"
 	cfg.DatabaseURL = "postgres://app@localhost/shop"
-	p, err := pool.Open(cfg) // no network yet
+	observer, err := dbpoolotel.NewObserver(cfg.Name, dbpoolotel.WithMeterProvider(provider))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p, err := pool.Open(cfg, pool.WithObserver(observer)) // no network yet
 	if err != nil {
 		fmt.Println(err)
 		return

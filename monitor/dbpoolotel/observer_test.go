@@ -170,11 +170,3 @@ func TestSpanOfAFailure(t *testing.T) {
 		})
 	}
 }
-
-// The pool's side of the contract.
-var _ interface {
-	AcquireStart(ctx context.Context, lane pool.Lane, name string) context.Context
-	AcquireEnd(ctx context.Context, lane pool.Lane, name string, waited time.Duration, err error)
-	Released(lane pool.Lane, name string, held time.Duration)
-	Dialed(took time.Duration, err error)
-} = (*Observer)(nil)

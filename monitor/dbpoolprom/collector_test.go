@@ -77,8 +77,12 @@ func TestScrapeText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got != string(want) {
-		t.Errorf("scrape differs from %s (read the difference, then -update):\n%s", golden, got)
+	gotLines, wantLines := strings.Split(got, "\n"), strings.Split(string(want), "\n")
+	for i := range max(len(gotLines), len(wantLines)) {
+		if i >= len(gotLines) || i >= len(wantLines) || gotLines[i] != wantLines[i] {
+			t.Fatalf("from line %d on the scrape is not %s (run with -update and read the difference):\n%s",
+				i+1, golden, strings.Join(gotLines[min(i, len(gotLines)):min(i+3, len(gotLines))], "\n"))
+		}
 	}
 }
 

@@ -13,8 +13,11 @@ const reasonOther = "other"
 // All are exported all the time, 0 or 1: an alert needs the 0 to resolve.
 func serverReasons() []string {
 	return []string{
-		"server full", "reserved slots", "role limit", "database limit",
-		"starting up", "unreachable", "authentication", "no such database", reasonOther,
+		"server full", "reserved slots", "role limit", "database limit", "pooler full", // no room
+		"starting up", "in recovery", "shutting down",
+		"unreachable", "host not found", "no answer", "no TLS", "certificate not trusted",
+		"authentication", "no such database", "no privilege to connect",
+		"refused by the server", "refused by the pooler", reasonOther,
 	}
 }
 
