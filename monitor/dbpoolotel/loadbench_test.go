@@ -1,0 +1,92 @@
+package dbpoolotel
+
+import (
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/pgtest"
+	"github.com/dbpool-go/dbpool/pool"
+	sdk "go.opentelemetry.io/otel/sdk/metric"
+)
+
+// BenchmarkUnderLoad runs the same queries on a saturated pool with and without
+// an observer, in turns, in one run. It reports the throughput with over the
+// throughput without, and the CPU that this process spent per query, likewise.
+// The shortest possible statements on loopback are the worst case: the
+// observer's price is per acquisition, whatever the statement costs.
+func BenchmarkUnderLoad(b *testing.B) {
+	const turns, workers = 20, 32
+	o, err := NewObserver("db", WithMeterProvider(sdk.NewMeterProvider(sdk.WithReader(sdk.NewManualReader()))))
+	if err != nil {
+		b.Fatal(err)
+	}
+	srv := pgtest.Start(b, pgtest.Options{})
+	bare, observed := openBench(b, srv), openBench(b, srv, pool.WithObserver(o))
+	var off, on cost
+	b.ResetTimer()
+	for turn := range turns {
+		n := max(b.N/turns, workers)
+		if turn%2 == 0 {
+			off.add(b, func() { query(b, bare, n, workers) })
+		} else {
+			on.add(b, func() { query(b, observed, n, workers) })
+		}
+	}
+	b.ReportMetric(off.wall.Seconds()/on.wall.Seconds(), "throughput-on/off")
+	b.ReportMetric(on.cpu.Seconds()/off.cpu.Seconds(), "cpu-on/off")
+	b.ReportMetric(float64((on.cpu-off.cpu).Nanoseconds())/float64(b.N/2), "ns-cpu/query")
+}
+
+func openBench(b *testing.B, srv *pgtest.Server, opts ...pool.Option) *pool.Pool {
+	b.Helper()
+	cfg := config.Default()
+	cfg.DatabaseURL = config.DSN(srv.URL)
+	p, err := pool.Open(cfg, opts...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = p.Close() })
+	query(b, p, 1000, 32) // open every connection before the clock runs
+	return p
+}
+
+// cost is what work took, in time and in CPU of this process.
+type cost struct{ wall, cpu time.Duration }
+
+func (c *cost) add(b *testing.B, work func()) {
+	b.Helper()
+	start, used := time.Now(), cpuTime(b)
+	work()
+	c.wall += time.Since(start)
+	c.cpu += cpuTime(b) - used
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// query runs n queries on workers that never pause.
+func query(b *testing.B, p *pool.Pool, n, workers int) {
+	b.Helper()
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for range n / workers {
+				var one int
+				if err := p.QueryRowContext(b.Context(), "select 1").Scan(&one); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
