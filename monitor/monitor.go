@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -66,7 +67,7 @@ var errRunning = errors.New("monitor: Run is already running")
 // returns an error at once when it is running already or an option is unusable.
 // After it has returned it may be called again.
 func (m *Monitor) Run(ctx context.Context) error {
-	if err := m.opts.err(); err != nil {
+	if err := errors.Join(m.opts.err(), intervalErr(m.pool.Config())); err != nil {
 		return err
 	}
 	if !m.pool.Config().PoolMonitoring {
@@ -82,6 +83,14 @@ func (m *Monitor) Run(ctx context.Context) error {
 	running.Go(func() { m.keepProbing(ctx) })
 	running.Wait()
 	return nil
+}
+
+// intervalErr is for a Config that nobody has validated.
+func intervalErr(c config.Config) error {
+	if c.LogPoolStatusInterval > 0 {
+		return nil
+	}
+	return fmt.Errorf("monitor: LOG_POOL_STATUS_INTERVAL: %s: must be more than 0", c.LogPoolStatusInterval)
 }
 
 func (m *Monitor) enter() error {

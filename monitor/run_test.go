@@ -95,6 +95,22 @@ func TestServerUsageWarnsToo(t *testing.T) {
 	})
 }
 
+func TestAnOldViewOfTheServerWarnsNobody(t *testing.T) {
+	inBubble(t, func(t *testing.T, r running) {
+		r.src.See(func(v *serverview.View) { v.Sessions = 97 })
+		time.Sleep(viewInterval + 2*time.Second)
+		synctest.Wait()
+		wantHealth(t, r.Monitor, Degraded, ProblemServerUsage)
+		r.src.Fail(errLost)
+		time.Sleep(viewCounts + viewInterval)
+		synctest.Wait()
+		wantHealth(t, r.Monitor, Healthy)
+		if st := status(t, r.Monitor, "?history=0"); st.Server.View == nil || st.History.ServerUsed[len(st.History.ServerUsed)-1] != -1 {
+			t.Errorf("the old view is still shown, and the history knows nothing: %+v", st.Server)
+		}
+	})
+}
+
 func TestMonitoringOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src, log := fakesource.New(t), &logbook{}
@@ -147,9 +163,11 @@ func TestRunIsRunOnceAtATimeAndAgain(t *testing.T) {
 }
 
 func TestRunRefusesUnusableOptions(t *testing.T) {
-	m := New(fakesource.New(t), WithProbe(0, time.Second), WithUnhealthyAfter(0), WithToken(""))
+	src := fakesource.New(t)
+	src.Configure(func(c *config.Config) { c.LogPoolStatusInterval = 0 })
+	m := New(src, WithProbe(0, time.Second), WithUnhealthyAfter(0), WithToken(""))
 	err := m.Run(t.Context())
-	for _, want := range []string{"WithProbe", "WithUnhealthyAfter", "WithToken"} {
+	for _, want := range []string{"WithProbe", "WithUnhealthyAfter", "WithToken", "LOG_POOL_STATUS_INTERVAL"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}

@@ -105,6 +105,20 @@ func TestServerGoesAndComes(t *testing.T) {
 	eventually(t, "the server's part works again", func() bool { return status(t, m, "").Server.Error == "" })
 }
 
+func TestThroughPgBouncer(t *testing.T) {
+	srv := pgtest.Start(t, pgtest.Options{})
+	pooler := pgtest.StartPgBouncer(t, srv, pgtest.PgBouncerOptions{})
+	m := start(t, openPool(t, pooler.URL, 3), WithProbe(100*time.Millisecond, 2*time.Second), WithQueryText())
+	eventually(t, "a probe is ok", func() bool { p := m.HealthReport().Probe; return p != nil && p.Outcome == ProbeOK })
+	eventually(t, "the server's view and its statements", func() bool {
+		st := status(t, m, "")
+		return st.Server.View != nil && st.Server.Error == "" && st.Queries.Error == "" && !st.Queries.At.IsZero()
+	})
+	if st := m.Status(); st.Pooler != "pgbouncer" || st.Health.Status == Unhealthy {
+		t.Errorf("%q, %+v", st.Pooler, st.Health)
+	}
+}
+
 // TestAFullPoolIsBusyNotUnhealthy holds every connection: the probe waits in its
 // own lane and says busy.
 func TestAFullPoolIsBusyNotUnhealthy(t *testing.T) {

@@ -81,8 +81,17 @@ type serverCache struct {
 	queries cached[[]serverview.Query]
 }
 
-// latest is the last view, however old; nil before the first.
-func (c *serverCache) latest() *serverview.View { return c.view.get().value }
+// viewCounts is how old a view may be for conclusions to be drawn from it.
+const viewCounts = 4 * viewInterval
+
+// latest is the last view if it is young enough to say anything about now.
+func (c *serverCache) latest(now time.Time) *serverview.View {
+	a := c.view.get()
+	if a.value == nil || now.Sub(a.at) > viewCounts {
+		return nil
+	}
+	return a.value
+}
 
 // readViewIfOld keeps the view for warnings and the history; it is part of probing.
 func (m *Monitor) readViewIfOld(ctx context.Context) {

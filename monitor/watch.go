@@ -18,7 +18,7 @@ type look struct {
 	at     time.Time
 	cfg    config.Config
 	stats  pool.Stats
-	view   *serverview.View // the server's last view; nil before the first
+	view   *serverview.View // the server's last view; nil when there is none, or it is old
 	oldest []pool.Holder    // the longest holder, when something is wrong
 }
 
@@ -45,7 +45,8 @@ func (m *Monitor) keepChecking(ctx context.Context) {
 
 // look gathers, without the monitor's lock.
 func (m *Monitor) look() look {
-	l := look{at: time.Now(), cfg: m.pool.Config(), stats: m.pool.Stats(), view: m.server.latest()}
+	now := time.Now()
+	l := look{at: now, cfg: m.pool.Config(), stats: m.pool.Stats(), view: m.server.latest(now)}
 	if l.stats.Leaking > 0 || l.stats.Usage() >= float64(l.cfg.MaxConnectionWarnings) {
 		l.oldest = m.pool.Holders(1)
 	}
