@@ -60,16 +60,16 @@ func (c *child) stop(patience time.Duration, signals ...os.Signal) {
 }
 
 // killFamily ends the child and the processes it forked, none of which gets
-// to say anything. Stopping it first keeps it from forking more meanwhile.
+// to say anything: a stopped parent cannot react to their end or fork more, and
+// they would notice the end of a parent that went first.
 func (c *child) killFamily() {
 	_ = c.cmd.Process.Signal(sigStop)
-	family := children(c.pid())
-	_ = c.cmd.Process.Kill()
-	for _, pid := range family {
+	for _, pid := range children(c.pid()) {
 		if p, err := os.FindProcess(pid); err == nil {
 			_ = p.Kill()
 		}
 	}
+	_ = c.cmd.Process.Kill()
 	<-c.done
 }
 

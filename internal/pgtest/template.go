@@ -87,8 +87,9 @@ func (c *cluster) confPath() string { return filepath.Join(c.data(), "postgresql
 // writeConf puts the settings behind what initdb wrote: the last one wins.
 func (c *cluster) writeConf(base string) error {
 	settings := map[string]string{
-		// A test server's data need not survive the machine.
-		"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
+		// A test server's data need not survive the machine. It must survive
+		// Kill: synchronous_commit stays on.
+		"fsync": "off", "full_page_writes": "off",
 		"shared_buffers": "32MB", "max_wal_size": "256MB",
 		// Nothing outside the folder, so that a crash leaves nothing.
 		"dynamic_shared_memory_type": "mmap",
