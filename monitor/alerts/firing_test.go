@@ -17,14 +17,14 @@ const scrapeInterval = 15 * time.Second
 // healthy is a service at work: half of the pool in use, waits of a
 // millisecond, each connection replaced every five minutes.
 func healthy() *service {
-	return &service{
-		stats: pool.Stats{
+	return newService(
+		pool.Stats{
 			Name: "orders", PoolSize: 5, MaxOverflow: 5, Limit: 10, InUse: 5, Idle: 2,
 			Server:           pool.ServerState{OK: true, Since: time.Unix(1, 0)},
 			StatementTimeout: pool.StatementTimeout{Want: 30 * time.Second, InForce: true, How: "startup parameter"},
 		},
-		view: serverview.View{Usable: 97, Free: 60, UsagePercent: 38, Sessions: 37},
-	}
+		serverview.View{Usable: 97, Free: 60, UsagePercent: 38, Sessions: 37},
+	)
 }
 
 // work is what a healthy service does in one scrape interval.

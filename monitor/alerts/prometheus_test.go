@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -25,8 +26,16 @@ import (
 
 // service is what is scraped: a pool whose figures the test moves.
 type service struct {
-	stats pool.Stats
-	view  serverview.View
+	stats   pool.Stats
+	view    serverview.View
+	metrics http.Handler // what /metrics is served by
+}
+
+func newService(stats pool.Stats, view serverview.View) *service {
+	s, reg := &service{stats: stats, view: view}, prometheus.NewRegistry()
+	reg.MustRegister(dbpoolprom.NewCollector(s, dbpoolprom.WithServerView(s.serverView)))
+	s.metrics = promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true, DisableCompression: true})
+	return s
 }
 
 func (s *service) Stats() pool.Stats                   { return s.stats }
@@ -35,12 +44,10 @@ func (s *service) serverView() (serverview.View, bool) { return s.view, true }
 // scrape returns what the service's /metrics answers, as OpenMetrics.
 func (s *service) scrape(t *testing.T) (text []byte, contentType string) {
 	t.Helper()
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(dbpoolprom.NewCollector(s, dbpoolprom.WithServerView(s.serverView)))
 	req := httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil)
 	req.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
 	w := httptest.NewRecorder()
-	promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}).ServeHTTP(w, req)
+	s.metrics.ServeHTTP(w, req)
 	return w.Body.Bytes(), w.Header().Get("Content-Type")
 }
 

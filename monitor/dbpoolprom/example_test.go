@@ -55,10 +55,11 @@ func ExampleWithServerView() {
 	defer p.Close()
 	m := monitor.New(p) // go m.Run(ctx)
 	view := func() (serverview.View, bool) {
-		if v := m.Status().Server.View; v != nil {
-			return *v, true
+		server := m.Status().Server
+		if server.View == nil || server.AgeSeconds > 60 {
+			return serverview.View{}, false
 		}
-		return serverview.View{}, false
+		return *server.View, true
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(dbpoolprom.NewCollector(p, dbpoolprom.WithServerView(view)))
