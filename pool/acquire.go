@@ -8,25 +8,38 @@ import (
 
 // enter gets a permit for one database/sql call on behalf of ctx, waiting in
 // the caller's lane for at most pool_timeout. The returned context carries the
-// permit and everything that ctx carries.
+// permit and everything that ctx carries. Its own caller is called by whoever
+// asks for a connection.
 func (p *Pool) enter(ctx context.Context) (*permitContext, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	pc := &permitContext{Context: ctx}
+	pc.permit.by.capture()
+	return pc, p.pass(ctx, pc)
+}
+
+// enterFar is enter for callers with a library or two in between.
+func (p *Pool) enterFar(ctx context.Context) (*permitContext, error) {
+	pc := &permitContext{Context: ctx}
+	pc.permit.by.captureFar()
+	return pc, p.pass(ctx, pc)
+}
+
+// pass fills in the permit of pc and has the gate grant it.
+func (p *Pool) pass(ctx context.Context, pc *permitContext) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	k := &pc.permit
 	k.asked = time.Now()
 	k.lane, k.name, k.scope = laneOf(ctx), nameOf(ctx), scopeOf(ctx).of(p)
-	k.by.capture()
 	k.outer = k.scope.holding()
 	p.setDeadline(ctx, k)
+	if p.observer == nil {
+		return p.admit(ctx, k)
+	}
 	pc.Context = p.observer.AcquireStart(ctx, k.lane, k.name)
 	err := p.admit(ctx, k)
 	p.observer.AcquireEnd(pc.Context, k.lane, k.name, time.Since(k.asked), err)
-	if err != nil {
-		return nil, err
-	}
-	return pc, nil
+	return err
 }
 
 // setDeadline ends the wait at pool_timeout or at ctx's own deadline, whichever is first.
@@ -90,7 +103,7 @@ func (p *Pool) giveUp(k *permit, err error) error {
 	return p.explain(k, err)
 }
 
-// leave ends the database/sql call with k.
+// leave notes that the database/sql call with k has ended.
 func (p *Pool) leave(k *permit) {
 	if p.gate.returned(k) {
 		p.released(k)
@@ -99,27 +112,56 @@ func (p *Pool) leave(k *permit) {
 
 // released is called once for each permit that came back.
 func (p *Pool) released(k *permit) {
-	p.observer.Released(k.lane, k.name, time.Since(k.granted))
+	if p.observer != nil {
+		p.observer.Released(k.lane, k.name, time.Since(k.granted))
+	}
 	if k.warned {
 		p.keeper.allClear(k)
 	}
-	p.gate.demand() // a smaller number of holders may leave room for a dial
+	if k.hungry {
+		p.gate.demand() // a background task less may leave room for a dial
+	}
 }
-
-// maxLooks bounds how often one call goes back to database/sql because every
-// connection it was given turned out dead: after a server restart, all of them.
-const maxLooks = 100
 
 // look runs one database/sql call under the permit of pc, and again while
 // database/sql reports driver.ErrBadConn: by contract that means that nothing
-// was done, and here that the connections it tried have been removed.
+// was done. Either the connections it tried were dead, after a server restart
+// all of them, and have been removed; or one was given back a moment ago and is
+// not in database/sql's free list yet.
 func look[T any](p *Pool, pc *permitContext, call func() (T, error)) (T, error) {
 	defer p.leave(&pc.permit)
-	for i := 0; ; i++ {
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		result, err := call()
-		if err == nil || !isBadConn(err) || i == maxLooks || pc.Err() != nil {
+		if err == nil || !isBadConn(err) {
 			return result, p.translate(&pc.permit, err)
 		}
+		if err := pc.rest(pause); err != nil {
+			return result, p.translate(&pc.permit, err)
+		}
+	}
+}
+
+// Between two looks: long enough in the end not to storm a server on which
+// every new connection dies at once.
+const (
+	firstPause = time.Microsecond
+	lastPause  = 50 * time.Millisecond
+)
+
+// rest waits a little; it returns why there is no time left for another look.
+func (c *permitContext) rest(d time.Duration) error {
+	if left := time.Until(c.permit.deadline); left <= 0 {
+		return ErrPoolTimeout
+	} else if d > left {
+		d = left
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-c.Done():
+		return c.Err()
 	}
 }
 

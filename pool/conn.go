@@ -36,6 +36,7 @@ type conn struct {
 	retire     atomic.Int32  // a closeReason set by whoever wants it closed when it comes back
 	pid        uint32
 	rows       rows
+	described  map[string]int // parameters of statements that leases have checked, by text
 	closed     bool
 	options    *connOptions
 }

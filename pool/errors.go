@@ -35,20 +35,40 @@ type Verdict string
 
 // The verdicts. The README's troubleshooting has a section for each.
 const (
-	VerdictLeak       Verdict = "leak"
-	VerdictSlow       Verdict = "slow queries"
-	VerdictSmall      Verdict = "pool too small"
-	VerdictServerFull Verdict = "server full"
-	VerdictServerDown Verdict = "server unreachable"
-	VerdictNested     Verdict = "nested acquisition"
+	VerdictLeak       Verdict = "leak"               // most holders have had their connection since before the caller asked, and run nothing
+	VerdictSlow       Verdict = "slow queries"       // most holders have had their connection since before the caller asked, and run statements
+	VerdictSmall      Verdict = "pool too small"     // connections come and go, but not fast enough for everybody
+	VerdictServerFull Verdict = "server full"        // the server refuses this role or database more sessions
+	VerdictServerDown Verdict = "server unreachable" // no new connections can be had for another reason
+	VerdictNested     Verdict = "nested acquisition" // the caller itself holds a connection
 )
+
+// Remedy is what to do about it, in one sentence.
+func (v Verdict) Remedy() string {
+	switch v {
+	case VerdictLeak:
+		return "close rows and end transactions on every path of the holders"
+	case VerdictSlow:
+		return "make the holders' statements faster, or lower DB_STATEMENT_TIMEOUT"
+	case VerdictSmall:
+		return "raise DB_POOL_SIZE or DB_MAX_OVERFLOW if the server has room, or send it less"
+	case VerdictServerFull:
+		return "give every replica a part of what the server allows, or raise its limit"
+	case VerdictServerDown:
+		return "check that the server runs and is reachable"
+	case VerdictNested:
+		return "pass on the session that holds the first connection instead of asking for another"
+	}
+	return ""
+}
 
 // AcquireError says why no connection could be had, with the pool's figures at
 // that moment. errors.Is finds its Kind.
 type AcquireError struct {
 	Kind          error         // ErrPoolTimeout, ErrOverloaded, ErrServerFull or ErrNested
 	Waited        time.Duration // how long the caller was queued
-	PredictedWait time.Duration // for ErrOverloaded: how long it would have had to wait
+	PredictedWait time.Duration // for ErrOverloaded: how long it would have had to wait; 0 when that is not known
+	QueueFull     bool          // for ErrOverloaded: Config.MaxWaiters waited already
 	Verdict       Verdict       // the most likely cause; empty for ErrOverloaded
 	Stats         Stats         // the pool at that moment
 	Holders       []Holder      // the longest holders, oldest first
@@ -56,37 +76,44 @@ type AcquireError struct {
 	Caller        string        // file:line that asked
 }
 
-// Error is one line: what happened, the figures, the oldest holder, the verdict.
+// Error is one line: what happened, the figures, the oldest holders, the
+// verdict and its remedy.
 func (e *AcquireError) Error() string {
 	var b strings.Builder
 	s := e.Stats
-	fmt.Fprintf(&b, "pool %q: ", s.Name)
-	switch {
-	case errors.Is(e.Kind, ErrOverloaded) && e.PredictedWait > 0:
-		fmt.Fprintf(&b, "overloaded: the wait would be about %s", e.PredictedWait.Round(time.Millisecond))
-	case errors.Is(e.Kind, ErrOverloaded):
-		b.WriteString("overloaded: the queue is full")
-	case errors.Is(e.Kind, ErrNested):
-		b.WriteString("nested acquisition refused")
-	default:
-		fmt.Fprintf(&b, "no connection within %s", e.Waited.Round(time.Millisecond))
-	}
-	fmt.Fprintf(&b, " (size %d, overflow %d, in use %d, idle %d, dialing %d, closing %d, waiting %d",
-		s.PoolSize, s.MaxOverflow, s.InUse, s.Idle, s.Dialing, s.Closing, s.Waiting)
-	if len(e.Holders) > 0 {
-		fmt.Fprintf(&b, "; oldest held %s", e.Holders[0])
+	fmt.Fprintf(&b, "pool %q: %s (size %d, overflow %d, in use %d, idle %d, dialing %d, closing %d, waiting %d",
+		s.Name, e.what(), s.PoolSize, s.MaxOverflow, s.InUse, s.Idle, s.Dialing, s.Closing, s.Waiting)
+	for i, h := range e.Holders {
+		b.WriteString([]string{"; oldest held ", ", then "}[min(i, 1)] + h.String())
 	}
 	if e.Outer != nil {
-		fmt.Fprintf(&b, "; this caller already holds one: %s", e.Outer)
+		fmt.Fprintf(&b, "; this caller (%s) already holds one: %s", e.Caller, e.Outer)
 	}
 	if d := s.LastDialError; d != nil {
 		fmt.Fprintf(&b, "; last dial error %s ago: %s", s.At.Sub(d.At).Round(time.Millisecond), d.Message)
 	}
 	b.WriteString(")")
 	if e.Verdict != "" {
-		fmt.Fprintf(&b, "; verdict: %s", e.Verdict)
+		fmt.Fprintf(&b, "; verdict: %s; %s", e.Verdict, e.Verdict.Remedy())
 	}
 	return b.String()
+}
+
+// what happened, in a few words.
+func (e *AcquireError) what() string {
+	var wait string
+	if e.PredictedWait > 0 {
+		wait = fmt.Sprintf(", the wait would be about %s", e.PredictedWait.Round(time.Millisecond))
+	}
+	switch {
+	case e.Kind == ErrOverloaded && e.QueueFull:
+		return "overloaded: as many callers wait as DB_MAX_WAITERS allows" + wait
+	case e.Kind == ErrOverloaded:
+		return "overloaded: no connection in time" + wait
+	case e.Kind == ErrNested:
+		return "nested acquisition refused"
+	}
+	return fmt.Sprintf("no connection within %s", e.Waited.Round(time.Millisecond))
 }
 
 // Unwrap makes errors.Is find Kind, and for timeouts also

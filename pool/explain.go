@@ -1,7 +1,7 @@
 package pool
 
 import (
-	"errors"
+	"fmt"
 	"time"
 )
 
@@ -10,11 +10,13 @@ const explainedHolders = 3
 
 // explain turns the gate's decision about k into the error that answers why.
 func (p *Pool) explain(k *permit, err error) error {
-	var refused *refusal
-	switch {
-	case errors.As(err, &refused):
-		return p.overloaded(k, refused.wait)
-	case errors.Is(err, ErrPoolTimeout), errors.Is(err, ErrNested):
+	switch e := err.(type) {
+	case *refusal:
+		return p.overloaded(k, e)
+	case *DialError:
+		return fmt.Errorf("pool %q: %w", p.cfg.Name, e)
+	}
+	if err == ErrPoolTimeout || err == ErrNested {
 		return p.failure(k, err)
 	}
 	return err
@@ -22,24 +24,27 @@ func (p *Pool) explain(k *permit, err error) error {
 
 // overloaded is the error of a caller refused at once. It is made in a
 // microsecond or two, so it looks nothing up.
-func (p *Pool) overloaded(k *permit, wait time.Duration) error {
-	return &AcquireError{Kind: ErrOverloaded, PredictedWait: wait, Waited: time.Since(k.asked), Stats: p.Stats()}
+func (p *Pool) overloaded(k *permit, r *refusal) error {
+	s := p.Stats()
+	return &AcquireError{Kind: ErrOverloaded, PredictedWait: r.wait, QueueFull: r.full, Waited: s.At.Sub(k.asked), Stats: s}
 }
 
-// failure is the error of a caller that waited in vain.
+// failure is the error of a caller that waited in vain, or for itself.
 func (p *Pool) failure(k *permit, kind error) error {
+	s := p.Stats()
+	holders := p.gate.oldest(0)
 	e := &AcquireError{
 		Kind:    kind,
-		Waited:  time.Since(k.asked),
-		Stats:   p.Stats(),
-		Holders: p.Holders(explainedHolders),
+		Waited:  s.At.Sub(k.asked),
+		Stats:   s,
+		Holders: p.describeAll(holders[:min(len(holders), explainedHolders)], s.At),
 		Caller:  k.by.String(),
 	}
 	if k.outer != nil {
-		outer := p.describe(k.outer, e.Stats.At)
+		outer := p.describe(k.outer, s.At)
 		e.Outer = &outer
 	}
-	e.Verdict = p.judge(e)
+	e.Verdict = p.judge(e, holders)
 	if kind == ErrPoolTimeout && e.Verdict == VerdictServerFull {
 		e.Kind = ErrServerFull
 	}
@@ -47,7 +52,7 @@ func (p *Pool) failure(k *permit, kind error) error {
 }
 
 // judge names the most likely cause: the first of these that the figures show.
-func (p *Pool) judge(e *AcquireError) Verdict {
+func (p *Pool) judge(e *AcquireError, holders []*permit) Verdict {
 	s := e.Stats
 	starved := !s.Server.OK && s.Open() < s.Limit
 	switch {
@@ -57,21 +62,30 @@ func (p *Pool) judge(e *AcquireError) Verdict {
 		return VerdictServerDown
 	case e.Outer != nil:
 		return VerdictNested
-	case len(e.Holders) == 0:
-		return VerdictSmall
+	case len(holders) == 0 && s.Dialing+s.Closing > 0:
+		return VerdictServerDown // it neither answers dials nor ends sessions
 	}
-	return p.judgeHolders(e)
+	return judgeHolders(holders, s.At.Add(-e.Waited))
 }
 
-// judgeHolders looks at the longest holder: one that has done nothing on the
-// server for as long as this caller waited is a leak, one that is still running
-// is slow; and when everybody gave back in the meantime, there are too few connections.
-func (p *Pool) judgeHolders(e *AcquireError) Verdict {
-	oldest := e.Holders[0]
+// judgeHolders tells by those who held connections all the time since the
+// caller asked. When most gave theirs back in the meantime, there are too few;
+// else they are slow while they run statements, and a leak while they do not.
+func judgeHolders(holders []*permit, asked time.Time) Verdict {
+	stuck, running := 0, 0
+	for _, k := range holders {
+		if k.granted.After(asked) {
+			continue
+		}
+		stuck++
+		if k.doing() == activityRunning {
+			running++
+		}
+	}
 	switch {
-	case oldest.Held < e.Waited:
+	case 2*stuck < len(holders) || stuck == 0:
 		return VerdictSmall
-	case oldest.Activity == activityName(activityRunning):
+	case 2*running >= stuck:
 		return VerdictSlow
 	}
 	return VerdictLeak

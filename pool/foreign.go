@@ -16,11 +16,11 @@ func (p *Pool) leaseForeign(pc *permitContext) (driver.Conn, error) {
 		return nil, err
 	}
 	l := &foreignLease{p: p, permit: &pc.permit, held: held}
-	err = held.Raw(func(dc any) error {
-		l.inner = dc.(driver.Conn)
-		return nil
-	})
-	return l, err
+	if err := held.Raw(func(dc any) error { l.inner = dc.(driver.Conn); return nil }); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
 }
 
 // foreignLease passes on what the inner connection has; where that lacks
@@ -31,6 +31,22 @@ type foreignLease struct {
 	permit *permit
 	held   *sql.Conn
 	inner  driver.Conn
+	inTx   bool
+}
+
+// begin notes for the permit's holder that a statement runs, until the returned
+// function is called.
+func (l *foreignLease) begin() (end func()) {
+	l.permit.foreign.Store(activityRunning)
+	return l.end
+}
+
+func (l *foreignLease) end() {
+	after := activityIdle
+	if l.inTx {
+		after = activityTx
+	}
+	l.permit.foreign.Store(after)
 }
 
 var (
@@ -59,6 +75,7 @@ func (l *foreignLease) PrepareContext(ctx context.Context, query string) (driver
 // ExecContext is the inner connection's, if it has it.
 func (l *foreignLease) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if c, ok := l.inner.(driver.ExecerContext); ok {
+		defer l.begin()()
 		return c.ExecContext(ctx, query, args)
 	}
 	return nil, driver.ErrSkip
@@ -67,6 +84,7 @@ func (l *foreignLease) ExecContext(ctx context.Context, query string, args []dri
 // QueryContext is the inner connection's, if it has it.
 func (l *foreignLease) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	if c, ok := l.inner.(driver.QueryerContext); ok {
+		defer l.begin()()
 		return c.QueryContext(ctx, query, args)
 	}
 	return nil, driver.ErrSkip
@@ -79,15 +97,44 @@ func (l *foreignLease) Begin() (driver.Tx, error) {
 
 // BeginTx is the inner connection's, if it has it; else its Begin.
 func (l *foreignLease) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	defer l.begin()()
+	tx, err := l.beginTx(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	l.inTx = true
+	return foreignTx{tx, l}, nil
+}
+
+func (l *foreignLease) beginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	if c, ok := l.inner.(driver.ConnBeginTx); ok {
 		return c.BeginTx(ctx, opts)
 	}
 	return l.inner.Begin() //nolint:staticcheck // all that such a driver has
 }
 
+// foreignTx notes the end of a transaction.
+type foreignTx struct {
+	driver.Tx
+	l *foreignLease
+}
+
+func (t foreignTx) Commit() error {
+	defer t.l.begin()()
+	t.l.inTx = false
+	return t.Tx.Commit()
+}
+
+func (t foreignTx) Rollback() error {
+	defer t.l.begin()()
+	t.l.inTx = false
+	return t.Tx.Rollback()
+}
+
 // Ping is the inner connection's, if it has it.
 func (l *foreignLease) Ping(ctx context.Context) error {
 	if c, ok := l.inner.(driver.Pinger); ok {
+		defer l.begin()()
 		return c.Ping(ctx)
 	}
 	return nil

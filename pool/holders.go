@@ -6,8 +6,10 @@ import "time"
 // n <= 0 means all. It may be called concurrently and never blocks callers for
 // longer than copying n pointers takes.
 func (p *Pool) Holders(n int) []Holder {
-	permits := p.gate.oldest(n)
-	now := time.Now()
+	return p.describeAll(p.gate.oldest(n), time.Now())
+}
+
+func (p *Pool) describeAll(permits []*permit, now time.Time) []Holder {
 	out := make([]Holder, len(permits))
 	for i, k := range permits {
 		out[i] = p.describe(k, now)
@@ -36,13 +38,21 @@ func (p *Pool) describe(k *permit, now time.Time) Holder {
 		Lane:     k.lane,
 		Name:     k.name,
 		Caller:   k.by.String(),
-		Held:     now.Sub(k.granted),
-		Activity: activityName(activityIdle),
+		Held:     max(0, now.Sub(k.granted)),
+		Activity: activityName(k.doing()),
 		Stack:    k.by.stack(),
 	}
 	if c := k.conn.Load(); c != nil {
-		h.Activity, h.PID = activityName(c.activity.Load()), c.pid
+		h.PID = c.pid
 	}
 	h.Leaking = p.cfg.LeakThreshold > 0 && h.Held >= p.cfg.LeakThreshold
 	return h
+}
+
+// doing is what the holder's connection does.
+func (p *permit) doing() int32 {
+	if c := p.conn.Load(); c != nil {
+		return c.activity.Load()
+	}
+	return p.foreign.Load()
 }

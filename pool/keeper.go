@@ -57,6 +57,10 @@ func (k *keeper) round(ctx context.Context, now time.Time) {
 	k.logAllClears()
 	k.warnOfLeaks(now)
 	k.reclaim(now)
+	if k.p.lent.unlimit() {
+		k.p.log.Warn("limits set on Pool.DB were removed: the pool's own apply to it", "pool", k.p.cfg.Name,
+			"remedy", "set DB_POOL_SIZE and DB_MAX_OVERFLOW, or call Pool.Resize")
+	}
 	if k.p.db == nil {
 		return
 	}

@@ -17,7 +17,10 @@ var _ driver.Connector = leaser{}
 
 // Connect leases a connection for the caller of ctx.
 func (l leaser) Connect(ctx context.Context) (driver.Conn, error) {
-	pc, err := l.p.enter(ctx)
+	if ctx.Value(nudgeKey{}) != nil {
+		return nil, errNudge
+	}
+	pc, err := l.p.enterFar(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -29,11 +32,11 @@ func (l leaser) Connect(ctx context.Context) (driver.Conn, error) {
 		return nil, err
 	}
 	ls := &lease{held: held}
-	err = held.Raw(func(dc any) error {
-		ls.conn = dc.(*conn)
-		return nil
-	})
-	return ls, err
+	if err := held.Raw(func(dc any) error { ls.conn = dc.(*conn); return nil }); err != nil {
+		_ = held.Close()
+		return nil, err
+	}
+	return ls, nil
 }
 
 // Driver returns pgx's driver.
@@ -47,12 +50,41 @@ type lease struct {
 }
 
 var (
-	_ driver.Conn              = (*lease)(nil)
-	_ driver.ConnBeginTx       = (*lease)(nil)
-	_ driver.SessionResetter   = (*lease)(nil)
-	_ driver.Validator         = (*lease)(nil)
-	_ driver.NamedValueChecker = (*lease)(nil)
+	_ driver.Conn               = (*lease)(nil)
+	_ driver.ConnBeginTx        = (*lease)(nil)
+	_ driver.ConnPrepareContext = (*lease)(nil)
+	_ driver.SessionResetter    = (*lease)(nil)
+	_ driver.Validator          = (*lease)(nil)
+	_ driver.NamedValueChecker  = (*lease)(nil)
 )
+
+// maxDescribed bounds the statements a connection remembers; pgx's own cache
+// holds as many.
+const maxDescribed = 512
+
+// PrepareContext checks the statement, once per connection and text, and
+// prepares it no further: pgx prepares what it runs by itself and keeps it with
+// the connection, beyond this lease. So an execution of a *sql.Stmt is one round
+// trip, although its connection was leased only for that.
+func (l *lease) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	c := l.conn
+	if inputs, ok := c.described[query]; ok {
+		return &stmt{c: c, query: query, inputs: inputs}, nil
+	}
+	if err := c.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer c.end()
+	s, err := c.describe(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if c.described == nil || len(c.described) == maxDescribed {
+		c.described = make(map[string]int)
+	}
+	c.described[query] = s.NumInput()
+	return s, nil
+}
 
 // ResetSession is never needed: a lease is used once.
 func (*lease) ResetSession(context.Context) error { return driver.ErrBadConn }

@@ -5,94 +5,130 @@ import (
 	"time"
 )
 
-// pace knows how quickly connections come back. It predicts waits from the
-// connection-seconds that the last units of work took together: time in which
-// connections were held, divided by how many were given back in it. Held time
-// grows while nothing comes back, so the estimate rises during a stall without
-// waiting for the stalled work to end, and idle time does not count at all, so
-// a quiet hour leaves no stale verdict.
+// pace knows how quickly requests give their connections back, and predicts
+// from it how long a queue will take.
+//
+// While requests wait, every connection they may have is in use, and how long
+// the last n returns took is how long the next n will take: with holders of
+// 1 ms and of 1 s mixed, whatever they hold connections for. So the prediction
+// for a queue of n looks back over n returns. A short queue looks back a short
+// time and follows a change at once; a long one averages over as long a time as
+// it is about. Time counts in connection-seconds, so that a change of the limit
+// changes the prediction with it.
+//
+// What happened before the queue formed says less: connections lay idle then.
+// Of that time only the typical hold is used, and only until as many returns
+// have been seen as there are connections. So an old estimate never outlives
+// the first look at the present, and a stall shows at once: time passes, and
+// nothing comes back.
+//
+// It looks at the request lane alone. All fields are guarded by gate.mu.
 type pace struct {
-	held     int           // connections held since at
-	at       time.Time     // when busy was last brought up to date
-	busy     time.Duration // connection-seconds held since the beginning
-	returns  [32]returned  // ring of the latest returns
-	next     int           // where the next return goes
-	recorded int           // how many of returns are filled
+	held    int           // connections held by requests since at
+	at      time.Time     // when busy was last brought up to date
+	busy    time.Duration // connection-seconds held by requests since the beginning
+	last    time.Time     // the latest return
+	count   uint64        // returns since the beginning
+	returns [paceRing]comeback
+
+	formed  comeback // the moment at which the present queue formed
+	formedN uint64   // count at that moment
+
+	typical      time.Duration // the median of recent holds
+	typicalKnown bool          // typical is up to date
 }
 
-type returned struct {
-	at   time.Time
+// comeback is what is remembered of one return.
+type comeback struct {
 	busy time.Duration // pace.busy at that moment
 	hold time.Duration // how long this connection was held
 }
 
-// memory is how far back returns are believed. Older ones say nothing about
-// the present: the pool has been idle, or its holders are stuck.
-const memory = 10 * time.Second
+const (
+	// paceRing is how many returns are remembered. A longer queue is predicted
+	// from these.
+	paceRing = 512
 
-// changed tells the pace that the number of held connections is now held.
-func (p *pace) changed(now time.Time, held int) {
+	// paceTypical is over how many holds the typical one is the median: enough
+	// for one slow one not to matter, few enough to follow a change.
+	paceTypical = 15
+
+	// paceMemory is for how long the typical hold is believed when nothing
+	// comes back.
+	paceMemory = 10 * time.Second
+)
+
+// granted notes that one more request holds a connection.
+func (p *pace) granted(now time.Time) {
+	p.advance(now)
+	p.held++
+}
+
+// returned notes that a request gave a connection back after hold.
+func (p *pace) returned(now time.Time, hold time.Duration) {
+	p.advance(now)
+	p.held--
+	p.returns[p.count%paceRing] = comeback{busy: p.busy, hold: hold}
+	p.count++
+	p.last = now
+	p.typicalKnown = false
+}
+
+func (p *pace) advance(now time.Time) {
 	p.busy = p.busyAt(now)
-	p.at, p.held = now, held
+	p.at = now
 }
 
 func (p *pace) busyAt(now time.Time) time.Duration {
-	if p.at.IsZero() {
-		return 0
-	}
 	return p.busy + time.Duration(p.held)*now.Sub(p.at)
 }
 
-// record notes that a connection came back after hold.
-func (p *pace) record(now time.Time, hold time.Duration) {
-	p.returns[p.next] = returned{at: now, busy: p.busyAt(now), hold: hold}
-	p.next = (p.next + 1) % len(p.returns)
-	p.recorded = min(p.recorded+1, len(p.returns))
+// queueFormed notes that requests wait from now on.
+func (p *pace) queueFormed(now time.Time) {
+	p.formed.busy, p.formedN = p.busyAt(now), p.count
 }
 
-// recent returns the oldest believed return and how many came since; ok is
-// false when nothing recent is known.
-func (p *pace) recent(now time.Time) (oldest returned, since int, ok bool) {
-	for i := p.recorded; i > 0; i-- {
-		r := p.returns[(p.next-i+len(p.returns))%len(p.returns)]
-		if now.Sub(r.at) <= memory {
-			return r, i, true
-		}
-	}
-	return returned{}, 0, false
-}
-
-// cost is the connection-seconds one unit of work takes at present; 0 when unknown.
-func (p *pace) cost(now time.Time) time.Duration {
-	oldest, since, ok := p.recent(now)
-	if !ok {
-		return 0
-	}
-	// The oldest return's own hold stands in for the time before it, so that
-	// the interval and the number of returns in it match.
-	return (p.busyAt(now) - oldest.busy + oldest.hold) / time.Duration(since)
-}
-
-// wait predicts how long a newcomer with ahead callers before it waits when
-// capacity connections serve the queue; 0 when unknown.
+// wait predicts how long a newcomer waits that has ahead requests before it
+// when capacity connections serve them; 0 when nothing is known.
 func (p *pace) wait(now time.Time, ahead, capacity int) time.Duration {
 	if capacity <= 0 {
 		return 0
 	}
-	return time.Duration(ahead+1) * p.cost(now) / time.Duration(capacity)
+	n := min(max(ahead+1, capacity), paceRing-1)
+	return time.Duration(ahead+1) * p.cost(now, n, capacity) / time.Duration(capacity)
 }
 
-// quick is the hold time that one in four recent units of work stayed within;
-// 0 when unknown. Who has less time left than that will hardly finish.
-func (p *pace) quick(now time.Time) time.Duration {
-	_, since, ok := p.recent(now)
-	if !ok {
+// cost is the connection-seconds that one return took of late, judged by the
+// last n of them, or by fewer while the queue is young.
+func (p *pace) cost(now time.Time, n, capacity int) time.Duration {
+	seen := int(min(p.count-p.formedN, paceRing))
+	if seen > n {
+		since := p.returns[(p.count-1-uint64(n))%paceRing].busy
+		return (p.busyAt(now) - since) / time.Duration(n)
+	}
+	unseen := max(0, capacity-seen)
+	took := p.busyAt(now) - p.formed.busy + time.Duration(unseen)*p.usual(now)
+	return took / time.Duration(seen+unseen)
+}
+
+// usual is the typical hold: the median of the last few; 0 when nothing is
+// known, or too long ago.
+func (p *pace) usual(now time.Time) time.Duration {
+	if p.count == 0 || now.Sub(p.last) > paceMemory {
 		return 0
 	}
-	var holds [len(p.returns)]time.Duration
-	for i := range since {
-		holds[i] = p.returns[(p.next-1-i+2*len(p.returns))%len(p.returns)].hold
+	if !p.typicalKnown {
+		p.typical, p.typicalKnown = p.median(), true
 	}
-	slices.Sort(holds[:since])
-	return holds[(since-1)/4]
+	return p.typical
+}
+
+func (p *pace) median() time.Duration {
+	var holds [paceTypical]time.Duration
+	n := min(p.count, paceTypical)
+	for i := range n {
+		holds[i] = p.returns[(p.count-1-i)%paceRing].hold
+	}
+	slices.Sort(holds[:n])
+	return holds[n/2]
 }

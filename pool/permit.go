@@ -26,13 +26,15 @@ type permit struct {
 	deadline    time.Time // when the wait ends: pool_timeout or the caller's own deadline
 	ownDeadline bool      // the caller's own deadline is the nearer one
 
-	conn atomic.Pointer[conn] // the bound connection, for whoever describes the holder
+	conn    atomic.Pointer[conn] // the bound connection, for whoever describes the holder
+	foreign atomic.Int32         // what a connection of another driver is doing, for New
+
+	uses atomic.Int32 // who still needs it: the database/sql call, and the connection bound to it
 
 	// The fields below are guarded by gate.mu.
 	state      permitState
-	calling    bool          // a database/sql call is under way with this permit
-	bound      bool          // a connection is bound
 	warned     bool          // the leak warning was given
+	hungry     bool          // callers were waiting when it came back
 	ready      chan struct{} // closed when a queued permit is granted or refused
 	err        error         // why a queued permit was refused
 	granted    time.Time
@@ -101,37 +103,4 @@ func (s *scope) holding() *permit {
 		}
 	}
 	return nil
-}
-
-// permitList is a doubly linked list through permit.prev and permit.next:
-// leaving it from the middle is O(1), whatever its length.
-type permitList struct {
-	first, last *permit
-	n           int
-}
-
-func (l *permitList) push(p *permit) {
-	p.prev, p.next = l.last, nil
-	if l.last != nil {
-		l.last.next = p
-	} else {
-		l.first = p
-	}
-	l.last = p
-	l.n++
-}
-
-func (l *permitList) remove(p *permit) {
-	if p.prev != nil {
-		p.prev.next = p.next
-	} else {
-		l.first = p.next
-	}
-	if p.next != nil {
-		p.next.prev = p.prev
-	} else {
-		l.last = p.prev
-	}
-	p.prev, p.next = nil, nil
-	l.n--
 }

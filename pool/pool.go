@@ -34,14 +34,15 @@ import (
 type Pool struct {
 	cfg          config.Config
 	log          *slog.Logger
-	observer     Observer
+	observer     Observer // nil when nobody observes
 	refuseNested bool
 	reclaimAfter time.Duration
 
 	gate     *gate
 	db       *sql.DB // the pool's own; nil for New
 	foreign  *sql.DB // the caller's, for New; else nil
-	leases   *sql.DB // what DB returns
+	leases   *sql.DB // leases from db or foreign, for calls that return more than a result
+	lent     lentDB  // what DB returns
 	dialer   *dialer
 	idle     *idleLimit
 	recycler *recycler
@@ -66,12 +67,7 @@ func Open(cfg config.Config, opts ...Option) (*Pool, error) {
 		return nil, errors.New("config: DATABASE_URL: PostgreSQL's driver cannot parse it; write it as postgres://user@host:5432/database or as host=… user=… dbname=…")
 	}
 	base.ConnectTimeout = 0 // the dialer bounds all hosts together
-	if cfg.ApplicationName == "" {
-		cfg.ApplicationName = base.RuntimeParams["application_name"]
-	}
-	if cfg.ApplicationName == "" {
-		cfg.ApplicationName = cfg.Name
-	}
+	cfg.ApplicationName = cfg.ResolvedApplicationName()
 	p := newPool(cfg, newSettings(opts))
 	p.dialer.base = base
 	p.openDB()
@@ -103,7 +99,10 @@ func New(db *sql.DB, cfg config.Config, opts ...Option) (*Pool, error) {
 
 // newPool puts the parts together.
 func newPool(cfg config.Config, s *settings) *Pool {
-	p := &Pool{cfg: cfg, log: s.log, observer: s.observer, refuseNested: s.refuseNested, reclaimAfter: s.reclaimAfter}
+	p := &Pool{cfg: cfg, log: s.log, refuseNested: s.refuseNested, reclaimAfter: s.reclaimAfter}
+	if s.observer != (nobody{}) {
+		p.observer = s.observer // nil costs a query less than being told
+	}
 	p.gate = newGate(cfg)
 	p.dialer = &dialer{g: p.gate, cfg: cfg, log: s.log, observer: s.observer, network: s.network, idle: func() {}}
 	p.dialer.ctx, p.dialer.stop = context.WithCancel(context.Background())
@@ -130,14 +129,14 @@ func (p *Pool) openDB() {
 
 // start opens for business.
 func (p *Pool) start() {
-	p.leases = sql.OpenDB(leaser{p})
-	p.leases.SetMaxIdleConns(0)
+	p.leases = newLeases(leaser{p})
 	p.gate.supply.timer = time.AfterFunc(time.Hour, p.gate.demand)
 	p.gate.supply.timer.Stop()
 	go p.keeper.run(p.dialer.ctx) // Close waits for it
 }
 
-// Config returns the settings the pool was opened with. Resize does not change it.
+// Config returns the settings the pool was opened with, ApplicationName
+// resolved. Resize does not change it.
 func (p *Pool) Config() config.Config { return p.cfg }
 
 // Ready makes sure that the database can be used: it opens the first connection
@@ -223,7 +222,7 @@ func (p *Pool) close() error {
 	for _, c := range p.gate.takeSpares() {
 		_ = c.Close()
 	}
-	err = errors.Join(err, p.leases.Close(), p.closeDB())
+	err = errors.Join(err, p.lent.close(), p.leases.Close(), p.closeDB())
 	<-p.keeper.done
 	select {
 	case <-p.gate.whenIdleGone():

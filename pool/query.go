@@ -83,11 +83,4 @@ func (p *Pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error
 // Conn returns a single connection, as sql.DB.Conn does. It is held until Conn.Close.
 func (p *Pool) Conn(ctx context.Context) (*sql.Conn, error) { return p.leases.Conn(ctx) }
 
-// DB returns a plain *sql.DB for libraries that insist on one. Each of its
-// checkouts passes the pool's gate, with the pool's timeout, order, statistics
-// and leak detection. It keeps nothing idle itself, so its own limits are not
-// needed, and setting them cannot raise the pool's; its DBStats are not the
-// pool's either: see [Pool.Stats]. Closing it does not close the pool.
-func (p *Pool) DB() *sql.DB { return p.leases }
-
 func isBadConn(err error) bool { return errors.Is(err, driver.ErrBadConn) }

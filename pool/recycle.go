@@ -170,17 +170,6 @@ func (k *keeper) checkout(ctx context.Context) *sql.Conn {
 	return held
 }
 
-// tryEnter grants a permit only if a connection is idle and nobody waits.
-func (g *gate) tryEnter(p *permit, now time.Time) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed || g.waiting > 0 || !g.freeLocked() {
-		return false
-	}
-	g.grantLocked(p, now)
-	return true
-}
-
 func (g *gate) anyOpen(is func(*conn) bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

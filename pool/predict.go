@@ -1,0 +1,41 @@
+package pool
+
+import "time"
+
+// predictLocked is how long a newcomer to lane l would wait; 0 when nothing is
+// known. Only requests are predicted: probes go first, and background tasks
+// have nobody who waits for an answer.
+//
+// A pool that may still grow is judged as if it had grown already: it is better
+// to queue one caller in vain than to refuse one that could have been served.
+func (g *gate) predictLocked(l Lane, now time.Time) time.Duration {
+	if l != LaneRequest {
+		return 0
+	}
+	capacity := g.limit
+	if !g.supply.state.OK {
+		capacity = min(capacity, g.conns)
+	}
+	ahead := g.queue[LaneProbe].n + g.queue[LaneRequest].n
+	ahead += min(g.queue[LaneBackground].n, ahead/backgroundTurn)
+	return g.pace.wait(now, ahead, capacity-g.heldBy[LaneBackground])
+}
+
+// hopelessLocked reports whether p, getting a connection after wait, would miss
+// its deadline: its own with the work done, or pool_timeout with a connection.
+// The work is taken to be the typical one; half as much again when the wait is
+// only predicted, because predictions err and work that is cut off is lost.
+func (g *gate) hopelessLocked(p *permit, now time.Time, wait time.Duration) bool {
+	if p.lane != LaneRequest {
+		return false
+	}
+	need := wait
+	if p.ownDeadline {
+		work := g.pace.usual(now)
+		if wait > 0 {
+			work += work / 2
+		}
+		need += work
+	}
+	return need > 0 && now.Add(need).After(p.deadline)
+}
