@@ -112,6 +112,9 @@ func (p *Pool) leave(k *permit) {
 
 // released is called once for each permit that came back.
 func (p *Pool) released(k *permit) {
+	if k.keeping {
+		return
+	}
 	if p.observer != nil {
 		p.observer.Released(k.lane, k.name, time.Since(k.granted))
 	}

@@ -2,6 +2,8 @@ package pool
 
 import (
 	"context"
+	"io"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -25,10 +27,11 @@ type canceller struct {
 	done  chan struct{}
 }
 
-// cancelState is what the connection has to know about its cancellations.
+// cancelState is what a connection has to know about its cancellations.
 type cancelState struct {
 	sent      atomic.Bool // a confirmed cancel request may still be about to arrive
 	uncertain atomic.Bool // a cancel request was sent and never confirmed
+	broken    atomic.Bool // the connection of the request under way broke
 	count     *atomic.Uint64
 }
 
@@ -40,7 +43,7 @@ func (h *canceller) HandleCancel(context.Context) {
 	_ = h.pg.Conn().SetDeadline(deadline)
 	h.done = make(chan struct{})
 	h.state.count.Add(1)
-	go h.request(deadline)
+	go h.request(deadline) // HandleUnwatchAfterCancel waits for it
 }
 
 // request sends the cancel request. The server closes its connection once it
@@ -49,7 +52,8 @@ func (h *canceller) request(deadline time.Time) {
 	defer close(h.done)
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	if err := h.pg.CancelRequest(ctx); err != nil || ctx.Err() != nil {
+	h.state.broken.Store(false)
+	if err := h.pg.CancelRequest(ctx); err != nil || ctx.Err() != nil || h.state.broken.Load() {
 		h.state.uncertain.Store(true)
 		return
 	}
@@ -57,7 +61,35 @@ func (h *canceller) request(deadline time.Time) {
 }
 
 // HandleUnwatchAfterCancel waits until it is known what became of the request.
+// A connection that pgx has given up by then keeps the deadline of its farewell.
 func (h *canceller) HandleUnwatchAfterCancel() {
 	<-h.done
-	_ = h.pg.Conn().SetDeadline(time.Time{})
+	if !h.pg.IsClosed() {
+		_ = h.pg.Conn().SetDeadline(time.Time{})
+	}
 }
+
+// cancelConn is the connection of a cancel request: it notes whether it broke,
+// which pgx does not tell. Only an orderly end is a confirmation.
+type cancelConn struct {
+	net.Conn
+	state *cancelState
+}
+
+func (c cancelConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil && err != io.EOF {
+		c.state.broken.Store(true)
+	}
+	return n, err
+}
+
+// canceledError is the server's word that it ended a statement, for callers who
+// ask for their context's error as well as for those who ask for the server's.
+type canceledError struct {
+	pg  *pgconn.PgError
+	ctx error
+}
+
+func (e *canceledError) Error() string   { return e.pg.Error() }
+func (e *canceledError) Unwrap() []error { return []error{e.ctx, e.pg} }

@@ -1,13 +1,14 @@
 package pool
 
 import (
-	"cmp"
 	"context"
 	"database/sql/driver"
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -22,8 +23,9 @@ type conn struct {
 	*stdlib.Conn
 	g      *gate
 	slot   *slot
-	socket *netConn // the connection's own socket, below any TLS; nil on platforms that hide it
+	socket *netConn // the connection's own socket, below any TLS
 	cancel cancelState
+	said   dialogue
 
 	born       time.Time
 	recycleAt  time.Time // when it should be replaced: PoolRecycle, less a random part
@@ -36,7 +38,8 @@ type conn struct {
 	retire     atomic.Int32  // a closeReason set by whoever wants it closed when it comes back
 	pid        uint32
 	rows       rows
-	described  map[string]int // parameters of statements that leases have checked, by text
+	inputs     map[string]int // how many parameters each statement has that was prepared here
+	inTx       bool
 	closed     bool
 	options    *connOptions
 }
@@ -82,15 +85,20 @@ func activityName(a int32) string {
 	return "idle"
 }
 
+// watch has pgx tell the connection what it needs to know.
+func (c *conn) watch(cc *pgx.ConnConfig) {
+	cc.BuildFrontend = c.said.frontend
+	cc.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
+		return &canceller{pg: pg, state: &c.cancel}
+	}
+}
+
 // ResetSession is called when database/sql takes the connection from its free
 // list for a caller: the permit in ctx is bound to it. ErrBadConn makes
-// database/sql take another.
+// database/sql close it and take another.
 func (c *conn) ResetSession(ctx context.Context) error {
-	if c.IsClosed() {
-		return driver.ErrBadConn
-	}
-	if err := c.awake(ctx); err != nil {
-		c.retire.Store(int32(closeBroken))
+	if c.awake(ctx) != nil {
+		c.retire.CompareAndSwap(int32(closeUnknown), int32(closeBroken))
 		return driver.ErrBadConn
 	}
 	p := permitOf(ctx)
@@ -109,15 +117,19 @@ func (c *conn) use(p *permit) {
 }
 
 // awake makes sure that the server is still there: a look at the socket, and a
-// round trip only when something has arrived on it.
+// round trip only when something has arrived on it. The round trip does not end
+// with ctx: a caller who goes away must not take the connection along.
 func (c *conn) awake(ctx context.Context) error {
+	if c.IsClosed() {
+		return driver.ErrBadConn
+	}
 	if err := c.settle(ctx); err != nil {
 		return err
 	}
-	if c.socket != nil && peek(c.socket.Conn) {
+	if peek(c.socket.Conn) {
 		return nil
 	}
-	return c.PgConn().Ping(ctx)
+	return c.roundTrip(ctx)
 }
 
 // settle absorbs a cancel request that was confirmed but may not have arrived:
@@ -128,20 +140,19 @@ func (c *conn) settle(ctx context.Context) error {
 		return driver.ErrBadConn
 	}
 	for c.cancel.sent.Load() {
-		err := c.PgConn().Ping(ctx)
-		if err == nil {
-			c.cancel.sent.Store(false)
-			return nil
-		}
-		if !isCanceledByServer(err) {
+		err := c.roundTrip(ctx)
+		if err != nil && sqlState(err) != stateQueryCanceled {
 			return err
 		}
+		c.cancel.sent.Store(err != nil)
 	}
 	return nil
 }
 
-func isCanceledByServer(err error) bool {
-	return sqlState(err) == stateQueryCanceled
+func (c *conn) roundTrip(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
+	defer cancel()
+	return c.PgConn().Ping(ctx)
 }
 
 // IsValid is called when the holder gives the connection back, and says whether
@@ -207,11 +218,21 @@ func (c *conn) Close() error {
 		return nil
 	}
 	c.closed = true
-	if c.IsClosed() {
+	switch {
+	case c.cancel.uncertain.Load():
+		c.retire.CompareAndSwap(int32(closeUnknown), int32(closeCanceled))
+	case c.IsClosed():
 		c.retire.CompareAndSwap(int32(closeUnknown), int32(closeBroken))
 	}
 	c.lose()
 	return c.Conn.Close()
+}
+
+// discard closes a connection that database/sql does not know, or will not
+// come back to.
+func (c *conn) discard(reason closeReason) {
+	c.retire.CompareAndSwap(int32(closeUnknown), int32(reason))
+	_ = c.Close()
 }
 
 // IsClosed reports whether pgx has closed the connection.
@@ -219,83 +240,3 @@ func (c *conn) IsClosed() bool { return c.Conn.Conn().IsClosed() }
 
 // PgConn is pgx's low-level connection.
 func (c *conn) PgConn() *pgconn.PgConn { return c.Conn.Conn().PgConn() }
-
-// begin notes that a statement starts, and refuses it on a connection that was
-// taken away from its holder.
-func (c *conn) begin(ctx context.Context) error {
-	if c.cancel.sent.Load() || c.cancel.uncertain.Load() {
-		if err := c.settle(ctx); err != nil {
-			return cmp.Or(ctx.Err(), driver.ErrBadConn)
-		}
-	}
-	c.statements.Add(1)
-	before := c.activity.Load()
-	if before == activityReclaimed || !c.activity.CompareAndSwap(before, activityRunning) {
-		return ErrReclaimed
-	}
-	return nil
-}
-
-// end notes that a statement is over.
-func (c *conn) end() {
-	after := activityIdle
-	if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
-		after = activityTx
-	}
-	c.activity.CompareAndSwap(activityRunning, after)
-}
-
-// ExecContext runs a statement that returns no rows.
-func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if err := c.begin(ctx); err != nil {
-		return nil, err
-	}
-	defer c.end()
-	return c.Conn.ExecContext(ctx, query, args)
-}
-
-// QueryContext runs a statement that returns rows.
-func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if err := c.begin(ctx); err != nil {
-		return nil, err
-	}
-	r, err := c.Conn.QueryContext(ctx, query, args)
-	return c.opened(r, err)
-}
-
-// opened notes that rows are open, or that the query failed.
-func (c *conn) opened(r driver.Rows, err error) (driver.Rows, error) {
-	inner, ok := r.(*stdlib.Rows)
-	if err != nil || !ok {
-		c.end()
-		return r, err
-	}
-	c.activity.CompareAndSwap(activityRunning, activityRows)
-	c.rows = rows{Rows: inner, c: c}
-	return &c.rows, nil
-}
-
-// Ping makes a round trip.
-func (c *conn) Ping(ctx context.Context) error {
-	if err := c.begin(ctx); err != nil {
-		return err
-	}
-	defer c.end()
-	return c.Conn.Ping(ctx)
-}
-
-// PrepareContext prepares a statement on this connection.
-func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	if err := c.begin(ctx); err != nil {
-		return nil, err
-	}
-	defer c.end()
-	if c.mode.pooler {
-		return c.describe(ctx, query)
-	}
-	s, err := c.Conn.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return &stmt{Stmt: s, c: c, query: query, inputs: s.NumInput()}, nil
-}

@@ -11,6 +11,11 @@ import (
 // connector is where database/sql asks for one more connection. It never
 // dials: the gate lets a caller through only when a connection is ready, in
 // database/sql's free list or dialed and waiting here.
+//
+// database/sql's own limit on open connections is off: the gate keeps the
+// limit. A caller could otherwise end up in database/sql's own queue, where it
+// waits without pool_timeout, is served at random, and is forgotten when the
+// connection meant for it lies in the free list already.
 type connector struct{ g *gate }
 
 var _ driver.Connector = connector{}
@@ -20,22 +25,25 @@ var _ driver.Connector = connector{}
 func (k connector) Connect(ctx context.Context) (driver.Conn, error) {
 	p := permitOf(ctx)
 	if p == nil {
-		// database/sql's own opener, working for a caller that waits in its
-		// queue: the error wakes that caller, who then comes here itself.
-		return nil, driver.ErrBadConn
+		return nil, driver.ErrBadConn // nobody gets past the gate
 	}
-	c, err := k.g.seek(ctx, p)
-	if err != nil {
-		return nil, err
+	for {
+		c, err := k.g.seek(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if c == nil {
+			// The last user of the connection meant for this caller is between
+			// conn.IsValid, where its permit went back, and the free list.
+			runtime.Gosched()
+			return nil, driver.ErrBadConn
+		}
+		if c.awake(ctx) == nil {
+			c.use(p)
+			return c, nil
+		}
+		c.discard(closeBroken) // died while it waited to be used
 	}
-	if c == nil {
-		// A connection was given back a moment ago and is about to be in the
-		// free list: its former holder is between conn.IsValid and the list.
-		runtime.Gosched()
-		return nil, driver.ErrBadConn
-	}
-	c.use(p)
-	return c, nil
 }
 
 // Driver returns pgx's driver, for those who ask a *sql.DB what it talks to.

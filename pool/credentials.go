@@ -2,8 +2,8 @@ package pool
 
 import (
 	"context"
-	"fmt"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -33,10 +33,13 @@ func WithCredentials(supply func(ctx context.Context) (Credentials, error)) Opti
 // credentials calls the supplier and shares one renewal among all dials that
 // the server refused together.
 type credentials struct {
-	supply func(ctx context.Context) (Credentials, error)
+	supply  func(ctx context.Context) (Credentials, error)
+	ctx     context.Context // the pool's
+	timeout time.Duration   // of one dial
 
 	mu     sync.Mutex
-	flight *renewal // under way; nil when none is
+	count  int      // renewals so far
+	latest *renewal // under way, or the last one; nil before the first
 }
 
 type renewal struct {
@@ -45,46 +48,68 @@ type renewal struct {
 	err   error
 }
 
+// login is what one dial authenticates with, and how many renewals there had
+// been when it asked.
+type login struct {
+	Credentials
+	renewals int
+}
+
 // get supplies the credentials of one dial.
-func (k *credentials) get(ctx context.Context) (Credentials, error) {
+func (k *credentials) get(ctx context.Context) (*login, error) {
+	k.mu.Lock()
+	l := &login{renewals: k.count}
+	k.mu.Unlock()
+	var err error
+	l.Credentials, err = k.call(ctx)
+	return l, err
+}
+
+func (k *credentials) call(ctx context.Context) (Credentials, error) {
 	c, err := k.supply(ctx)
 	if err != nil {
-		return Credentials{}, fmt.Errorf("credentials: %w", err)
+		return Credentials{}, &credentialsError{err}
 	}
 	return c, nil
 }
 
-// renew asks again because the server refused the last answer.
-func (k *credentials) renew(ctx context.Context) (Credentials, error) {
-	f := k.join(ctx)
+// renew asks again because the server refused what the dial had. A renewal that
+// began since is the answer to that as well.
+func (k *credentials) renew(ctx context.Context, refused *login) (*login, error) {
+	f, n := k.join(refused.renewals)
 	select {
 	case <-f.done:
-		return f.fresh, f.err
+		return &login{f.fresh, n}, f.err
 	case <-ctx.Done():
-		return Credentials{}, ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
-// join returns the renewal under way, or starts one.
-func (k *credentials) join(ctx context.Context) *renewal {
+// join returns a renewal that began after the given number of them.
+func (k *credentials) join(after int) (*renewal, int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.flight == nil {
-		k.flight = &renewal{done: make(chan struct{})}
-		go k.fly(ctx, k.flight)
+	if k.count == after {
+		k.count++
+		k.latest = &renewal{done: make(chan struct{})}
+		go k.fly(k.latest) // ends with its own deadline
 	}
-	return k.flight
+	return k.latest, k.count
 }
 
-// fly makes the one call. Its context is that of the dial that came first, so
-// it ends with that dial's deadline.
-func (k *credentials) fly(ctx context.Context, f *renewal) {
-	f.fresh, f.err = k.get(ctx)
-	k.mu.Lock()
-	k.flight = nil
-	k.mu.Unlock()
+// fly makes the one call. It belongs to no dial, so it does not end with one.
+func (k *credentials) fly(f *renewal) {
+	ctx, cancel := context.WithTimeout(k.ctx, k.timeout)
+	defer cancel()
+	f.fresh, f.err = k.call(ctx)
 	close(f.done)
 }
+
+// credentialsError is a failure of the supplier.
+type credentialsError struct{ err error }
+
+func (e *credentialsError) Error() string { return "credentials: " + e.err.Error() }
+func (e *credentialsError) Unwrap() error { return e.err }
 
 // apply sets the credentials of one dial.
 func (c Credentials) apply(cc *pgx.ConnConfig) {

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dbpool-go/dbpool/config"
@@ -62,18 +60,20 @@ func (d *dialer) handOver(c *conn) {
 	if d.g.beyondPoolSize() {
 		d.idle()
 	}
-	if !d.g.dialed(c, time.Now()) {
+	took, trouble := d.g.dialed(c, time.Now())
+	if !took {
 		d.g.abandon(c.slot)
 		_ = c.Close()
+		return
+	}
+	if !trouble.OK {
+		d.log.Info("new connections again", "pool", d.cfg.Name, "after", time.Since(trouble.Since).Round(time.Millisecond), "reason", trouble.Reason)
 	}
 }
 
 func (d *dialer) failed(sl *slot, err error) {
 	e, t := newDialError(err, time.Now())
-	if d.ctx.Err() != nil {
-		e.Reason = "pool closed"
-	}
-	if d.g.dialFailed(sl, e, t, time.Now()) && d.ctx.Err() == nil {
+	if d.g.dialFailed(sl, e, t, time.Now()) {
 		d.log.Warn("no new connections", "pool", d.cfg.Name, "reason", e.Reason, "error", e.Message, "remedy", e.Remedy)
 	}
 }
@@ -87,7 +87,6 @@ const maxTries = 3
 func (d *dialer) open(sl *slot) (*conn, error) {
 	ctx, cancel := context.WithTimeout(d.ctx, d.cfg.ConnectTimeout)
 	defer cancel()
-	ctx = context.WithValue(ctx, slotKey{}, sl)
 	try, err := d.firstTry(ctx)
 	for n := 1; err == nil; n++ {
 		var c *conn
@@ -104,16 +103,14 @@ func (d *dialer) open(sl *slot) (*conn, error) {
 // try is what one connection attempt is made with.
 type try struct {
 	mode  *mode
-	login *Credentials // nil: the connection string's
+	login *login // nil: the connection string's
 }
 
-func (d *dialer) firstTry(ctx context.Context) (try, error) {
-	t := try{mode: d.mode.Load()}
-	if d.credentials == nil {
-		return t, nil
+func (d *dialer) firstTry(ctx context.Context) (t try, err error) {
+	t.mode = d.mode.Load()
+	if d.credentials != nil {
+		t.login, err = d.credentials.get(ctx)
 	}
-	login, err := d.credentials.get(ctx)
-	t.login = &login
 	return t, err
 }
 
@@ -122,17 +119,16 @@ func (d *dialer) firstTry(ctx context.Context) (try, error) {
 // when it may not.
 func (d *dialer) nextTry(ctx context.Context, t try, err error) (try, error) {
 	if errors.Is(err, errPooled) || refusesParameters(err) {
-		if !d.adaptToPooler(err.Error()) {
+		if t.mode.pooler || !d.adaptToPooler(err.Error()) {
 			return t, err
 		}
 		t.mode = d.mode.Load()
 		return t, nil
 	}
-	if d.credentials == nil || sqlState(err) != stateInvalidPassword {
+	if d.credentials == nil || !refusesPassword(err) {
 		return t, err
 	}
-	login, err := d.credentials.renew(ctx)
-	t.login = &login
+	t.login, err = d.credentials.renew(ctx, t.login)
 	return t, err
 }
 
@@ -143,26 +139,29 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 	if t.login != nil {
 		t.login.apply(cc)
 	}
-	c := &conn{g: d.g, slot: sl, options: d.options, mode: t.mode, born: time.Now(), generation: d.generation.Load()}
-	c.recycleAt = c.born.Add(jittered(d.cfg.PoolRecycle))
-	c.cancel.count = &d.g.cancels
-	stopAt := &firstRefusal{}
-	cc.DialFunc = pgconn.DialFunc(slotted(d.network, d.closeBound(), stopAt.refused))
-	cc.OnPgError = stopAt.watch(cc.OnPgError)
-	cc.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
-		return &canceller{pg: pg, state: &c.cancel}
-	}
+	c := d.newConn(sl, t.mode)
+	c.watch(cc)
+	at := &attempt{slot: sl, network: d.network, closeBound: d.closeBound(), cancel: &c.cancel}
+	ctx = at.prepare(ctx, cc, d.cfg.ConnectTimeout)
 	dc, err := stdlib.GetConnector(*cc).Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
 	c.Conn = dc.(*stdlib.Conn)
-	c.socket, c.pid = sl.socket, c.PgConn().PID()
+	c.socket, c.pid = sl.lastSocket(), c.PgConn().PID()
 	if err := d.check(ctx, c); err != nil {
 		_ = c.Conn.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// newConn is a connection about to be dialed.
+func (d *dialer) newConn(sl *slot, m *mode) *conn {
+	c := &conn{g: d.g, slot: sl, options: d.options, mode: m, born: time.Now(), generation: d.generation.Load()}
+	c.recycleAt = c.born.Add(jittered(d.cfg.PoolRecycle))
+	c.cancel.count = &d.g.cancels
+	return c
 }
 
 // jittered is PoolRecycle less up to a quarter, so that connections opened
@@ -173,33 +172,10 @@ func jittered(recycle time.Duration) time.Duration {
 
 // closeBound is how long a session that was given up may take to end before its
 // slot comes free in any case: no statement outlives statement_timeout, and a
-// silent peer does not outlive keepAliveBound.
+// silent peer does not outlive silenceBound.
 func (d *dialer) closeBound() time.Duration {
 	if d.cfg.StatementTimeout == 0 {
 		return 0
 	}
-	return d.cfg.StatementTimeout + keepAliveBound
-}
-
-// firstRefusal stops a connect attempt from trying its other hosts and TLS
-// variants once the server has said that it has no room: pgx would knock once
-// for each of them.
-type firstRefusal struct {
-	err atomic.Pointer[pgconn.PgError]
-}
-
-func (f *firstRefusal) refused() error {
-	if pg := f.err.Load(); pg != nil {
-		return pg
-	}
-	return nil
-}
-
-func (f *firstRefusal) watch(next pgconn.PgErrorHandler) pgconn.PgErrorHandler {
-	return func(pc *pgconn.PgConn, pg *pgconn.PgError) bool {
-		if pg.Code == stateTooManyConnections {
-			f.err.Store(pg)
-		}
-		return next(pc, pg)
-	}
+	return d.cfg.StatementTimeout + silenceBound
 }

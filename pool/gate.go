@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,7 +82,7 @@ func (g *gate) enter(p *permit, now time.Time) bool {
 	defer g.mu.Unlock()
 	if p.err = g.refusalLocked(p, now); p.err != nil {
 		p.state = permitDone
-		if p.err != ErrClosed {
+		if errors.Is(p.err, ErrOverloaded) {
 			g.counts.shed++
 		}
 		return false
@@ -94,14 +95,20 @@ func (g *gate) enter(p *permit, now time.Time) bool {
 	return false
 }
 
-// tryEnter grants a permit only if a connection is idle and nobody waits.
+// tryEnter grants a permit of the keeper's, only if a connection is idle and
+// nobody waits. It is no acquisition: nothing is counted, nor learned from it.
 func (g *gate) tryEnter(p *permit, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed || g.waiting > 0 || !g.freeLocked() {
 		return false
 	}
-	g.grantLocked(p, now)
+	p.state, p.granted = permitHeld, now
+	p.uses.Store(1)
+	g.holders.push(p)
+	g.held++
+	g.heldBy[p.lane]++
+	g.supply.keeping++
 	return true
 }
 
@@ -117,6 +124,8 @@ func (g *gate) refusalLocked(p *permit, now time.Time) error {
 	switch {
 	case g.closed:
 		return ErrClosed
+	case g.barredLocked(now) != nil:
+		return g.barredLocked(now)
 	case p.lane == LaneProbe || g.servableLocked(p.lane):
 		return nil
 	}
@@ -210,6 +219,12 @@ func (g *gate) settleLocked(p *permit, now time.Time) {
 	g.holders.remove(p)
 	g.held--
 	g.heldBy[p.lane]--
+	if p.keeping {
+		g.supply.keeping--
+		g.wakeSeekerLocked()
+		g.dispatchLocked(now)
+		return
+	}
 	hold := max(0, now.Sub(p.granted))
 	if p.lane == LaneRequest {
 		g.pace.returned(now, hold)

@@ -58,34 +58,6 @@ var (
 	_ driver.NamedValueChecker  = (*lease)(nil)
 )
 
-// maxDescribed bounds the statements a connection remembers; pgx's own cache
-// holds as many.
-const maxDescribed = 512
-
-// PrepareContext checks the statement, once per connection and text, and
-// prepares it no further: pgx prepares what it runs by itself and keeps it with
-// the connection, beyond this lease. So an execution of a *sql.Stmt is one round
-// trip, although its connection was leased only for that.
-func (l *lease) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	c := l.conn
-	if inputs, ok := c.described[query]; ok {
-		return &stmt{c: c, query: query, inputs: inputs}, nil
-	}
-	if err := c.begin(ctx); err != nil {
-		return nil, err
-	}
-	defer c.end()
-	s, err := c.describe(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	if c.described == nil || len(c.described) == maxDescribed {
-		c.described = make(map[string]int)
-	}
-	c.described[query] = s.NumInput()
-	return s, nil
-}
-
 // ResetSession is never needed: a lease is used once.
 func (*lease) ResetSession(context.Context) error { return driver.ErrBadConn }
 

@@ -2,10 +2,12 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
-	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -17,30 +19,48 @@ import (
 // the one event that proves the session gone. Close therefore only ends the
 // sending half, and a goroutine reads on until end of file.
 //
-// When that never comes, the kernel decides: keepAlive probes an unresponsive
-// peer and fails the read after about keepAliveBound. The slot counts as closing
-// all that time (quarantined after quarantineAfter), and it comes free at
-// closeBound at the latest.
+// When that never comes, the kernel decides: it gives a silent peer up after
+// silenceBound, and the read fails. The slot counts as closing all that time
+// (quarantined after quarantineAfter), and it comes free at closeBound at the latest.
 type netConn struct {
 	net.Conn
-	slot       *slot
+	g          *gate
+	slot       *slot         // guarded by g.mu
 	closeBound time.Duration // 0: as long as the peer's kernel answers
-	closeOnce  sync.Once
-	ended      atomic.Bool // the server's end of file, or a broken connection, was seen
+	closing    sync.Once
+	ended      sync.Once // the server's end of file, or a broken connection, was seen
 }
 
-// keepAlive finds a dead peer in about 60 seconds: the first probe after 15 s
+// silenceBound is how long a peer may be silent, neither answering a keepalive
+// nor acknowledging data, before the kernel breaks the connection.
+const silenceBound = time.Minute
+
+// keepAlive finds a dead peer within silenceBound: the first probe after 15 s
 // of silence, three more 15 s apart.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
 
-// keepAliveBound is how long keepAlive takes to give up a silent peer.
-const keepAliveBound = time.Minute
+// dialFunc opens a network connection, as net.Dialer.DialContext does.
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Read notes the end of the stream, so that Close need not look for it again.
+// dialSocket dials with the bounds that say how long a lost session counts:
+// keepalive for an idle connection, and where the system has it a user timeout
+// for one with data, or only a farewell, on its way.
+func dialSocket(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{KeepAliveConfig: keepAlive, Control: func(network, _ string, raw syscall.RawConn) error {
+		if strings.HasPrefix(network, "tcp") {
+			boundSilence(raw)
+		}
+		return nil
+	}}
+	return d.DialContext(ctx, network, address)
+}
+
+// Read notes the end of the stream: it proves the session gone, whatever the
+// client does with the socket afterwards.
 func (c *netConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if err != nil && !isTimeout(err) {
-		c.ended.Store(true)
+	if err != nil && !isDeadline(err) {
+		c.sessionEnded()
 	}
 	return n, err
 }
@@ -48,68 +68,65 @@ func (c *netConn) Read(b []byte) (int, error) {
 // Close ends the sending half at once and the socket when the server has done
 // the same. It does not block.
 func (c *netConn) Close() error {
-	c.closeOnce.Do(func() {
-		half, ok := c.Conn.(interface{ CloseWrite() error })
-		if c.ended.Load() || !ok || half.CloseWrite() != nil {
-			c.finish()
+	c.closing.Do(func() {
+		if c.endSending() {
+			go c.drain() // ends when the slot comes free, which Pool.Close waits for
 			return
 		}
-		go c.drain() // ends when the slot comes free, which Pool.Close waits for
+		c.finish()
 	})
 	return nil
 }
 
-// drain reads until the server closes its end.
+// endSending tells the server that no more will come. It reports false when
+// there is nobody to wait for. A connection of WithDialFunc that cannot be
+// closed half says so with pgx's Terminate message, which only an established one sends.
+func (c *netConn) endSending() bool {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite() == nil
+	}
+	c.g.mu.Lock()
+	defer c.g.mu.Unlock()
+	return c.slot.established
+}
+
+// drain reads until the server closes its end. Deadlines that pgx sets
+// meanwhile, for what it thinks is left to do, do not end it.
 func (c *netConn) drain() {
+	defer c.finish()
 	var bound time.Time
 	if c.closeBound > 0 {
 		bound = time.Now().Add(c.closeBound)
 	}
-	_ = c.Conn.SetDeadline(bound) // also replaces a deadline that pgx left behind
-	_, _ = io.Copy(io.Discard, c.Conn)
-	c.finish()
+	for {
+		_ = c.Conn.SetDeadline(bound)
+		_, err := io.Copy(io.Discard, c.Conn)
+		if !isDeadline(err) || !bound.IsZero() && !time.Now().Before(bound) {
+			return
+		}
+	}
 }
 
 func (c *netConn) finish() {
 	_ = c.Conn.Close()
-	c.slot.socketClosed()
+	c.sessionEnded()
 }
+
+// sessionEnded gives the socket's part of the slot back, once.
+func (c *netConn) sessionEnded() {
+	c.ended.Do(func() {
+		c.g.mu.Lock()
+		c.slot.socketClosedLocked()
+		c.g.mu.Unlock()
+		c.g.demand()
+	})
+}
+
+// isDeadline reports whether err is a deadline of ours that passed, and not the
+// kernel's verdict on a silent peer, which calls itself a timeout too.
+func isDeadline(err error) bool { return isTimeout(err) && !errors.Is(err, syscall.ETIMEDOUT) }
 
 func isTimeout(err error) bool {
-	t, ok := err.(interface{ Timeout() bool })
-	return ok && t.Timeout()
-}
-
-// dialFunc opens a network connection, as net.Dialer.DialContext does.
-type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
-
-// slotKey carries the slot of a connect attempt to the dials it makes. A dial
-// without one is a cancel request: the server spends no session on it.
-type slotKey struct{}
-
-// slotted makes dials count: each socket of a connect attempt belongs to the
-// attempt's slot, and only one of them is open at a time.
-func slotted(dial dialFunc, closeBound time.Duration, refused func() error) dialFunc {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		s, _ := ctx.Value(slotKey{}).(*slot)
-		if s == nil {
-			return dial(ctx, network, address)
-		}
-		if err := refused(); err != nil {
-			return nil, err
-		}
-		select {
-		case <-s.whenQuiet():
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		s.socketOpens()
-		nc, err := dial(ctx, network, address)
-		if err != nil {
-			s.socketClosed()
-			return nil, err
-		}
-		s.socket = &netConn{Conn: nc, slot: s, closeBound: closeBound}
-		return s.socket, nil
-	}
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
 }

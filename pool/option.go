@@ -22,25 +22,21 @@ type settings struct {
 }
 
 func newSettings(opts []Option) *settings {
-	s := &settings{log: slog.Default(), observer: nobody{}, network: dialTCP}
+	s := &settings{log: slog.Default(), observer: nobody{}, network: dialSocket}
 	for _, o := range opts {
 		o(s)
 	}
 	return s
 }
 
-// dialTCP dials with the keepalive that bounds how long a lost session counts.
-func dialTCP(ctx context.Context, network, address string) (net.Conn, error) {
-	d := net.Dialer{KeepAliveConfig: keepAlive}
-	return d.DialContext(ctx, network, address)
-}
-
 // WithLogger sets where the pool logs. Default slog.Default().
 func WithLogger(l *slog.Logger) Option { return func(s *settings) { s.log = l } }
 
 // WithDialFunc sets how network connections are opened, for proxies and
-// tunnels. dial must return when its context ends. Default: net.Dialer with a
-// keepalive that finds a dead peer within a minute.
+// tunnels. dial must return when its context ends. What it returns should have
+// CloseWrite, as TCP, TLS and unix connections do: ending the sending half and
+// waiting for the server's end is how the pool knows that a session is gone.
+// Default: net.Dialer, told to find a dead peer within a minute.
 func WithDialFunc(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
 	return func(s *settings) { s.network = dial }
 }

@@ -108,7 +108,7 @@ func newPool(cfg config.Config, s *settings) *Pool {
 	p.dialer.ctx, p.dialer.stop = context.WithCancel(context.Background())
 	p.dialer.mode.Store(newMode(cfg, cfg.Pooler == config.PoolerPgBouncer))
 	if s.supply != nil {
-		p.dialer.credentials = &credentials{supply: s.supply}
+		p.dialer.credentials = &credentials{supply: s.supply, ctx: p.dialer.ctx, timeout: cfg.ConnectTimeout}
 	}
 	p.recycler = &recycler{g: p.gate, lifetime: cfg.PoolRecycle, generation: &p.dialer.generation}
 	p.dialer.options = &connOptions{expired: p.recycler.expired, released: p.released}
@@ -116,13 +116,13 @@ func newPool(cfg config.Config, s *settings) *Pool {
 	return p
 }
 
-// openDB makes the pool's own *sql.DB and maps the settings onto it.
+// openDB makes the pool's own *sql.DB. Of its limits only the one on idle
+// connections is set: the gate keeps the limit on open ones (see connector), and
+// the recycler their age.
 func (p *Pool) openDB() {
 	p.gate.demand = p.dialer.demand
 	p.db = sql.OpenDB(connector{p.gate})
-	p.db.SetMaxOpenConns(p.cfg.MaxOpen())
 	p.db.SetMaxIdleConns(p.cfg.PoolSize)
-	p.db.SetConnMaxLifetime(p.cfg.PoolRecycle)
 	p.idle = &idleLimit{g: p.gate, db: p.db, linger: p.cfg.OverflowLinger}
 	p.dialer.idle = p.idle.raise
 }
@@ -189,7 +189,6 @@ func (p *Pool) applyLimit() {
 		p.foreign.SetMaxIdleConns(min(size, limit))
 		return
 	}
-	p.db.SetMaxOpenConns(limit)
 	if p.idle.raised.Load() {
 		size = limit
 	}

@@ -82,25 +82,39 @@ func (d *dialer) adaptToPooler(because string) bool {
 	return true
 }
 
-// checkQuery asks the server, not the pooler, who it is and what it keeps.
-const checkQuery = "select pg_catalog.pg_backend_pid(), (select setting from pg_catalog.pg_settings where name = 'statement_timeout')"
+// checkQuery asks the server, not the pooler, who it is and what it keeps. The
+// setting comes with a unit ("30s"), which an interval understands.
+const checkQuery = "select pg_catalog.pg_backend_pid(), " +
+	"(extract(epoch from pg_catalog.current_setting('statement_timeout')::interval) * 1000)::bigint"
 
 // check finds out what stands at the other end: a backend whose process id is
 // not the one announced at startup is behind a pooler; and whether the
 // statement timeout is really in force.
 func (d *dialer) check(ctx context.Context, c *conn) error {
-	results, err := c.PgConn().Exec(ctx, checkQuery).ReadAll()
+	pid, timeout, err := ask(ctx, c)
 	if err != nil {
 		return fmt.Errorf("check of the new connection: %w", err)
 	}
-	row := results[0].Rows[0]
-	announced := strconv.FormatUint(uint64(c.pid), 10)
-	if string(row[0]) != announced && !c.mode.pooler && d.cfg.Pooler != config.PoolerNone {
+	if pid != c.pid && !c.mode.pooler && d.cfg.Pooler != config.PoolerNone {
 		return errPooled
 	}
-	ms, _ := strconv.ParseInt(string(row[1]), 10, 64)
-	d.timeout.found(d, c, time.Duration(ms)*time.Millisecond)
+	d.timeout.found(d, c, timeout)
 	return nil
+}
+
+// ask runs checkQuery.
+func ask(ctx context.Context, c *conn) (pid uint32, timeout time.Duration, err error) {
+	results, err := c.PgConn().Exec(ctx, checkQuery).ReadAll()
+	if err != nil {
+		return 0, 0, err
+	}
+	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 2 {
+		return 0, 0, errors.New("not one row of two columns")
+	}
+	row := results[0].Rows[0]
+	n, err1 := strconv.ParseUint(string(row[0]), 10, 32)
+	ms, err2 := strconv.ParseInt(string(row[1]), 10, 64)
+	return uint32(n), time.Duration(ms) * time.Millisecond, errors.Join(err1, err2)
 }
 
 // timeoutReport remembers how the statement timeout is kept and says so once per change.

@@ -25,15 +25,24 @@ func (i *idleLimit) raise() {
 	}
 }
 
+// lower undoes raise. If another raise comes in between, that one counts.
+func (i *idleLimit) lower(size int) {
+	if !i.raised.CompareAndSwap(true, false) {
+		return
+	}
+	i.db.SetMaxIdleConns(size)
+	if i.raised.Load() {
+		i.db.SetMaxIdleConns(i.g.currentLimit())
+	}
+}
+
 // settle goes back to PoolSize once overflow has not been in use for linger.
 func (i *idleLimit) settle(now time.Time) {
 	size, quiet := i.g.overflowQuiet(now, i.linger)
 	if !quiet {
 		return
 	}
-	if i.raised.CompareAndSwap(true, false) {
-		i.db.SetMaxIdleConns(size)
-	}
+	i.lower(size)
 	for _, c := range i.g.surplusSpares(now) {
 		_ = c.Close()
 	}
@@ -77,7 +86,9 @@ func (g *gate) surplusSpares(now time.Time) []*conn {
 	return out
 }
 
-// recycler paces the replacement of connections, so that they never go all at once.
+// recycler paces the replacement of connections, so that they never go all at
+// once. database/sql's own lifetime is not set: it would close everything that
+// is old, also while the server refuses to give anything new.
 type recycler struct {
 	g          *gate
 	lifetime   time.Duration
@@ -88,13 +99,10 @@ type recycler struct {
 const recycleGap = 50 * time.Millisecond
 
 // expired reports whether c is to be replaced now: it is old, and it is its
-// turn. A connection that has reached the full lifetime goes without a turn.
+// turn.
 func (r *recycler) expired(c *conn, now time.Time) bool {
 	if !r.due(c, now) {
 		return false
-	}
-	if now.Sub(c.born) >= r.lifetime {
-		return true
 	}
 	gap := recycleGap
 	if c.generation == r.generation.Load() {
@@ -112,7 +120,7 @@ func (r *recycler) due(c *conn, now time.Time) bool {
 func (g *gate) takeTurn(now time.Time, gap time.Duration) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.dialing > 0 || !g.supply.state.OK || now.Sub(g.supply.recycled) < gap {
+	if g.dialing > 0 || g.supply.owed > 0 || !g.supply.state.OK || now.Sub(g.supply.recycled) < gap {
 		return false
 	}
 	g.supply.recycled = now
@@ -159,7 +167,7 @@ func retired(held *sql.Conn, r *recycler, now time.Time) (yes bool) {
 func (k *keeper) checkout(ctx context.Context) *sql.Conn {
 	pc := &permitContext{Context: ctx}
 	pc.permit.lane, pc.permit.name, pc.permit.asked = LaneProbe, "recycling", time.Now()
-	pc.permit.deadline = pc.permit.asked.Add(maxPeriod)
+	pc.permit.deadline, pc.permit.keeping = pc.permit.asked.Add(maxPeriod), true
 	if !k.p.gate.tryEnter(&pc.permit, pc.permit.asked) {
 		return nil
 	}

@@ -11,12 +11,13 @@ import "time"
 //
 // All fields are guarded by gate.mu.
 type slot struct {
-	g       *gate
-	state   slotState
-	sockets int           // opened under this slot and not yet closed by the server
-	quiet   chan struct{} // closed when sockets falls to 0; nil when nobody waits
-	gaveUp  time.Time     // when it became closing
-	socket  *netConn      // the latest; not guarded: only its own connect attempt looks
+	g           *gate
+	state       slotState
+	established bool          // it has been open
+	last        *netConn      // the socket opened last; the others were closed, or split off
+	sockets     int           // opened under this slot and not yet closed by the server
+	quiet       chan struct{} // closed when sockets falls to 0; nil when nobody waits
+	gaveUp      time.Time     // when it became closing
 }
 
 type slotState uint8
@@ -34,7 +35,7 @@ const quarantineAfter = 10 * time.Second
 
 // openLocked turns a dialed slot into a usable connection.
 func (s *slot) openLocked(c *conn) {
-	s.state = slotOpen
+	s.state, s.established = slotOpen, true
 	s.g.dialing--
 	s.g.conns++
 	s.g.open[c] = struct{}{}
@@ -74,20 +75,25 @@ func (s *slot) freeIfQuietLocked() {
 }
 
 // socketOpens notes that one more socket is being opened under this slot.
-func (s *slot) socketOpens() {
+func (s *slot) socketOpens(c *netConn) {
 	s.g.mu.Lock()
 	defer s.g.mu.Unlock()
 	s.sockets++
+	s.last = c
 }
 
-// socketClosed notes that the server closed a socket, or that it can be
+// socketClosedLocked notes that the server closed a socket, or that it can be
 // believed to have: see netConn.
-func (s *slot) socketClosed() {
-	s.g.mu.Lock()
+func (s *slot) socketClosedLocked() {
 	s.sockets--
 	s.freeIfQuietLocked()
-	s.g.mu.Unlock()
-	s.g.demand()
+}
+
+// lastSocket is the one that a successful connect attempt is left with.
+func (s *slot) lastSocket() *netConn {
+	s.g.mu.Lock()
+	defer s.g.mu.Unlock()
+	return s.last
 }
 
 // whenQuiet returns a channel that is closed when no socket is open under this
@@ -100,11 +106,28 @@ func (s *slot) whenQuiet() <-chan struct{} {
 		s.quiet = make(chan struct{})
 	}
 	quiet := s.quiet
-	if s.sockets == 0 {
-		close(quiet)
-		s.quiet = nil
-	}
+	s.freeIfQuietLocked()
 	return quiet
+}
+
+// split gives a socket whose end does not come a slot of its own, if the limit
+// has room for one: then the connect attempt can go on at another host while a
+// session that may or may not exist at the first one stays counted.
+func (s *slot) split() bool {
+	s.g.mu.Lock()
+	defer s.g.mu.Unlock()
+	if s.sockets == 0 {
+		return true // it ended this moment
+	}
+	if s.g.roomLocked() < 1 {
+		return false
+	}
+	old := &slot{g: s.g, state: slotClosing, sockets: 1, gaveUp: time.Now()}
+	s.last.slot = old
+	s.g.closing++
+	s.g.closingSlots[old] = struct{}{}
+	s.socketClosedLocked()
+	return true
 }
 
 // lost notes that c is about to be closed while nobody held it.

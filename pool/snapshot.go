@@ -57,5 +57,5 @@ func (g *gate) sizesLocked(s *Stats) {
 func (g *gate) serverFull() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return !g.supply.state.OK && g.supply.full
+	return g.supply.trouble.full
 }

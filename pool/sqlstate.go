@@ -36,6 +36,10 @@ type trouble struct {
 // classify tells what a failed dial means: by SQLSTATE, then by the text for
 // the reason, because PostgreSQL has one code for five kinds of "too many".
 func classify(err error) (code string, t trouble) {
+	var supplier *credentialsError
+	if errors.As(err, &supplier) {
+		return "", trouble{reason: "credentials", remedy: "see what the function given to WithCredentials says"}
+	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return "", classifyNetwork(err)
@@ -90,6 +94,10 @@ func classifyPooler(message string) trouble {
 	if strings.Contains(message, "no more connections allowed") {
 		return trouble{full: true, reason: "pooler full", remedy: "raise max_client_conn of PgBouncer, or lower DB_POOL_SIZE and DB_MAX_OVERFLOW"}
 	}
+	if strings.Contains(message, "unsupported startup parameter") {
+		return trouble{reason: "refused by the pooler", permanent: true,
+			remedy: "set DB_POOLER=pgbouncer, and take the parameter out of DATABASE_URL or add it to ignore_startup_parameters"}
+	}
 	if strings.Contains(message, "no such database") {
 		return trouble{reason: "no such database", permanent: true, remedy: "add the database to the [databases] section of PgBouncer"}
 	}
@@ -112,6 +120,13 @@ func classifyNetwork(err error) trouble {
 		return trouble{reason: "no answer", remedy: "check the network, firewalls and DB_CONNECT_TIMEOUT"}
 	}
 	return trouble{reason: "unreachable", remedy: "check that the server runs and is reachable"}
+}
+
+// refusesPassword reports whether another password may help. PgBouncer says it
+// in words.
+func refusesPassword(err error) bool {
+	_, t := classify(err)
+	return t.permanent && t.reason == "authentication"
 }
 
 // newDialError describes a failed dial without any secret: it keeps the

@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"context"
 	"math/rand/v2"
 	"time"
 )
@@ -21,15 +20,16 @@ type supply struct {
 	seekers []*seeker // holders of a permit whose connection died under them
 
 	state   ServerState
-	full    bool          // the trouble is that the server has no room
+	trouble trouble       // what the last failed dial meant, while state is not OK
+	last    *DialError    // the last failed dial
 	window  int           // how many dials may run at once: 1 after trouble, then doubling
 	backoff time.Duration // the longest wait before the next dial; 0 while all is well
 	retryAt time.Time     // no dial before this
 	timer   *time.Timer   // fires at retryAt
-	last    *DialError
 
 	recycled time.Time // when the last connection was replaced
 	owed     int       // dials to replace recycled ones, so that an idle pool stays filled
+	keeping  int       // permits of the keeper's, which are given back at once
 }
 
 const (
@@ -42,19 +42,11 @@ const (
 	// dials a second remain, and room is found within maxBackoff of appearing.
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 1500 * time.Millisecond
+
+	// idleProbe is how often a server in trouble is tried when nobody waits, so
+	// that Stats does not tell of a trouble that has long passed.
+	idleProbe = 15 * time.Second
 )
-
-// seeker is a permit holder that waits for a new connection in Connect.
-type seeker struct {
-	got chan found
-}
-
-// found ends a seeker's wait: a connection, an error, or neither: look again in
-// database/sql's free list.
-type found struct {
-	c   *conn
-	err error
-}
 
 // startDials says how many dials to start now, and counts them as under way.
 func (g *gate) startDials(now time.Time) int {
@@ -73,43 +65,47 @@ func (g *gate) dialsWantedLocked(now time.Time) int {
 	if g.closed || now.Before(s.retryAt) {
 		return 0
 	}
-	background := min(g.queue[LaneBackground].n, max(0, g.backgroundCapLocked()-g.heldBy[LaneBackground]))
-	need := s.owed + g.queue[LaneProbe].n + g.queue[LaneRequest].n + background + max(0, g.held-g.conns)
-	room := g.limit - g.conns - g.dialing - g.closing
-	return max(0, min(need-g.dialing, room, s.window-g.dialing))
+	return max(0, min(g.neededLocked(now)-g.dialing, g.roomLocked(), s.window-g.dialing))
 }
 
+// neededLocked is how many connections somebody waits for. What the keeper holds
+// for a moment is as good as free.
+func (g *gate) neededLocked(now time.Time) int {
+	s := &g.supply
+	probe := min(g.queue[LaneProbe].n, max(0, 1-g.heldBy[LaneProbe]))
+	background := min(g.queue[LaneBackground].n, max(0, g.backgroundCapLocked()-g.heldBy[LaneBackground]))
+	waiting := g.queue[LaneRequest].n + probe + background
+	need := s.owed + max(0, waiting-s.keeping) + max(0, g.held-g.conns)
+	if need == 0 && !s.state.OK && now.Sub(s.last.At) >= idleProbe {
+		return 1
+	}
+	return need
+}
+
+// roomLocked is how many more sessions the limit allows.
+func (g *gate) roomLocked() int { return g.limit - g.conns - g.dialing - g.closing }
+
 // dialed takes in the outcome of a successful dial: the connection goes to who
-// has waited longest for one. It reports false when the pool has been closed.
-func (g *gate) dialed(c *conn, now time.Time) bool {
+// has waited longest for one. It reports false when the pool has been closed,
+// and otherwise the server's state until now.
+func (g *gate) dialed(c *conn, now time.Time) (took bool, before ServerState) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
-		return false
+		return false, ServerState{}
 	}
 	c.slot.openLocked(c)
 	s := &g.supply
 	s.owed = max(0, s.owed-1)
-	if !s.state.OK {
-		s.state = ServerState{OK: true, Since: now}
-		s.full = false
+	before = s.state
+	if !before.OK {
+		s.state, s.trouble = ServerState{OK: true, Since: now}, trouble{}
 	}
 	s.backoff, s.retryAt = 0, time.Time{}
 	s.window = min(s.window*2, maxDials)
 	g.spareLocked(c)
 	g.dispatchLocked(now)
-	return true
-}
-
-// spareLocked keeps c for the next Connect.
-func (g *gate) spareLocked(c *conn) {
-	s := &g.supply
-	if len(s.seekers) > 0 {
-		s.seekers[0].got <- found{c: c}
-		s.seekers = s.seekers[1:]
-		return
-	}
-	s.spares = append(s.spares, c)
+	return true, before
 }
 
 // dialFailed takes in a failed dial. It reports whether the server's state
@@ -118,108 +114,33 @@ func (g *gate) dialFailed(sl *slot, e *DialError, t trouble, now time.Time) (new
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	sl.giveUpLocked(now)
+	if g.closed {
+		return false // that is why it failed
+	}
 	g.counts.dialErrors++
 	s := &g.supply
-	s.last = e
 	if news = s.state.OK || s.state.Reason != t.reason; news {
 		s.state = ServerState{Reason: t.reason, Since: now}
 	}
-	s.full, s.owed = t.full, 0
+	s.trouble, s.last, s.owed = t, e, 0
 	s.window = 1
 	s.backoff = min(max(s.backoff*2, minBackoff), maxBackoff)
 	s.retryAt = now.Add(1 + rand.N(s.backoff))
 	s.timer.Reset(s.retryAt.Sub(now))
-	if t.permanent && g.conns == 0 {
+	if g.barredLocked(now) != nil {
 		g.refuseAllLocked(e)
 		g.refuseSeekersLocked(e)
 	}
 	return news
 }
 
-func (g *gate) refuseSeekersLocked(err error) {
-	for _, k := range g.supply.seekers {
-		k.got <- found{err: err}
-	}
-	g.supply.seekers = nil
-}
-
-// seek finds a connection for the holder of a permit that found none free in
-// database/sql. It returns nil when there should be one by now.
-func (g *gate) seek(ctx context.Context, p *permit) (*conn, error) {
-	c, k := g.takeSpare()
-	if k == nil {
-		return c, nil
-	}
-	g.demand()
-	timer := time.NewTimer(time.Until(p.deadline))
-	defer timer.Stop()
-	select {
-	case f := <-k.got:
-		return f.c, f.err
-	case <-timer.C:
-		return g.unseek(k, ErrPoolTimeout)
-	case <-ctx.Done():
-		return g.unseek(k, ctx.Err())
-	}
-}
-
-// takeSpare returns a dialed connection, or registers a seeker when one is owed
-// to nobody else, or neither when a connection was given back that database/sql
-// has not put into its free list yet.
-func (g *gate) takeSpare() (*conn, *seeker) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+// barredLocked is why nobody needs to wait: there is no connection, and none
+// can be had until somebody changes something, such as the password. While
+// connections exist callers are served by those. The next dial may find it changed.
+func (g *gate) barredLocked(now time.Time) error {
 	s := &g.supply
-	if n := len(s.spares); n > 0 {
-		c := s.spares[n-1]
-		s.spares[n-1] = nil
-		s.spares = s.spares[:n-1]
-		return c, nil
+	if s.trouble.permanent && g.conns == 0 && now.Before(s.retryAt) {
+		return s.last
 	}
-	if g.held <= g.conns {
-		return nil, nil
-	}
-	k := &seeker{got: make(chan found, 1)}
-	s.seekers = append(s.seekers, k)
-	return nil, k
-}
-
-// unseek ends the wait of k with err, unless a connection came at the last moment.
-func (g *gate) unseek(k *seeker, err error) (*conn, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	select {
-	case f := <-k.got:
-		return f.c, f.err
-	default:
-	}
-	for i, other := range g.supply.seekers {
-		if other == k {
-			g.supply.seekers = append(g.supply.seekers[:i], g.supply.seekers[i+1:]...)
-			break
-		}
-	}
-	return nil, err
-}
-
-// wakeSeekerLocked tells a seeker that a connection went back to database/sql
-// which is owed to it.
-func (g *gate) wakeSeekerLocked() {
-	s := &g.supply
-	if len(s.seekers) > 0 && g.held <= g.conns {
-		s.seekers[0].got <- found{}
-		s.seekers = s.seekers[1:]
-	}
-}
-
-// takeSpares takes all spares out, for closing.
-func (g *gate) takeSpares() []*conn {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	spares := g.supply.spares
-	g.supply.spares = nil
-	for _, c := range spares {
-		g.lostLocked(c)
-	}
-	return spares
+	return nil
 }

@@ -46,38 +46,33 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if opts.ReadOnly {
 		begin += " read only"
 	}
+	t := &tx{c: c, ctx: ctx}
 	if err := c.exec(ctx, begin+c.mode.beginSuffix); err != nil {
-		if c.IsClosed() && ctx.Err() == nil {
-			return nil, driver.ErrBadConn
+		if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
+			_ = t.rollback() // cut short in the middle; what it returns changes nothing
 		}
-		return nil, err
+		return nil, c.judgeHarmless(ctx, err)
 	}
-	return &tx{c: c, ctx: ctx}, nil
+	c.inTx = true
+	return t, nil
 }
 
-// exec runs statements without arguments in one round trip.
-func (c *conn) exec(ctx context.Context, sql string) error {
-	if err := c.begin(ctx); err != nil {
-		return err
-	}
-	defer c.end()
-	_, err := c.PgConn().Exec(ctx, sql).ReadAll()
-	return err
+// Begin is BeginTx for callers without a context.
+func (c *conn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
 }
 
 // Commit commits. A transaction that had failed is rolled back by the server
 // instead, which is reported as pgx.ErrTxCommitRollback.
 func (t *tx) Commit() error {
+	defer t.over()
 	if err := t.c.begin(t.ctx); err != nil {
-		return err
+		return errors.Join(err, t.rollback())
 	}
 	defer t.c.end()
 	results, err := t.c.PgConn().Exec(t.ctx, "commit").ReadAll()
 	if err != nil {
-		if t.c.PgConn().TxStatus() != 'I' {
-			return errors.Join(err, t.rollback())
-		}
-		return err
+		return t.uncommitted(err)
 	}
 	if len(results) > 0 && results[0].CommandTag.String() == "ROLLBACK" {
 		return pgx.ErrTxCommitRollback
@@ -85,8 +80,21 @@ func (t *tx) Commit() error {
 	return nil
 }
 
+// uncommitted ends a transaction whose COMMIT failed. Where the connection has
+// ended too, nobody can tell whether it failed before or after it was done.
+func (t *tx) uncommitted(err error) error {
+	err = t.c.judge(t.ctx, err)
+	if t.c.IsClosed() || t.c.PgConn().TxStatus() == 'I' {
+		return err
+	}
+	return errors.Join(err, t.rollback())
+}
+
 // Rollback rolls back, also when the transaction's context has ended.
-func (t *tx) Rollback() error { return t.rollback() }
+func (t *tx) Rollback() error {
+	defer t.over()
+	return t.rollback()
+}
 
 // rollback tries twice: a late cancel request may hit the first try.
 func (t *tx) rollback() error {
@@ -96,8 +104,10 @@ func (t *tx) rollback() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTimeout)
 	defer cancel()
 	err := t.c.exec(ctx, "rollback")
-	if err != nil && isCanceledByServer(err) {
+	if sqlState(err) == stateQueryCanceled {
 		err = t.c.exec(ctx, "rollback")
 	}
 	return err
 }
+
+func (t *tx) over() { t.c.inTx = false }

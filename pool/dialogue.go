@@ -1,0 +1,60 @@
+package pool
+
+import (
+	"io"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// dialogue remembers how the latest exchange of a connection began: the first byte
+// of what was sent, and the first byte that came back after it. It sits above
+// TLS, where messages can be seen.
+//
+// It is read after a failure, when pgx may be saying its farewell in the
+// background: hence the atomic.
+type dialogue struct {
+	began atomic.Uint32 // asked<<8 | answered; answered is 0 until something comes
+}
+
+// frontend builds pgx's side of the protocol with the dialogue overheard.
+func (d *dialogue) frontend(r io.Reader, to io.Writer) *pgproto3.Frontend {
+	return pgproto3.NewFrontend(dialogueReader{r, d}, dialogueWriter{to, d})
+}
+
+// unanswered reports whether the server ended the session before it looked at
+// the statement that was sent last: its first word after it is an error.
+//
+// In the extended protocol the server answers Parse and Bind before it executes
+// anything, so an error that comes first comes before the execution. A simple
+// query may have done its work by then, and nothing can be said.
+func (d *dialogue) unanswered() bool {
+	began := d.began.Load()
+	asked, answered := byte(began>>8), byte(began)
+	return (asked == 'P' || asked == 'B') && (answered == 0 || answered == 'E')
+}
+
+type dialogueReader struct {
+	io.Reader
+	d *dialogue
+}
+
+func (r dialogueReader) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	if began := r.d.began.Load(); n > 0 && began&0xff == 0 {
+		r.d.began.CompareAndSwap(began, began|uint32(b[0]))
+	}
+	return n, err
+}
+
+type dialogueWriter struct {
+	io.Writer
+	d *dialogue
+}
+
+func (w dialogueWriter) Write(b []byte) (int, error) {
+	if len(b) > 0 && b[0] != 'X' { // Terminate asks nothing
+		w.d.began.Store(uint32(b[0]) << 8)
+	}
+	return w.Writer.Write(b)
+}

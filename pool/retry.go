@@ -1,0 +1,78 @@
+package pool
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// What happens to a statement when its connection ends under it: by a restart
+// of the server, pg_terminate_backend, a failover, or a broken network.
+//
+// The pool takes another connection and goes on, and the caller notices
+// nothing but the time, when the statement cannot have been executed:
+//
+//   - the connection had ended before the statement was sent: a look at the
+//     socket before each use finds that out, without a round trip;
+//   - nothing of the statement could be sent;
+//   - it was BeginTx, PingContext or PrepareContext: they change nothing;
+//   - the server said that it was shutting down, or that the session was being
+//     ended (57P01), before it had looked at the statement. The extended
+//     protocol, in which pgx sends queries and everything with arguments, shows that.
+//
+// The caller gets the error, because the work may have been done, when
+//
+//   - the statement was being executed, or the connection broke without a word
+//     after it was sent: a crash of the server, a cut of the network;
+//   - it was sent with ExecContext and without arguments, which pgx sends as a
+//     simple query, and 57P01 was the answer: the moment between the look at
+//     the socket and the server's reading it, a fraction of a millisecond;
+//   - a transaction was open, Commit included: statements before it are lost
+//     with it. The server has rolled it back, unless the Commit itself had
+//     reached it: of that nobody can tell but by looking at the data;
+//   - rows were being read;
+//   - the connection was the caller's own: sql.Conn, and a sql.Tx.
+
+// judge gives an error of the driver the form that database/sql and callers act on.
+func (c *conn) judge(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case err == driver.ErrBadConn:
+		return c.judgeBad(ctx)
+	case ctx.Err() == nil && c.endedUnheard(err):
+		return driver.ErrBadConn
+	}
+	var pg *pgconn.PgError
+	if ctx.Err() != nil && errors.As(err, &pg) && pg.Code == stateQueryCanceled {
+		return &canceledError{pg: pg, ctx: ctx.Err()}
+	}
+	return err
+}
+
+// judgeBad keeps the connection of a context that ended before its statement
+// was sent: pgx calls that safe to retry, and stdlib would have it thrown away.
+func (c *conn) judgeBad(ctx context.Context) error {
+	if err := ctx.Err(); err != nil && !c.IsClosed() {
+		return err
+	}
+	return driver.ErrBadConn
+}
+
+// endedUnheard reports whether the server ended the session before it looked at
+// the statement.
+func (c *conn) endedUnheard(err error) bool {
+	var pg *pgconn.PgError
+	return !c.inTx && errors.As(err, &pg) && pg.Code == stateAdminShutdown && c.said.unanswered()
+}
+
+// judgeHarmless is judge for what changes nothing on the server, and so can be
+// tried again whatever became of it.
+func (c *conn) judgeHarmless(ctx context.Context, err error) error {
+	if err != nil && c.IsClosed() && ctx.Err() == nil && !c.inTx {
+		return driver.ErrBadConn
+	}
+	return c.judge(ctx, err)
+}

@@ -1,0 +1,189 @@
+package pool
+
+import (
+	"cmp"
+	"context"
+	"database/sql/driver"
+
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// begin notes that a statement starts, and refuses it on a connection that was
+// taken away from its holder.
+func (c *conn) begin(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if c.cancel.sent.Load() || c.cancel.uncertain.Load() {
+		if err := c.settle(ctx); err != nil {
+			return cmp.Or(ctx.Err(), driver.ErrBadConn)
+		}
+	}
+	c.statements.Add(1)
+	before := c.activity.Load()
+	if before == activityReclaimed || !c.activity.CompareAndSwap(before, activityRunning) {
+		return ErrReclaimed
+	}
+	return nil
+}
+
+// end notes that a statement is over.
+func (c *conn) end() {
+	after := activityIdle
+	if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
+		after = activityTx
+	}
+	c.activity.CompareAndSwap(activityRunning, after)
+}
+
+// survive gives the connection up when a driver call panicked, in a
+// driver.Valuer say: database/sql never gives back a connection whose
+// QueryContext panicked. It is deferred, with finished still false then.
+func (c *conn) survive(finished *bool) {
+	if !*finished {
+		c.discard(closeUnclean)
+	}
+}
+
+// ExecContext runs a statement that returns no rows.
+func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if err := c.begin(ctx); err != nil {
+		return nil, err
+	}
+	finished := false
+	defer c.survive(&finished)
+	r, err := c.Conn.ExecContext(ctx, query, args)
+	finished = true
+	c.end()
+	return r, c.judge(ctx, err)
+}
+
+// QueryContext runs a statement that returns rows.
+func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if err := c.begin(ctx); err != nil {
+		return nil, err
+	}
+	finished := false
+	defer c.survive(&finished)
+	r, err := c.Conn.QueryContext(ctx, query, args)
+	finished = true
+	return c.opened(ctx, r, err)
+}
+
+// opened notes that rows are open, or that the query failed.
+func (c *conn) opened(ctx context.Context, r driver.Rows, err error) (driver.Rows, error) {
+	if err != nil {
+		c.end()
+		return nil, c.judge(ctx, err)
+	}
+	c.activity.CompareAndSwap(activityRunning, activityRows)
+	c.rows = rows{Rows: r.(*stdlib.Rows), c: c}
+	return &c.rows, nil
+}
+
+// Ping makes a round trip.
+func (c *conn) Ping(ctx context.Context) error {
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	defer c.end()
+	return c.judgeHarmless(ctx, c.PgConn().Ping(ctx))
+}
+
+// exec runs statements without arguments in one round trip.
+func (c *conn) exec(ctx context.Context, sql string) error {
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	defer c.end()
+	_, err := c.PgConn().Exec(ctx, sql).ReadAll()
+	return err
+}
+
+// maxInputs bounds how many prepared statements a connection remembers.
+const maxInputs = 512
+
+// PrepareContext has the server check a statement and leaves nothing named
+// there: pgx prepares what it runs by itself and keeps it with the connection,
+// beyond a lease, and behind a pooler it does without. What was checked on this
+// connection once is not checked again, so an execution of a *sql.Stmt is one
+// round trip, although its connection was leased only for that.
+func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	inputs, known := c.inputs[query]
+	if !known {
+		var err error
+		if inputs, err = c.describe(ctx, query); err != nil {
+			return nil, err
+		}
+	}
+	return &stmt{c: c, query: query, inputs: inputs}, nil
+}
+
+// describe asks the server how many parameters a statement has.
+func (c *conn) describe(ctx context.Context, query string) (inputs int, err error) {
+	if err := c.begin(ctx); err != nil {
+		return 0, err
+	}
+	defer c.end()
+	sd, err := c.PgConn().Prepare(ctx, "", query, nil)
+	if err != nil {
+		return 0, c.judgeHarmless(ctx, err)
+	}
+	if len(c.inputs) >= maxInputs || c.inputs == nil {
+		c.inputs = make(map[string]int)
+	}
+	c.inputs[query] = len(sd.ParamOIDs)
+	return len(sd.ParamOIDs), nil
+}
+
+// Prepare is PrepareContext for callers without a context.
+func (c *conn) Prepare(query string) (driver.Stmt, error) {
+	return c.PrepareContext(context.Background(), query)
+}
+
+// stmt is a prepared statement. It runs through the connection's own bookkeeping.
+type stmt struct {
+	c      *conn
+	query  string
+	inputs int
+}
+
+var (
+	_ driver.Stmt             = (*stmt)(nil)
+	_ driver.StmtExecContext  = (*stmt)(nil)
+	_ driver.StmtQueryContext = (*stmt)(nil)
+)
+
+// NumInput is the number of parameters.
+func (s *stmt) NumInput() int { return s.inputs }
+
+// Close has nothing to do. database/sql may call it under its own locks.
+func (s *stmt) Close() error { return nil }
+
+// ExecContext runs the statement.
+func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	return s.c.ExecContext(ctx, s.query, args)
+}
+
+// QueryContext runs the statement.
+func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	return s.c.QueryContext(ctx, s.query, args)
+}
+
+// Exec is ExecContext for callers without a context; database/sql is none of them.
+func (s *stmt) Exec(args []driver.Value) (driver.Result, error) {
+	return s.ExecContext(context.Background(), named(args))
+}
+
+// Query is QueryContext for callers without a context; database/sql is none of them.
+func (s *stmt) Query(args []driver.Value) (driver.Rows, error) {
+	return s.QueryContext(context.Background(), named(args))
+}
+
+func named(args []driver.Value) []driver.NamedValue {
+	out := make([]driver.NamedValue, len(args))
+	for i, v := range args {
+		out[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
+	}
+	return out
+}
