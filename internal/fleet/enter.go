@@ -1,0 +1,135 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// NoRoomError says that a session without a token found none: it must be closed.
+type NoRoomError struct {
+	Members int // live replicas, this one not counted
+	Plan    Plan
+}
+
+// Error tells a fleet that is too large from one that is busy.
+func (e *NoRoomError) Error() string {
+	if e.Members >= e.Plan.Tokens {
+		return fmt.Sprintf("fleet: %d live replicas and this one do not fit into %d connections: run fewer, or raise max_connections or DB_FLEET_BUDGET",
+			e.Members, e.Plan.Tokens+e.Plan.Headroom)
+	}
+	return fmt.Sprintf("fleet: all %d connections of the service are taken, by %d replicas; they make room",
+		e.Plan.Tokens+e.Plan.Headroom, e.Members)
+}
+
+// Enter takes a new session into the budget, before anything else is run on it.
+// It ends the permit. After an error the session must be closed.
+func (f *Fleet) Enter(ctx context.Context, p *Permit, l Locks) (*Session, error) {
+	defer f.changed()
+	s := &Session{f: f, pid: l.PID()}
+	err := f.enter(ctx, p, s, l)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.dials, p)
+	switch {
+	case err != nil:
+		f.forget(s)
+		f.backOff()
+		return nil, err
+	case f.noLocks != "":
+		return s, nil
+	case len(f.sessions) == 0:
+		f.rejoined = time.Now()
+	}
+	f.refusals, f.stuck, f.kicked = 0, false, true
+	f.sessions[s], s.born = struct{}{}, f.looks
+	return s, nil
+}
+
+// enter takes over the permit's token. Where there is none, or the session
+// that had reserved it is gone and the token with it, it looks for another.
+func (f *Fleet) enter(ctx context.Context, p *Permit, s *Session, l Locks) error {
+	f.mu.Lock()
+	bind := Request{Join: f.memberID(), Bind: p.token, Known: f.reservers(p.token), Guard: true}
+	s.server, s.token = f.server, p.token
+	outside := f.noLocks != ""
+	f.mu.Unlock()
+	if outside {
+		return nil
+	}
+	if p.token != 0 {
+		if resp, err := l.Do(ctx, bind); err != nil || resp.Bound {
+			return err
+		}
+	}
+	resp, err := l.Do(ctx, Request{Look: true})
+	if err != nil {
+		return err
+	}
+	if resp.Seen.PID != l.PID() { // before any lock is taken there
+		f.giveUpLocks(transactionPooler)
+		return nil
+	}
+	return f.claimFirst(ctx, s, l, resp.Seen)
+}
+
+// claimFirst makes the replica known to the others and takes a token, one of
+// the headroom at worst.
+func (f *Fleet) claimFirst(ctx context.Context, s *Session, l Locks, seen *Snapshot) error {
+	if !f.arrive(seen) {
+		f.giveUpLocks(severalServers)
+		return nil
+	}
+	load := f.host.Load()
+	f.mu.Lock()
+	// Sessions of the fleet that are about to enter or to end, this one among
+	// them, hold no token and are no strangers either.
+	now := sceneOf(seen, f.keys)
+	f.learn(seen, now, max(now.holders(), seen.Sessions.Peers))
+	f.assess(load)
+	claim := f.speak(s)
+	claim.Join, claim.Guard = f.memberID(), true
+	claim.Claim, claim.UpTo = 1, Token(f.plan.Tokens+f.plan.Headroom)
+	full := &NoRoomError{Members: len(f.view.Members), Plan: f.plan}
+	s.server = f.server
+	f.mu.Unlock()
+	resp, err := l.Do(ctx, claim)
+	switch {
+	case err != nil:
+		return err
+	case len(resp.Claimed) == 0:
+		return full
+	}
+	s.token = resp.Claimed[0]
+	return nil
+}
+
+// arrive notes where the tokens are. Sessions on another server, or on this one
+// before it started, hold nothing that counts here. It is false when the server
+// is one that was left before and has not restarted since: then new connections
+// are spread over several, and no single one knows them all.
+func (f *Fleet) arrive(seen *Snapshot) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.server == seen.Server {
+		return true
+	}
+	if slices.Contains(f.left, seen.Server) {
+		return false
+	}
+	f.left = append(f.left, f.server)
+	f.server, f.usable = seen.Server, nil
+	for s := range f.sessions {
+		s.token, s.extra = 0, nil
+	}
+	return true
+}
+
+// memberID is this replica's name among the members, made up when needed.
+func (f *Fleet) memberID() uint32 {
+	for f.id == 0 {
+		f.id = f.rand.Uint32()
+	}
+	return f.id
+}

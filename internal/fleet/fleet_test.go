@@ -1,0 +1,180 @@
+package fleet
+
+import (
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestFleetThatDoesNotFitIsToldSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newSimServer(NewKeys(DefaultKeySpace, "orders"), 20, rand.New(rand.NewPCG(1, 1)))
+		server.people = 15 // 5 are left: 4 tokens and 1 of headroom
+		var last error
+		for i := range 6 {
+			server.people = 15 - i/5 // the sixth finds a slot, and no token
+			f := lonelyFleet("orders", Options{Seed: uint64(i + 1), Part: "5"})
+			c, err := newLink(server).Dial(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, _ := f.Permit()
+			_, last = f.Enter(t.Context(), p, c)
+			if last != nil && f.Share() != 0 {
+				t.Error("it would dial again at once")
+			}
+		}
+		var room *NoRoomError
+		if !errors.As(last, &room) || !strings.Contains(last.Error(), "5 live replicas and this one do not fit into 5 connections") {
+			t.Errorf("%v", last)
+		}
+	})
+}
+
+func TestNoRoomIsNotAlwaysTheFleetsSize(t *testing.T) {
+	err := &NoRoomError{Members: 2, Plan: Plan{Tokens: 9, Headroom: 1}}
+	if got := err.Error(); got != "fleet: all 10 connections of the service are taken, by 2 replicas; they make room" {
+		t.Error(got)
+	}
+}
+
+// TestDialWhoseReserverDiesFindsAnotherToken: the new session must not live by
+// a token that somebody else may have claimed meanwhile.
+func TestDialWhoseReserverDiesFindsAnotherToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newSimServer(NewKeys(DefaultKeySpace, "orders"), 20, rand.New(rand.NewPCG(1, 1)))
+		net := newLink(server)
+		f, other := lonelyFleet("orders", Options{Seed: 1}), lonelyFleet("orders", Options{Seed: 2})
+		first := must(t)(net.Dial(t.Context()))
+		s := enter(t, f, first)
+		if err := f.tick(t.Context(), s, first); err != nil {
+			t.Fatal(err)
+		}
+		p, ok := f.Permit()
+		if !ok || p.token == 0 {
+			t.Fatal("no token was reserved")
+		}
+		fresh := must(t)(net.Dial(t.Context()))
+		server.finish(first.(*simConn).session)
+		taken := enter(t, other, must(t)(net.Dial(t.Context())))
+		second := must(t)(net.Dial(t.Context()))
+		server.do(second.(*simConn).session, Request{Claim: 1, UpTo: p.token}) // whoever it is
+		late, err := f.Enter(t.Context(), p, fresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if late.token == p.token || late.token == taken.token {
+			t.Errorf("it lives by token %d, which is another's", late.token)
+		}
+	})
+}
+
+func TestShareWithoutASession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := lonelyFleet("orders", Options{Seed: 1})
+		if f.Share() != 1 {
+			t.Error("the first dial must be allowed")
+		}
+		p, _ := f.Permit()
+		if _, again := f.Permit(); again || f.Share() != 1 {
+			t.Error("a second dial without a token at the same time")
+		}
+		f.Refused(p)
+		if _, again := f.Permit(); again || f.Share() != 0 {
+			t.Error("the next dial must wait")
+		}
+		time.Sleep(100 * time.Millisecond)
+		if f.Share() != 1 {
+			t.Error("and no longer than the back-off")
+		}
+	})
+}
+
+// simulated returns sessions of one simulated server.
+func simulated(t *testing.T) (*simServer, func() *simConn) {
+	server := newSimServer(NewKeys(DefaultKeySpace, "orders"), 20, rand.New(rand.NewPCG(1, 1)))
+	net := newLink(server)
+	return server, func() *simConn { return must(t)(net.Dial(t.Context())).(*simConn) }
+}
+
+func look(t *testing.T, f *Fleet, s *Session, l Locks) {
+	t.Helper()
+	if err := f.tick(t.Context(), s, l); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReservationOutlastsALookWhileItsDialIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, open := simulated(t)
+		f := lonelyFleet("orders", Options{Seed: 1})
+		first := open()
+		s := enter(t, f, first)
+		look(t, f, s, first)
+		p, _ := f.Permit()
+		if ask, err := f.begin(s); err != nil || slices.Contains(ask.Drop, p.token) {
+			t.Errorf("%+v, %v", ask, err)
+		}
+		fresh, err := f.Enter(t.Context(), p, open())
+		if err != nil || fresh.token != p.token {
+			t.Errorf("the reserved token %d became %+v (%v)", p.token, fresh, err)
+		}
+		look(t, f, s, first)
+		if len(s.extra) != 0 && s.extra[0] == p.token {
+			t.Error("the reserver does not let go of a token that has its session")
+		}
+	})
+}
+
+func TestBudgetIgnoresWhoIsThereForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, open := simulated(t)
+		f := lonelyFleet("orders", Options{Seed: 1})
+		first := open()
+		s := enter(t, f, first)
+		for _, step := range []struct{ people, tokens int }{{0, 18}, {4, 18}, {0, 18}, {4, 18}, {4, 18}, {4, 15}, {0, 18}} {
+			server.people = step.people
+			look(t, f, s, first)
+			if f.plan.Tokens != step.tokens {
+				t.Errorf("%d tokens with %d strangers; want %d", f.plan.Tokens, step.people, step.tokens)
+			}
+		}
+	})
+}
+
+// TestTokensAreNotLeftForWhoNeverComes: a replica that is cut off looks as if it
+// wanted its share.
+func TestTokensAreNotLeftForWhoNeverComes(t *testing.T) {
+	simulate(t, smallSlots, 16, func(w *world) {
+		ghost := must(w.T)(newLink(w.server).Dial(w.ctx))
+		ghost.Do(w.ctx, Request{Join: 99, Publish: []uint32{demandValue(1, 16)}, Claim: 1, UpTo: 1})
+		r := w.join(20, 50*time.Millisecond, 0)
+		time.Sleep(10 * time.Second)
+		if n := r.sessions(); n < 14 {
+			w.Errorf("%d sessions; nobody else uses the other tokens", n)
+		}
+	})
+}
+
+func TestFailoverMovesTheTokensAndLoadBalancingEndsThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := lonelyFleet("orders", Options{Seed: 1, Part: "12", Replicas: 3})
+		_, onA := simulated(t)
+		b, onB := simulated(t)
+		b.starts = 77
+		s := enter(t, f, onA())
+		f.stuck = true // so that a dial without a token is allowed beside the first session
+		if s2 := enter(t, f, onB()); !s.Surplus() || s2.Surplus() {
+			t.Errorf("after a failover: surplus %v and %v", s.Surplus(), s2.Surplus())
+		}
+		f.stuck = true
+		enter(t, f, onA())
+		if st := f.Status(); st.NoLocks != severalServers || st.Share != 4 {
+			t.Errorf("with connections here and there: %+v", st)
+		}
+	})
+}

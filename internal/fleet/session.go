@@ -1,0 +1,199 @@
+package fleet
+
+import (
+	"slices"
+	"time"
+)
+
+// Session is one session of this replica on the server, in the budget by a
+// token of its own.
+type Session struct {
+	f      *Fleet
+	pid    uint32
+	server string
+	born   int      // looks begun before it entered
+	token  Token    // its own; 0 when the server says that it lost it
+	extra  []Token  // reserved for dials, or not yet let go since
+	said   []uint32 // demands it published; the last is the newest
+}
+
+// Permit allows one dial.
+type Permit struct {
+	token Token // 0: without one; see blind
+}
+
+// Share is how many sessions the pool may have.
+func (f *Fleet) Share() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.noLocks != "" {
+		return f.static()
+	}
+	n := len(f.sessions) + len(f.dials)
+	switch {
+	case f.give > 0:
+		n = max(0, n-f.give)
+	default:
+		n += len(f.spares())
+	}
+	if f.blind() {
+		n++
+	}
+	return n
+}
+
+// Permit is asked for before each dial. False means that the dial must wait
+// until the share is set again.
+func (f *Fleet) Permit() (*Permit, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := &Permit{}
+	if spares := f.spares(); len(spares) > 0 && f.give == 0 {
+		p.token = spares[0]
+	} else if !f.blind() && f.noLocks == "" {
+		return nil, false
+	}
+	f.dials[p] = struct{}{}
+	return p, true
+}
+
+// Refused gives a permit back: the dial failed.
+func (f *Fleet) Refused(p *Permit) {
+	f.mu.Lock()
+	delete(f.dials, p)
+	if p.token == 0 {
+		f.backOff()
+	}
+	f.mu.Unlock()
+	f.changed()
+}
+
+// backOff spreads the next dial without a token, more with each refusal and
+// with the size of the fleet: full jitter, so that replicas do not come in step,
+// and at most about a hundred dials a second of all replicas together.
+func (f *Fleet) backOff() {
+	members := time.Duration(len(f.view.Members))
+	first, most := max(100*time.Millisecond, members*10*time.Millisecond), max(2*time.Second, members*50*time.Millisecond)
+	f.wait(min(first<<min(f.refusals, 6), most))
+	f.refusals++
+}
+
+// wait lets no dial without a token happen for a random part of most.
+func (f *Fleet) wait(most time.Duration) {
+	f.blindAt = time.Now().Add(time.Duration(f.rand.Float64() * float64(most)))
+}
+
+// blind reports whether a dial without a token is right now: by a replica that
+// has no session to claim one with, or none at hand although it has less than
+// its fair share. Such a session lives in the headroom until it has a token.
+func (f *Fleet) blind() bool {
+	if time.Now().Before(f.blindAt) {
+		return false
+	}
+	for p := range f.dials {
+		if p.token == 0 {
+			return false
+		}
+	}
+	if len(f.sessions) == 0 {
+		return len(f.dials) == 0
+	}
+	return f.stuck && f.give == 0 && len(f.spares()) == 0 && f.lacking() > 0
+}
+
+// lacking is how far this replica is below its fair share, by the last look at
+// the others and its own present load.
+func (f *Fleet) lacking() int {
+	v := f.view
+	v.Members = slices.DeleteFunc(slices.Clone(v.Members), func(m Member) bool { return m.ID == f.id })
+	v.Members = append(v.Members, Member{ID: f.id, Demand: f.demand})
+	return v.Targets()[len(v.Members)-1] - len(f.sessions) - len(f.dials)
+}
+
+// spares are the tokens this replica has reserved and does not use, lowest first.
+func (f *Fleet) spares() []Token {
+	var spares []Token
+	for s := range f.sessions {
+		spares = append(spares, s.extra...)
+	}
+	slices.Sort(spares)
+	spares = slices.Compact(spares)
+	return slices.DeleteFunc(spares, f.inUse)
+}
+
+// inUse reports whether a token has its session, or a dial that becomes it.
+func (f *Fleet) inUse(t Token) bool {
+	for s := range f.sessions {
+		if s.token == t {
+			return true
+		}
+	}
+	for p := range f.dials {
+		if p.token == t {
+			return true
+		}
+	}
+	return false
+}
+
+// reservers are the sessions that hold a token for a dial, by process id.
+func (f *Fleet) reservers(t Token) []uint32 {
+	var pids []uint32
+	for s := range f.sessions {
+		if slices.Contains(s.extra, t) {
+			pids = append(pids, s.pid)
+		}
+	}
+	return pids
+}
+
+// Gone says that the server has ended the session: its connection was seen to
+// close from the far end, not merely given up. Its token is then free.
+func (s *Session) Gone() {
+	f := s.f
+	f.mu.Lock()
+	if _, ours := f.sessions[s]; ours {
+		f.remove(s)
+		f.give = max(0, f.give-1)
+	}
+	f.mu.Unlock()
+	f.changed()
+}
+
+// remove forgets a session. Without the last one the replica is a newcomer
+// again; if the others are too, as after a restart of the server, they should not
+// all come at once.
+func (f *Fleet) remove(s *Session) {
+	f.forget(s)
+	if len(f.sessions) > 0 {
+		return
+	}
+	members := len(f.view.Members)
+	pause := min(2*time.Second, time.Duration(members)*10*time.Millisecond)
+	if members > f.plan.Tokens {
+		pause = 2 * scarceTurn // another's turn
+	}
+	f.wait(pause)
+	f.expected, f.give = members, 0
+}
+
+// forget takes a session off the books.
+func (f *Fleet) forget(s *Session) {
+	delete(f.sessions, s)
+	if f.speaker == s {
+		f.speaker = nil // what it said is not heard any more
+	}
+}
+
+// Surplus reports whether the session should be closed when it is next given
+// back: it has lost its token (DISCARD ALL and pg_advisory_unlock_all do that), or
+// has one beyond the budget that can be replaced.
+func (s *Session) Surplus() bool {
+	f := s.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ours := f.sessions[s]; !ours || f.noLocks != "" {
+		return false
+	}
+	return s.token == 0 || int(s.token) > f.plan.Tokens && (f.give > 0 || len(f.spares()) > 0)
+}

@@ -1,0 +1,168 @@
+package fleet
+
+import (
+	"testing"
+	"time"
+)
+
+func TestRestartOfTheServer(t *testing.T) {
+	simulate(t, smallSlots, smallPool, func(w *world) {
+		for range 8 {
+			w.join(12, 50*time.Millisecond, 0)
+		}
+		time.Sleep(5 * time.Second)
+		w.server.halt()
+		time.Sleep(2 * time.Second)
+		w.server.boot(0)
+		back := w.until(10*time.Second, func() bool { return w.held() >= 15 && w.least() >= 1 })
+		w.Logf("all back after %v; most sessions at once %d", back, w.server.peak)
+		time.Sleep(3 * time.Second)
+		if w.least() < 2 {
+			w.Errorf("a replica has %d sessions 3 s later", w.least())
+		}
+		w.report()
+		time.Sleep(5 * time.Second)
+		if r := w.report(); r.failed > 0 || jain(r.busy) < 0.95 {
+			w.Errorf("not settled: %+v", r)
+		}
+		w.noRefusals()
+	})
+}
+
+// until waits for something and says how long it took.
+func (w *world) until(most time.Duration, done func() bool) time.Duration {
+	w.Helper()
+	began := time.Now()
+	for !done() {
+		if time.Since(began) > most {
+			w.Errorf("not after %v; %d sessions, the least of a replica %d", most, w.held(), w.least())
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return time.Since(began)
+}
+
+// least is the fewest sessions that a live replica has.
+func (w *world) least() int {
+	n := w.max
+	for _, r := range w.live {
+		n = min(n, r.sessions())
+	}
+	return n
+}
+
+func TestNoThunderingHerdAfterARestart(t *testing.T) {
+	simulate(t, 320, 8, func(w *world) {
+		for range 200 {
+			w.join(6, 100*time.Millisecond, 0)
+		}
+		time.Sleep(8 * time.Second)
+		w.server.halt()
+		time.Sleep(2 * time.Second)
+		w.server.boot(0)
+		booted := time.Now()
+		back := w.until(15*time.Second, func() bool { return w.least() >= 1 })
+		most := w.server.mostDials(booted, 100*time.Millisecond)
+		w.Logf("all back after %v, at most %d dials within 100 ms", back, most)
+		if most > 200/4 {
+			w.Errorf("%d dials of 200 replicas within 100 ms", most)
+		}
+		w.noRefusals()
+	})
+}
+
+// mostDials is the most that arrived within any window.
+func (s *simServer) mostDials(since time.Time, window time.Duration) (most int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, first := range s.dials {
+		n := 0
+		for ; i+n < len(s.dials) && s.dials[i+n].Sub(first) < window; n++ {
+		}
+		if first.After(since) {
+			most = max(most, n)
+		}
+	}
+	return most
+}
+
+// Between one more than the headroom and a fifth more than there are tokens,
+// replicas take turns and nobody waits for 5 s. Beyond, they are told.
+func TestMoreReplicasThanTokensTakeTurns(t *testing.T) {
+	for _, n := range []int{17, 19} {
+		simulate(t, smallSlots, smallPool, func(w *world) {
+			for range n {
+				w.join(3, 50*time.Millisecond, 0)
+			}
+			time.Sleep(10 * time.Second)
+			w.report()
+			time.Sleep(60 * time.Second)
+			r := w.report()
+			w.Logf("%d replicas: used %.1f connections, Jain %.3f, longest wait %v, %d of %d failed; 53300 %d times",
+				n, total(r.busy)/60, jain(r.busy), r.wait, r.failed, r.served, w.server.refused)
+			if jain(r.busy) < 0.95 || r.failed > 0 || total(r.busy) < 60*15 {
+				w.Errorf("uneven, slow or failed: %+v", r)
+			}
+		})
+	}
+}
+
+func TestManyReplicasWithFaults(t *testing.T) {
+	simulate(t, 320, 8, func(w *world) {
+		for range 200 {
+			w.someone()
+		}
+		time.Sleep(10 * time.Second)
+		for range 60 {
+			w.mishap()
+			time.Sleep(time.Duration(w.rand.Int64N(int64(time.Second))))
+		}
+		settled := w.until(10*time.Second, func() bool { return w.starving() == 0 })
+		time.Sleep(15*time.Second - settled) // for the network to be whole, and idle tokens to be found
+		tokens := plan(w.server.limit-w.server.people, 1, true).Tokens
+		w.Logf("%d replicas: nobody below its minimum after %v, %d sessions for %d tokens, most at once %d", len(w.live), settled, w.held(), tokens, w.server.peak)
+		if w.held() < tokens*9/10 {
+			w.Errorf("%d sessions for %d tokens", w.held(), tokens)
+		}
+		w.noRefusals()
+	})
+}
+
+// someone joins: every third has little to do.
+func (w *world) someone() {
+	if w.rand.IntN(3) == 0 {
+		w.join(1, 30*time.Millisecond, 500*time.Millisecond)
+	} else {
+		w.join(6, 200*time.Millisecond, 0)
+	}
+}
+
+func (w *world) mishap() {
+	switch w.rand.IntN(6) {
+	case 0:
+		w.kill(w.any())
+	case 1:
+		w.someone()
+	case 2:
+		r, d := w.any(), time.Duration(w.rand.Int64N(int64(20*time.Second)))
+		w.wg.Go(func() { r.link.partition(d) })
+	case 3:
+		w.server.terminate(w.rand.IntN(10))
+	case 4:
+		w.server.discardAll(w.rand.IntN(2))
+	case 5:
+		w.server.visit(w.rand.IntN(10))
+	}
+}
+
+// starving is how many busy replicas have less than their fair minimum.
+func (w *world) starving() (n int) {
+	least := plan(w.server.limit-w.server.people, 1, true).Tokens / len(w.live)
+	for _, r := range w.live {
+		if r.hungry && r.sessions() < least {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,88 @@
+package fleet
+
+import (
+	"cmp"
+	"slices"
+)
+
+// scene is a snapshot seen as one service's affair.
+type scene struct {
+	tokens  map[uint32][]Token // by server process
+	members map[uint32]uint32  // member by server process
+	demand  map[uint32]uint32  // what each member said last; see demandValue
+}
+
+// sceneOf sorts the locks of the service out: those of its name in its database.
+func sceneOf(seen *Snapshot, keys Keys) scene {
+	s := scene{tokens: map[uint32][]Token{}, members: map[uint32]uint32{}, demand: map[uint32]uint32{}}
+	said := map[Lock]bool{}
+	for _, l := range seen.Locks {
+		if l.Database != seen.Limits.Database || l.Class&^kindMask != keys.class(0) {
+			continue
+		}
+		switch kindOf(l.Class) {
+		case kindMember:
+			s.members[l.PID] = l.Key
+		case kindToken:
+			if l.Key == 0 {
+				continue // no token of ours
+			}
+			s.tokens[l.PID] = append(s.tokens[l.PID], Token(l.Key))
+		case kindDemand:
+			said[l] = true
+		}
+	}
+	for l := range said {
+		m := s.members[l.PID]
+		if last, ok := s.demand[m]; !ok || newer(l.Key, last) {
+			s.demand[m] = l.Key
+		}
+	}
+	return s
+}
+
+// holders is how many sessions hold a token: they are the fleet's, and all
+// other sessions are strangers'.
+func (s scene) holders() int { return len(s.tokens) }
+
+// view is what the replicas decide by. A token counts once, however many
+// sessions of the replica hold it.
+func (s scene) view(budget int) View {
+	v := View{Budget: budget, Free: budget}
+	members := map[uint32]*Member{}
+	for _, id := range s.members {
+		if members[id] == nil {
+			members[id] = &Member{ID: id, Demand: demandOf(s.demand[id]), Said: s.demand[id]}
+		}
+	}
+	counted := map[Token]bool{}
+	for pid, tokens := range s.tokens {
+		m := members[s.members[pid]]
+		for _, t := range tokens {
+			if !counted[t] {
+				counted[t] = true
+				v.count(m, t)
+			}
+		}
+	}
+	for _, m := range members {
+		v.Members = append(v.Members, *m)
+	}
+	slices.SortFunc(v.Members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	return v
+}
+
+// count books a taken token. m is nil for a session that is no member (yet).
+func (v *View) count(m *Member, t Token) {
+	over := int(t) > v.Budget
+	if !over {
+		v.Free--
+	}
+	switch {
+	case m == nil:
+	case over:
+		m.Over++
+	default:
+		m.Held++
+	}
+}
