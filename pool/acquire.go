@@ -62,6 +62,7 @@ func (p *Pool) admit(ctx context.Context, k *permit) error {
 		return p.explain(k, k.err)
 	}
 	p.gate.demand()
+	p.member.kick()
 	return p.await(ctx, k)
 }
 
@@ -135,7 +136,7 @@ func look[T any](p *Pool, pc *permitContext, call func() (T, error)) (T, error) 
 	defer p.leave(&pc.permit)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		result, err := call()
-		if err == nil || !isBadConn(err) {
+		if err == nil || !lookAgain(err) {
 			return result, p.translate(&pc.permit, err)
 		}
 		if err := pc.rest(pause); err != nil {

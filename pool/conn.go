@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/dbpool-go/dbpool/internal/fleet"
 )
 
 // conn is a connection as database/sql sees it: pgx's, with the seam where
@@ -28,9 +30,10 @@ type conn struct {
 	said   dialogue
 
 	born       time.Time
-	recycleAt  time.Time // when it should be replaced: PoolRecycle, less a random part
-	generation uint64    // the pool's, when it was dialed
-	mode       *mode     // how it was set up
+	recycleAt  time.Time      // when it should be replaced: PoolRecycle, less a random part
+	generation uint64         // the pool's, when it was dialed
+	mode       *mode          // how it was set up
+	place      *fleet.Session // in the fleet's budget; nil without a fleet
 
 	permit     *permit // who uses it; nil while idle
 	activity   atomic.Int32
@@ -181,7 +184,7 @@ func (c *conn) verdict(now time.Time) closeReason {
 		return closeUnclean
 	case c.options.expired(c, now):
 		return closeRecycled
-	case c.g.overLimit():
+	case c.surplus(), c.g.overLimit():
 		return closeSurplus
 	}
 	return closeUnknown

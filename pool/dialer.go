@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/fleet"
 )
 
 // dialer opens connections when the gate wants them. Each dial runs in its own
@@ -25,7 +26,9 @@ type dialer struct {
 	network     dialFunc
 	credentials *credentials // nil: the connection string's own
 	options     *connOptions
-	idle        func() // called before a connection is handed over that may be overflow
+	member      *member             // nil without a fleet
+	lifetime    func(time.Duration) // sets database/sql's own; 0: none
+	idle        func()              // called before a connection is handed over that may be overflow
 	mode        atomic.Pointer[mode]
 	generation  atomic.Uint64 // raised by Recycle
 	timeout     timeoutReport
@@ -34,8 +37,12 @@ type dialer struct {
 	stop context.CancelFunc
 }
 
-// demand starts the dials that the gate wants now. It never blocks.
+// demand starts the dials that the gate wants now, after telling whom it
+// concerns which slots have come free. It never blocks.
 func (d *dialer) demand() {
+	for _, tell := range d.g.takeFreed() {
+		tell()
+	}
 	for range d.g.startDials(time.Now()) {
 		go d.run() // counted as dialing until it ends, which Pool.Close waits for
 	}
@@ -44,8 +51,13 @@ func (d *dialer) demand() {
 // run makes one dial and hands its outcome to the gate.
 func (d *dialer) run() {
 	sl := &slot{g: d.g}
+	k, ok := d.member.permit()
+	if !ok {
+		d.g.abandon(sl) // the share has just changed; it will ask again
+		return
+	}
 	started := time.Now()
-	c, err := d.open(sl)
+	c, err := d.open(sl, k)
 	d.observer.Dialed(time.Since(started), err)
 	if err != nil {
 		d.failed(sl, err)
@@ -67,6 +79,7 @@ func (d *dialer) handOver(c *conn) {
 		return
 	}
 	if !trouble.OK {
+		d.lifetime(d.cfg.PoolRecycle)
 		d.log.Info("new connections again", "pool", d.cfg.Name, "after", time.Since(trouble.Since).Round(time.Millisecond), "reason", trouble.Reason)
 	}
 }
@@ -74,6 +87,7 @@ func (d *dialer) handOver(c *conn) {
 func (d *dialer) failed(sl *slot, err error) {
 	e, t := newDialError(err, time.Now())
 	if d.g.dialFailed(sl, e, t, time.Now()) {
+		d.lifetime(0) // nothing is closed for its age while nothing new can be had
 		d.log.Warn("no new connections", "pool", d.cfg.Name, "reason", e.Reason, "error", e.Message, "remedy", e.Remedy)
 	}
 }
@@ -84,20 +98,30 @@ const maxTries = 3
 
 // open dials, authenticates and checks one connection within ConnectTimeout:
 // all hosts and all tries together.
-func (d *dialer) open(sl *slot) (*conn, error) {
+func (d *dialer) open(sl *slot, k *fleet.Permit) (*conn, error) {
 	ctx, cancel := context.WithTimeout(d.ctx, d.cfg.ConnectTimeout)
 	defer cancel()
 	try, err := d.firstTry(ctx)
 	for n := 1; err == nil; n++ {
 		var c *conn
 		if c, err = d.connect(ctx, sl, try); err == nil {
-			return c, nil
+			return c, d.admit(ctx, k, c)
 		}
 		if n < maxTries {
 			try, err = d.nextTry(ctx, try, err)
 		}
 	}
+	d.member.refused(k)
 	return nil, err
+}
+
+// admit takes an open connection into the fleet's budget, or closes it.
+func (d *dialer) admit(ctx context.Context, k *fleet.Permit, c *conn) error {
+	err := d.member.enter(ctx, k, c)
+	if err != nil {
+		_ = c.Conn.Close()
+	}
+	return err
 }
 
 // try is what one connection attempt is made with.

@@ -26,14 +26,16 @@ type gate struct {
 	cancels    atomic.Uint64
 
 	mu         sync.Mutex
-	configured int // pool_size + max_overflow
-	share      int // this replica's part of a fleet's budget; 0 when there is none
-	limit      int // the most connections, in any state: the smaller of the two
-	conns      int // usable connections: in use or idle
+	configured int  // pool_size + max_overflow
+	shared     bool // the pool belongs to a fleet
+	share      int  // its part of the fleet's budget
+	limit      int  // the most connections, in any state: the smaller of the two
+	conns      int  // usable connections: in use or idle
 	dialing    int
 	closing    int
 
 	held    int // permits handed out; InUse
+	peak    int // the most held at once since load was asked last
 	heldBy  [laneCount]int
 	holders permitList // oldest first
 
@@ -49,6 +51,7 @@ type gate struct {
 
 	open         map[*conn]struct{} // the usable connections
 	closingSlots map[*slot]struct{}
+	freed        []func() // to be called outside the lock; see slot.onFree
 	supply       supply
 	counts       counters
 }
@@ -161,6 +164,7 @@ func (g *gate) grantLocked(p *permit, now time.Time) {
 	p.uses.Store(1)
 	g.holders.push(p)
 	g.held++
+	g.peak = max(g.peak, g.held)
 	g.heldBy[p.lane]++
 	g.turnLocked(p.lane)
 	if p.lane == LaneRequest {

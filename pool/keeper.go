@@ -66,6 +66,7 @@ func (k *keeper) round(ctx context.Context, now time.Time) {
 	}
 	k.p.idle.settle(now)
 	k.sweep(ctx, now)
+	k.free(ctx, now)
 	k.p.gate.demand()
 }
 

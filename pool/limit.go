@@ -10,18 +10,22 @@ func (g *gate) resize(poolSize, maxOpen int) {
 	g.limitLocked()
 }
 
-// setShare sets this replica's part of a fleet's budget; 0 means that there is none.
-func (g *gate) setShare(share int) {
+// setShare sets this replica's part of a fleet's budget and reports whether that is news.
+func (g *gate) setShare(share int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.share = share
+	if g.shared && g.share == share {
+		return false
+	}
+	g.shared, g.share = true, share
 	g.limitLocked()
+	return true
 }
 
 // limitLocked derives the limit: the smallest of all that bound it.
 func (g *gate) limitLocked() {
 	g.limit = g.configured
-	if g.share > 0 {
+	if g.shared {
 		g.limit = min(g.limit, g.share)
 	}
 	g.dispatchLocked(time.Now())

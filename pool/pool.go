@@ -47,6 +47,8 @@ type Pool struct {
 	idle     *idleLimit
 	recycler *recycler
 	keeper   *keeper
+	prover   *prover // nil with DB_FLEET=off
+	member   *member // nil unless the fleet's budget is enforced
 	tasks    backgroundTasks
 
 	resizing  sync.Mutex // one Resize at a time
@@ -71,6 +73,8 @@ func Open(cfg config.Config, opts ...Option) (*Pool, error) {
 	p := newPool(cfg, newSettings(opts))
 	p.dialer.base = base
 	p.openDB()
+	p.join()
+	p.prove()
 	p.start()
 	return p, nil
 }
@@ -104,7 +108,9 @@ func newPool(cfg config.Config, s *settings) *Pool {
 		p.observer = s.observer // nil costs a query less than being told
 	}
 	p.gate = newGate(cfg)
-	p.dialer = &dialer{g: p.gate, cfg: cfg, log: s.log, observer: s.observer, network: s.network, idle: func() {}}
+	p.gate.supply.timer = time.AfterFunc(time.Hour, func() { p.gate.demand() })
+	p.gate.supply.timer.Stop()
+	p.dialer = &dialer{g: p.gate, cfg: cfg, log: s.log, observer: s.observer, network: s.network, idle: func() {}, lifetime: func(time.Duration) {}}
 	p.dialer.ctx, p.dialer.stop = context.WithCancel(context.Background())
 	p.dialer.mode.Store(newMode(cfg, cfg.Pooler == config.PoolerPgBouncer))
 	if s.supply != nil {
@@ -116,13 +122,16 @@ func newPool(cfg config.Config, s *settings) *Pool {
 	return p
 }
 
-// openDB makes the pool's own *sql.DB. Of its limits only the one on idle
-// connections is set: the gate keeps the limit on open ones (see connector), and
-// the recycler their age.
+// openDB makes the pool's own *sql.DB and maps the settings onto its limits.
+// The gate and the recycler keep within them by themselves, in order and at a
+// pace; database/sql's limits are what holds if they did not.
 func (p *Pool) openDB() {
 	p.gate.demand = p.dialer.demand
 	p.db = sql.OpenDB(connector{p.gate})
+	p.db.SetMaxOpenConns(p.cfg.MaxOpen())
 	p.db.SetMaxIdleConns(p.cfg.PoolSize)
+	p.db.SetConnMaxLifetime(p.cfg.PoolRecycle)
+	p.dialer.lifetime = p.db.SetConnMaxLifetime
 	p.idle = &idleLimit{g: p.gate, db: p.db, linger: p.cfg.OverflowLinger}
 	p.dialer.idle = p.idle.raise
 }
@@ -130,8 +139,6 @@ func (p *Pool) openDB() {
 // start opens for business.
 func (p *Pool) start() {
 	p.leases = newLeases(leaser{p})
-	p.gate.supply.timer = time.AfterFunc(time.Hour, p.gate.demand)
-	p.gate.supply.timer.Stop()
 	go p.keeper.run(p.dialer.ctx) // Close waits for it
 }
 
@@ -192,6 +199,7 @@ func (p *Pool) applyLimit() {
 	if p.idle.raised.Load() {
 		size = limit
 	}
+	p.db.SetMaxOpenConns(limit)
 	p.db.SetMaxIdleConns(min(size, limit))
 	for _, c := range p.gate.surplusSpares(time.Now()) {
 		_ = c.Close()
@@ -223,6 +231,8 @@ func (p *Pool) close() error {
 	}
 	err = errors.Join(err, p.lent.close(), p.leases.Close(), p.closeDB())
 	<-p.keeper.done
+	p.member.wait()
+	p.prover.wait()
 	select {
 	case <-p.gate.whenIdleGone():
 	case <-ctx.Done():

@@ -83,4 +83,5 @@ func (p *Pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error
 // Conn returns a single connection, as sql.DB.Conn does. It is held until Conn.Close.
 func (p *Pool) Conn(ctx context.Context) (*sql.Conn, error) { return p.leases.Conn(ctx) }
 
-func isBadConn(err error) bool { return errors.Is(err, driver.ErrBadConn) }
+// lookAgain reports whether err means that nothing was done and the call may be made again.
+func lookAgain(err error) bool { return errors.Is(err, driver.ErrBadConn) || err == errLookAgain }

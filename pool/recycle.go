@@ -36,6 +36,16 @@ func (i *idleLimit) lower(size int) {
 	}
 }
 
+// trim closes so many idle connections now.
+func (i *idleLimit) trim(excess int) {
+	i.db.SetMaxIdleConns(max(0, i.db.Stats().Idle-excess))
+	limit, size := i.g.limits()
+	if i.raised.Load() {
+		size = limit
+	}
+	i.db.SetMaxIdleConns(size)
+}
+
 // settle goes back to PoolSize once overflow has not been in use for linger.
 func (i *idleLimit) settle(now time.Time) {
 	size, quiet := i.g.overflowQuiet(now, i.linger)
@@ -75,7 +85,7 @@ func (g *gate) surplusSpares(now time.Time) []*conn {
 	defer g.mu.Unlock()
 	var out, keep []*conn
 	for _, c := range g.supply.spares {
-		if g.conns > g.poolSize || now.After(c.recycleAt) {
+		if g.conns > min(g.poolSize, g.limit) || now.After(c.recycleAt) {
 			g.lostLocked(c)
 			out = append(out, c)
 			continue
@@ -106,7 +116,7 @@ func (r *recycler) expired(c *conn, now time.Time) bool {
 	}
 	gap := recycleGap
 	if c.generation == r.generation.Load() {
-		gap = max(gap, r.lifetime/time.Duration(4*r.g.currentLimit()))
+		gap = max(gap, r.lifetime/time.Duration(4*max(1, r.g.currentLimit())))
 	}
 	return r.g.takeTurn(now, gap)
 }
@@ -131,7 +141,7 @@ func (g *gate) takeTurn(now time.Time, gap time.Duration) bool {
 // recently used first, so those at the bottom of its list are reached by
 // checking out all that are idle, for the few microseconds that takes.
 func (k *keeper) sweep(ctx context.Context, now time.Time) {
-	if !k.p.gate.anyOpen(func(c *conn) bool { return k.p.recycler.due(c, now) }) {
+	if !k.p.gate.anyOpen(func(c *conn) bool { return c.surplus() || k.p.recycler.due(c, now) }) {
 		return
 	}
 	var checked []*sql.Conn
@@ -155,7 +165,7 @@ func (k *keeper) sweep(ctx context.Context, now time.Time) {
 func retired(held *sql.Conn, r *recycler, now time.Time) (yes bool) {
 	_ = held.Raw(func(dc any) error {
 		c := dc.(*conn)
-		if yes = r.expired(c, now); yes {
+		if yes = c.surplus() || r.expired(c, now); yes {
 			c.retire.CompareAndSwap(int32(closeUnknown), int32(closeRecycled))
 		}
 		return nil
@@ -176,6 +186,31 @@ func (k *keeper) checkout(ctx context.Context) *sql.Conn {
 		return nil
 	}
 	return held
+}
+
+// free gets callers out of database/sql's own queue. One can end up there, see
+// connector, while the connection meant for it lies free; whenever a connection
+// is given back database/sql serves its queue first, so one is taken and given back.
+func (k *keeper) free(ctx context.Context, now time.Time) {
+	if !k.p.gate.anyStranded(now.Add(-k.period())) {
+		return
+	}
+	if held := k.checkout(ctx); held != nil {
+		_ = held.Close()
+	}
+}
+
+// anyStranded reports whether somebody has had a permit since before then and
+// no connection.
+func (g *gate) anyStranded(then time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for p := g.holders.first; p != nil && p.granted.Before(then); p = p.next {
+		if p.conn.Load() == nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (g *gate) anyOpen(is func(*conn) bool) bool {

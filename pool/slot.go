@@ -18,6 +18,7 @@ type slot struct {
 	sockets     int           // opened under this slot and not yet closed by the server
 	quiet       chan struct{} // closed when sockets falls to 0; nil when nobody waits
 	gaveUp      time.Time     // when it became closing
+	onFree      func()        // called, outside the lock, when it has come free; may be nil
 }
 
 type slotState uint8
@@ -70,6 +71,9 @@ func (s *slot) freeIfQuietLocked() {
 		s.state = slotFree
 		s.g.closing--
 		delete(s.g.closingSlots, s)
+		if s.onFree != nil {
+			s.g.freed = append(s.g.freed, s.onFree)
+		}
 		s.g.watchLocked()
 	}
 }

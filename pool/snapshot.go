@@ -11,6 +11,7 @@ func (p *Pool) Stats() Stats {
 	}
 	p.gate.snapshot(&s, p.cfg.LeakThreshold)
 	s.CancelCount = p.gate.cancels.Load()
+	s.Fleet = p.prover.stats()
 	if p.foreign != nil {
 		s.Idle = min(s.Idle, p.foreign.Stats().Idle)
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dbpool-go/dbpool/internal/fleet"
 )
 
 // SQLSTATE codes that decide what becomes of a dial or a connection.
@@ -36,6 +38,10 @@ type trouble struct {
 // classify tells what a failed dial means: by SQLSTATE, then by the text for
 // the reason, because PostgreSQL has one code for five kinds of "too many".
 func classify(err error) (code string, t trouble) {
+	var noRoom *fleet.NoRoomError
+	if errors.As(err, &noRoom) {
+		return "", trouble{full: true, reason: "fleet full"}
+	}
 	var supplier *credentialsError
 	if errors.As(err, &supplier) {
 		return "", trouble{reason: "credentials", remedy: "see what the function given to WithCredentials says"}

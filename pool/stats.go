@@ -46,6 +46,8 @@ type Stats struct {
 	StatementTimeout StatementTimeout // whether the server keeps the limit set for statements
 	Pooler           string           // "pgbouncer" when a pooler was configured or detected, else ""
 
+	Fleet FleetStats // whether all replicas together fit the server
+
 	LeakWarningCount uint64 // holders that were warned about for passing Config.LeakThreshold
 	Leaking          int    // holders past Config.LeakThreshold now
 

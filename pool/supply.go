@@ -48,6 +48,15 @@ const (
 	idleProbe = 15 * time.Second
 )
 
+// takeFreed returns whom to tell of slots that have come free.
+func (g *gate) takeFreed() []func() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	freed := g.freed
+	g.freed = nil
+	return freed
+}
+
 // startDials says how many dials to start now, and counts them as under way.
 func (g *gate) startDials(now time.Time) int {
 	g.mu.Lock()

@@ -1,0 +1,175 @@
+package pool
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/fleet"
+)
+
+// member is the pool as a replica of its fleet: each dial needs a permit of the
+// shared budget, each open session holds its token, and the share bounds the
+// gate's limit. A nil member is a pool that belongs to no fleet; all methods
+// that the engine calls allow it.
+type member struct {
+	p    *Pool
+	f    *fleet.Fleet
+	done chan struct{}
+}
+
+var _ fleet.Host = (*member)(nil)
+
+// join makes the pool a member of its fleet, if it is to keep the fleet's budget.
+func (p *Pool) join() {
+	if p.cfg.Fleet != config.FleetEnforce || p.db == nil {
+		return
+	}
+	m := &member{p: p, done: make(chan struct{})}
+	m.f = fleet.New(m, p.fleetOptions())
+	p.member, p.dialer.member = m, m
+	p.gate.setShare(m.f.Share())
+	go m.run(p.dialer.ctx) // Close waits for it
+}
+
+func (p *Pool) fleetOptions() fleet.Options {
+	return fleet.Options{
+		Service:  p.cfg.Name,
+		Part:     p.cfg.FleetBudget,
+		Surge:    p.cfg.FleetSurge,
+		Replicas: p.cfg.FleetReplicas,
+		Log:      p.log,
+	}
+}
+
+// run keeps the share until ctx ends.
+func (m *member) run(ctx context.Context) {
+	defer close(m.done)
+	m.f.Run(ctx)
+}
+
+func (m *member) wait() {
+	if m != nil {
+		<-m.done
+	}
+}
+
+// permit is asked for before each dial. False means not now: the share has
+// just changed, and its next change will ask again.
+func (m *member) permit() (*fleet.Permit, bool) {
+	if m == nil {
+		return nil, true
+	}
+	return m.f.Permit()
+}
+
+// refused says that the dial of k failed.
+func (m *member) refused(k *fleet.Permit) {
+	if m != nil {
+		m.f.Refused(k)
+	}
+}
+
+// enter takes a new connection into the budget before anything else is run on it.
+func (m *member) enter(ctx context.Context, k *fleet.Permit, c *conn) error {
+	if m == nil {
+		return nil
+	}
+	session, err := m.f.Enter(ctx, k, fleet.Postgres(c.PgConn(), m.f.Keys()))
+	if err == nil {
+		c.place, c.slot.onFree = session, session.Gone
+	}
+	return err
+}
+
+// kick tells the fleet that somebody waits although the pool itself has room.
+func (m *member) kick() {
+	if m != nil && m.p.gate.heldBack() {
+		m.f.Kick()
+	}
+}
+
+// Load is what the pool is asked for.
+func (m *member) Load() fleet.Load {
+	busy, waiting, most := m.p.gate.load()
+	return fleet.Load{Busy: busy, Waiting: waiting, Max: most}
+}
+
+// SetShare bounds the pool's sessions, in any state.
+func (m *member) SetShare(n int) {
+	if m.p.gate.setShare(n) {
+		m.p.shrink()
+		m.p.gate.demand()
+	}
+}
+
+// Borrow runs use on an open session between two uses.
+func (m *member) Borrow(ctx context.Context, use func(*fleet.Session, fleet.Locks) error) error {
+	return m.p.borrow(ctx, func(c *conn) error {
+		return use(c.place, fleet.Postgres(c.PgConn(), m.f.Keys()))
+	})
+}
+
+// borrow runs use on a connection for the moment that a round trip takes. It
+// asks like a health probe: first in line. A connection on which use fails is closed.
+func (p *Pool) borrow(ctx context.Context, use func(*conn) error) error {
+	pc, err := p.enter(WithName(WithLane(ctx, LaneProbe), "fleet"))
+	if err != nil {
+		return err
+	}
+	held, err := look(p, pc, func() (*sql.Conn, error) { return p.db.Conn(pc) })
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	return held.Raw(func(dc any) error {
+		c := dc.(*conn)
+		err := use(c)
+		if err != nil {
+			c.retire.CompareAndSwap(int32(closeUnknown), int32(closeBroken))
+		}
+		return err
+	})
+}
+
+// surplus reports whether the fleet wants c closed when it is given back.
+func (c *conn) surplus() bool { return c.place != nil && c.place.Surplus() }
+
+// heldBack reports whether callers wait for the fleet's sake: the share, not
+// the pool's own settings, leaves no room.
+func (g *gate) heldBack() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.waiting > 0 && g.limit < g.configured && g.conns+g.dialing+g.closing >= g.limit
+}
+
+// load returns the most connections held at once since the last call, the
+// callers that wait now, and the most that the pool's own settings allow.
+func (g *gate) load() (busy, waiting, most int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	busy = max(g.peak, g.held)
+	g.peak = g.held
+	return busy, g.waiting, g.configured
+}
+
+// shrink closes idle connections beyond the limit at once; those in use follow
+// as they are given back.
+func (p *Pool) shrink() {
+	for _, c := range p.gate.surplusSpares(time.Now()) {
+		_ = c.Close()
+	}
+	excess := p.gate.excess()
+	if excess == 0 {
+		return
+	}
+	p.idle.trim(excess)
+}
+
+// excess is by how many connections the limit is exceeded.
+func (g *gate) excess() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return max(0, g.conns-g.limit)
+}

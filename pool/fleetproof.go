@@ -1,0 +1,159 @@
+package pool
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/fleet"
+)
+
+// FleetStats says whether all replicas of this service together fit the server.
+type FleetStats struct {
+	Mode     config.FleetMode // Config.Fleet
+	At       time.Time        // when the fleet was looked at last; zero before the first look
+	Replicas int              // live replicas, or as many as Config.FleetReplicas says if that is more
+	Usable   int              // connections that the service may have, all replicas together
+	Need     int              // connections that the fleet can ask for, with the surge of a rolling deploy
+	Fits     bool             // Need <= Usable, and the services' budgets do not add up to more than the server has
+
+	Share    int    // FleetEnforce: the most connections this replica may have now
+	Tokens   int    // FleetEnforce: connections of the budget that this replica has
+	Headroom int    // FleetEnforce: connections kept free for replicas that start
+	Fallback string // FleetEnforce: why the budget is divided by number instead of shared; empty while it is shared
+
+	Arithmetic []string // how Need and Usable come about, a step a line
+	Remedies   []string // variables or SQL that would each make it fit; nil when it does
+}
+
+// prover looks at the fleet and says, once per change, whether it fits. With
+// DB_FLEET=enforce the member has looked already; with DB_FLEET=warn the prover
+// looks itself, which makes this replica known to the others.
+type prover struct {
+	p       *Pool
+	watcher *fleet.Watcher // nil when the budget is enforced
+	done    chan struct{}
+
+	mu   sync.Mutex // guards last
+	last FleetStats
+}
+
+const (
+	proveInterval = 15 * time.Second // between two looks
+	proveRetry    = time.Second      // until the first one, which needs a connection
+)
+
+// prove starts looking, unless DB_FLEET=off.
+func (p *Pool) prove() {
+	if p.cfg.Fleet == config.FleetOff || p.db == nil {
+		return
+	}
+	v := &prover{p: p, done: make(chan struct{})}
+	if p.member == nil {
+		v.watcher = fleet.NewWatcher(p.fleetOptions(), fleet.Ask{
+			Replicas: p.cfg.FleetReplicas, Surge: p.cfg.FleetSurge,
+			PoolSize: p.cfg.PoolSize, MaxOverflow: p.cfg.MaxOverflow, Budget: p.cfg.FleetBudget,
+		})
+	}
+	p.prover = v
+	go v.run(p.dialer.ctx) // Close waits for it
+}
+
+func (v *prover) run(ctx context.Context) {
+	defer close(v.done)
+	timer := time.NewTimer(proveRetry)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		timer.Reset(v.round(ctx))
+	}
+}
+
+func (v *prover) wait() {
+	if v != nil {
+		<-v.done
+	}
+}
+
+// round looks once and returns when to look again.
+func (v *prover) round(ctx context.Context) time.Duration {
+	proof, ok := v.look(ctx)
+	if !ok {
+		return proveRetry
+	}
+	v.say(v.take(proof))
+	return proveInterval
+}
+
+// look returns the proof; ok is false while there is nothing to look with. It
+// opens no connection of its own: a pool that nobody uses asks for nothing.
+func (v *prover) look(ctx context.Context) (proof fleet.Proof, ok bool) {
+	if v.watcher == nil {
+		return v.p.member.f.Proof(v.p.cfg.PoolSize, v.p.cfg.MaxOverflow)
+	}
+	if !v.p.gate.hasConns() {
+		return fleet.Proof{}, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, v.p.cfg.ConnectTimeout)
+	defer cancel()
+	err := v.p.borrow(ctx, func(c *conn) (err error) {
+		proof, err = v.watcher.Look(ctx, fleet.Postgres(c.PgConn(), v.watcher.Keys()))
+		return err
+	})
+	return proof, err == nil
+}
+
+// take keeps the proof for Stats and reports whether its verdict is news.
+func (v *prover) take(proof fleet.Proof) (FleetStats, bool) {
+	s := FleetStats{
+		Mode: v.p.cfg.Fleet, At: time.Now(), Replicas: proof.Ask.Replicas, Usable: proof.Usable(),
+		Need: proof.Need(), Fits: proof.Fits(), Arithmetic: proof.Steps(), Remedies: proof.Remedies(),
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	news := v.last.At.IsZero() || v.last.Fits != s.Fits
+	v.last = s
+	return s, news
+}
+
+func (v *prover) say(s FleetStats, news bool) {
+	attrs := []any{"pool", v.p.cfg.Name, "replicas", s.Replicas, "need", s.Need, "usable", s.Usable, "arithmetic", s.Arithmetic}
+	switch {
+	case !news:
+	case s.Fits:
+		v.p.log.Info("the fleet fits the server", attrs...)
+	default:
+		v.p.log.Warn("the fleet does not fit the server", append(attrs, "remedies", s.Remedies)...)
+	}
+}
+
+// stats returns what is known of the fleet, with what changes from moment to
+// moment as it is now.
+func (v *prover) stats() FleetStats {
+	if v == nil {
+		return FleetStats{Mode: config.FleetOff}
+	}
+	v.mu.Lock()
+	s := v.last
+	v.mu.Unlock()
+	s.Mode = v.p.cfg.Fleet
+	s.Arithmetic, s.Remedies = slices.Clone(s.Arithmetic), slices.Clone(s.Remedies)
+	if m := v.p.member; m != nil {
+		now := m.f.Status()
+		s.Share, s.Tokens, s.Headroom, s.Fallback = now.Share, now.Tokens, now.Plan.Headroom, now.NoLocks
+		s.Replicas = max(s.Replicas, now.Replicas)
+	}
+	return s
+}
+
+func (g *gate) hasConns() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.conns > 0
+}
