@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -32,12 +33,12 @@ func (f *Fleet) Enter(ctx context.Context, p *Permit, l Locks) (*Session, error)
 	defer f.mu.Unlock()
 	delete(f.dials, p)
 	switch {
-	case f.noLocks != "":
-		return s, nil
 	case err != nil:
 		f.forget(s)
 		f.backOff()
 		return nil, err
+	case f.noLocks != "":
+		return s, nil
 	case len(f.sessions) == 0:
 		f.rejoined = time.Now()
 	}
@@ -49,11 +50,15 @@ func (f *Fleet) Enter(ctx context.Context, p *Permit, l Locks) (*Session, error)
 // enter takes over the permit's token. Where there is none, or the session
 // that had reserved it is gone and the token with it, it looks for another.
 func (f *Fleet) enter(ctx context.Context, p *Permit, s *Session, l Locks) error {
+	f.mu.Lock()
+	bind := Request{Join: f.memberID(), Bind: p.token, Known: f.reservers(p.token), Guard: true}
+	s.server, s.token = f.server, p.token
+	outside := f.noLocks != ""
+	f.mu.Unlock()
+	if outside {
+		return nil
+	}
 	if p.token != 0 {
-		f.mu.Lock()
-		bind := Request{Join: f.memberID(), Bind: p.token, Known: f.reservers(p.token), Guard: true}
-		s.server, s.token = f.server, p.token
-		f.mu.Unlock()
 		if resp, err := l.Do(ctx, bind); err != nil || resp.Bound {
 			return err
 		}
@@ -72,9 +77,12 @@ func (f *Fleet) enter(ctx context.Context, p *Permit, s *Session, l Locks) error
 // claimFirst makes the replica known to the others and takes a token, one of
 // the headroom at worst.
 func (f *Fleet) claimFirst(ctx context.Context, s *Session, l Locks, seen *Snapshot) error {
+	if !f.arrive(seen) {
+		f.giveUpLocks(severalServers)
+		return nil
+	}
 	load := f.host.Load()
 	f.mu.Lock()
-	f.arrive(seen)
 	// Sessions of the fleet that are about to enter or to end, this one among
 	// them, hold no token and are no strangers either.
 	now := sceneOf(seen, f.keys)
@@ -98,16 +106,24 @@ func (f *Fleet) claimFirst(ctx context.Context, s *Session, l Locks, seen *Snaps
 }
 
 // arrive notes where the tokens are. Sessions on another server, or on this one
-// before it started, hold nothing that counts here.
-func (f *Fleet) arrive(seen *Snapshot) {
+// before it started, hold nothing that counts here. It is false when the server
+// is one that was left before and has not restarted since: then new connections
+// are spread over several, and no single one knows them all.
+func (f *Fleet) arrive(seen *Snapshot) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.server == seen.Server {
-		return
+		return true
 	}
-	f.server = seen.Server
-	f.usable = nil
+	if slices.Contains(f.left, seen.Server) {
+		return false
+	}
+	f.left = append(f.left, f.server)
+	f.server, f.usable = seen.Server, nil
 	for s := range f.sessions {
 		s.token, s.extra = 0, nil
 	}
+	return true
 }
 
 // memberID is this replica's name among the members, made up when needed.

@@ -71,6 +71,7 @@ type Fleet struct {
 	rand     *rand.Rand
 	id       uint32                // this replica's, among members
 	server   string                // where the tokens are; see Snapshot.Server
+	left     []string              // where they were before, one per restart or failover
 	sessions map[*Session]struct{} // with a token each
 	dials    map[*Permit]struct{}  // not yet entered or failed
 

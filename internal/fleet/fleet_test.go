@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -115,8 +116,9 @@ func TestReservationOutlastsALookWhileItsDialIsUnderWay(t *testing.T) {
 		s := enter(t, f, first)
 		look(t, f, s, first)
 		p, _ := f.Permit()
-		look(t, f, s, first)
-		open().Do(t.Context(), Request{Claim: 1, UpTo: p.token}) // would take it, were it free
+		if ask, err := f.begin(s); err != nil || slices.Contains(ask.Drop, p.token) {
+			t.Errorf("%+v, %v", ask, err)
+		}
 		fresh, err := f.Enter(t.Context(), p, open())
 		if err != nil || fresh.token != p.token {
 			t.Errorf("the reserved token %d became %+v (%v)", p.token, fresh, err)
@@ -154,6 +156,25 @@ func TestTokensAreNotLeftForWhoNeverComes(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		if n := r.sessions(); n < 14 {
 			w.Errorf("%d sessions; nobody else uses the other tokens", n)
+		}
+	})
+}
+
+func TestFailoverMovesTheTokensAndLoadBalancingEndsThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := lonelyFleet("orders", Options{Seed: 1, Part: "12", Replicas: 3})
+		_, onA := simulated(t)
+		b, onB := simulated(t)
+		b.starts = 77
+		s := enter(t, f, onA())
+		f.stuck = true // so that a dial without a token is allowed beside the first session
+		if s2 := enter(t, f, onB()); !s.Surplus() || s2.Surplus() {
+			t.Errorf("after a failover: surplus %v and %v", s.Surplus(), s2.Surplus())
+		}
+		f.stuck = true
+		enter(t, f, onA())
+		if st := f.Status(); st.NoLocks != severalServers || st.Share != 4 {
+			t.Errorf("with connections here and there: %+v", st)
 		}
 	})
 }

@@ -2,9 +2,14 @@ package fleet
 
 import "math"
 
-// transactionPooler is what stands between when another server process answers
-// than the one that was connected to.
-const transactionPooler = "a pooler in transaction mode stands between this service and the server"
+// Why locks may say nothing.
+const (
+	// transactionPooler: another server process answers than the one that was
+	// connected to.
+	transactionPooler = "a pooler in transaction mode stands between this service and the server"
+	// severalServers: connections come and go between servers (load_balance_hosts).
+	severalServers = "connections go to several servers, and none of them knows all"
+)
 
 // giveUpLocks falls back to a share by division: behind a proxy that hands the
 // server's sessions around, a lock says nothing about who holds it.
