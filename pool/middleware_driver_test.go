@@ -67,6 +67,9 @@ func newSite(t *testing.T, d hookDriver, h http.HandlerFunc, opts ...SessionOpti
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if v := recover(); v != nil {
+				if n := s.db.Stats().InUse; n != 0 {
+					t.Error("the panic leaves Middleware before its connection was given back")
+				}
 				s.panics <- v
 				panic(http.ErrAbortHandler) // the server's own log is not the point
 			}

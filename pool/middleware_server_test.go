@@ -11,6 +11,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
 )
 
 // open serves h for one request and returns its response; nil when the server hung up.
@@ -204,4 +207,28 @@ func TestSerializationFailureAsksToComeAgain(t *testing.T) {
 	wantStatus(t, resp, 503)
 	wantHeader(t, resp, "Retry-After", "1")
 	s.wantItems(t, 1)
+}
+
+// The only connection is taken: the handler says 500, the client hears when to
+// come again.
+func TestRealSaturationAnswers503(t *testing.T) {
+	s := newShop(t, func(cfg *config.Config) {
+		cfg.PoolSize, cfg.MaxOverflow, cfg.PoolTimeout = 1, 0, 50*time.Millisecond
+	})
+	held, err := s.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	handlers := map[string]http.HandlerFunc{
+		"500":     insertAnd(created),
+		"nothing": func(_ http.ResponseWriter, r *http.Request) { _ = insert(r.Context(), FromContext(r.Context())) },
+	}
+	for name, h := range handlers {
+		resp := s.open(t, h)
+		wantStatus(t, resp, 503)
+		if resp.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", name)
+		}
+	}
 }

@@ -110,6 +110,26 @@ func TestEndOfContextRollsBackAtOnce(t *testing.T) {
 	})
 }
 
+// Work that returns while the end of its context is rolling it back waits for that.
+func TestSessionReturnsAfterTheRollback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, db := hookPool(t, &hookDriver{rollback: func(context.Context) error {
+			time.Sleep(time.Second)
+			return errBoom
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		err := p.WithSession(ctx, func(ctx context.Context, s *Session) error {
+			err := insert(ctx, s)
+			cancel()
+			synctest.Wait() // the rollback is under way
+			return err
+		})
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, errBoom) || db.Stats().InUse != 0 {
+			t.Errorf("%v, in use %d", err, db.Stats().InUse)
+		}
+	})
+}
+
 // A COMMIT under way is not cut off, so its outcome is known.
 func TestCommitOutlivesTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -177,8 +197,9 @@ func TestFirstStatementsShareOneConnection(t *testing.T) {
 				})
 			}
 			synctest.Wait() // one of them is beginning
-			if err := insert(impatient, s); err != context.DeadlineExceeded {
-				t.Errorf("waiting for another's attempt: %v", err)
+			start := time.Now()
+			if err := insert(impatient, s); err != context.DeadlineExceeded || time.Since(start) != time.Millisecond {
+				t.Errorf("waiting for another's attempt: %v after %v", err, time.Since(start))
 			}
 			wg.Wait()
 			return nil
@@ -200,10 +221,11 @@ func TestSessionEndsWhileItBegins(t *testing.T) {
 	for name, begin := range begins {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p, db := hookPool(t, &hookDriver{begin: begin, exec: func(context.Context) error {
-					t.Error("a statement ran")
-					return nil
-				}})
+				p, db := hookPool(t, &hookDriver{
+					begin:    begin,
+					exec:     func(context.Context) error { t.Error("a statement ran"); return nil },
+					rollback: func(context.Context) error { time.Sleep(time.Second); return nil },
+				})
 				var wg sync.WaitGroup
 				err := p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
 					wg.Go(func() {
@@ -237,8 +259,10 @@ func TestUnitContext(t *testing.T) {
 		if nameOf(c) != "step" || c.Value(key{}) != 1 {
 			t.Error("values are not the statement's, then the session's")
 		}
-		if d, ok := c.Deadline(); !ok || time.Until(d) != time.Minute {
-			t.Error("the deadline is not the earlier one")
+		for _, c := range []*unitContext{c, newUnitContext(session, statement), newUnitContext(context.Background(), statement), newUnitContext(statement, context.Background())} {
+			if d, ok := c.Deadline(); !ok || time.Until(d) != time.Minute {
+				t.Error("the deadline is not the earlier one")
+			}
 		}
 		child, cancelChild := context.WithTimeout(c, 2*time.Minute)
 		defer cancelChild()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,6 +69,28 @@ func TestSessionClosesWhatWasLeftOpen(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// The end of the context waits for rows that only their reader may close.
+func TestSessionClosesRowsThatTheEndOfItsContextWaitsFor(t *testing.T) {
+	p, db := hookPool(t, &hookDriver{})
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		done <- p.WithSession(ctx, func(ctx context.Context, s *Session) error {
+			err := leaveOpen["bytes of the driver"](ctx, s)
+			cancel()
+			for over := false; !over; runtime.Gosched() {
+				s.mu.Lock()
+				over = s.over != nil
+				s.mu.Unlock()
+			}
+			return err
+		}, WithAutocommit())
+	}()
+	if err := receive(t, done); err != nil || db.Stats().InUse != 0 {
+		t.Errorf("%v, in use %d", err, db.Stats().InUse)
 	}
 }
 

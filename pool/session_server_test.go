@@ -23,7 +23,7 @@ const (
 	badItem  = "insert into items values (2)"
 )
 
-func newShop(t *testing.T) *shop {
+func newShop(t *testing.T, settings ...func(*config.Config)) *shop {
 	t.Helper()
 	srv := pgtest.Shared(t)
 	var dbs [2]*sql.DB
@@ -43,6 +43,9 @@ func newShop(t *testing.T) *shop {
 	}
 	cfg := config.Default()
 	cfg.DatabaseURL = config.DSN(srv.URL)
+	for _, set := range settings {
+		set(&cfg)
+	}
 	p, _ := poolOver(t, dbs[1], cfg)
 	s := &shop{p, dbs[0]}
 	t.Cleanup(func() { s.wantNoTransaction(t) })
