@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/dbpool-go/dbpool/config"
 )
 
 const description = `Watch services that use dbpool.
@@ -80,7 +82,22 @@ func parse(cmd any, name, about string, args []string, stdout, stderr io.Writer)
 		return false, err
 	}
 	_, err = parser.Parse(flagsFirst(args, parser.Model.Flags))
-	return done, err
+	return done, withoutSecrets(err, args)
+}
+
+// withoutSecrets takes out of an error the arguments that it repeats and that
+// may hold a password.
+func withoutSecrets(err error, args []string) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	for _, arg := range args {
+		if strings.ContainsAny(arg, "@=") && !strings.HasPrefix(arg, "-") {
+			text = strings.ReplaceAll(text, arg, config.DSN(arg).Redacted())
+		}
+	}
+	return errors.New(text)
 }
 
 // flagsFirst moves the flags before everything else. Kong takes several URLs

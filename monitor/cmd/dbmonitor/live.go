@@ -16,7 +16,7 @@ const liveInterval = 2 * time.Second
 
 // live shows the full-screen view until the user leaves it, then says in a line
 // or two how things stood.
-func (w watchCmd) live(ctx context.Context, env lookup, t terminal, clients []*source.Client) int {
+func (w watchCmd) live(ctx context.Context, env environment, t terminal, clients []*source.Client) int {
 	services := make([]live.Service, len(clients))
 	for i, c := range clients {
 		services[i] = live.Service{Name: c.Target().Name, Fetcher: c}

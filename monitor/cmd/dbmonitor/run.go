@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/charmbracelet/x/term"
@@ -19,23 +20,28 @@ const (
 	exitInterrupted = 130 // ended by a signal before there was anything to report
 )
 
-// lookup finds an environment variable, as os.LookupEnv does.
-type lookup func(name string) (string, bool)
+// environment is the environment variables, as the process got them.
+type environment map[string]string
 
-func (l lookup) get(name string) string {
-	v, _ := l(name)
-	return v
+func readEnvironment(environ []string) environment {
+	env := environment{}
+	for _, pair := range environ {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			env[name] = value
+		}
+	}
+	return env
 }
 
 // run is the whole program but for the process around it.
-func run(ctx context.Context, args []string, env lookup, stdin io.Reader, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, env environment, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "doctor" {
 		var d doctorCmd
 		done, err := parse(&d, "dbmonitor doctor", doctorDescription, args[1:], stdout, stderr)
 		if done || err != nil {
 			return finish(stderr, done, err)
 		}
-		return d.run(ctx, env, stdout, stderr)
+		return d.run(ctx, env, terminal{stdin, stdout, stderr})
 	}
 	var w watchCmd
 	done, err := parse(&w, "dbmonitor", description, args, stdout, stderr)
@@ -67,13 +73,13 @@ type terminal struct {
 
 // live reports whether somebody sits before it: both ends are a terminal that
 // can move its cursor.
-func (t terminal) live(env lookup) bool {
-	return env.get("TERM") != "dumb" && isTerminal(t.in) && isTerminal(t.out)
+func (t terminal) live(env environment) bool {
+	return env["TERM"] != "dumb" && isTerminal(t.in) && isTerminal(t.out)
 }
 
 // color reports whether the output takes colours and nobody asked for none.
-func (t terminal) color(env lookup) bool {
-	return env.get("NO_COLOR") == "" && env.get("TERM") != "dumb" && isTerminal(t.out)
+func (t terminal) color(env environment) bool {
+	return env["NO_COLOR"] == "" && env["TERM"] != "dumb" && isTerminal(t.out)
 }
 
 func isTerminal(v any) bool {
@@ -81,10 +87,10 @@ func isTerminal(v any) bool {
 	return ok && term.IsTerminal(f.Fd())
 }
 
-func (w watchCmd) run(ctx context.Context, env lookup, t terminal) int {
+func (w watchCmd) run(ctx context.Context, env environment, t terminal) int {
 	token := w.Token
 	if token == "" {
-		token = env.get("DBMONITOR_TOKEN")
+		token = env["DBMONITOR_TOKEN"]
 	}
 	if err := source.CheckToken(token); err != nil {
 		return misuse(t.err, err)

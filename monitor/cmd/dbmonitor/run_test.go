@@ -22,9 +22,9 @@ import (
 )
 
 // invoke runs the program with its output kept.
-func invoke(ctx context.Context, env map[string]string, args ...string) (code int, stdout, stderr string) {
+func invoke(ctx context.Context, env environment, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = run(ctx, args, func(k string) (string, bool) { v, ok := env[k]; return v, ok }, strings.NewReader(""), &out, &errs)
+	code = run(ctx, args, env, strings.NewReader(""), &out, &errs)
 	return code, out.String(), errs.String()
 }
 
@@ -132,7 +132,7 @@ func TestToken(t *testing.T) {
 		json.NewEncoder(w).Encode(sample.Healthy())
 	}))
 	defer srv.Close()
-	env := map[string]string{"DBMONITOR_TOKEN": "env"}
+	env := environment{"DBMONITOR_TOKEN": "env"}
 	for want, args := range map[string][]string{"Bearer env": {srv.URL}, "Bearer flag": {srv.URL, "--token", "flag"}} {
 		if code, out, errs := invoke(t.Context(), env, args...); code != 0 || got.Load() != want {
 			t.Errorf("%v: code %d, sent %q, want %q\n%s%s", args, code, got.Load(), want, out, errs)
@@ -158,7 +158,7 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space") }
 func TestOutputFails(t *testing.T) {
 	srv := service(t, sample.Healthy())
 	for _, args := range [][]string{{srv.URL}, {srv.URL, "--continuous"}, {srv.URL, "--json"}} {
-		if code := run(t.Context(), args, func(string) (string, bool) { return "", false }, nil, full{}, full{}); code != exitOutput {
+		if code := run(t.Context(), args, nil, nil, full{}, full{}); code != exitOutput {
 			t.Errorf("%v: code %d", args, code)
 		}
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -9,11 +11,6 @@ import (
 	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/sample"
 )
-
-func lastLine(text string) string {
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	return lines[len(lines)-1]
-}
 
 // On a terminal --continuous is a full-screen view that follows the window's
 // size and leaves the terminal as it found it, with the state told once more.

@@ -20,7 +20,7 @@ type fetcher interface {
 
 // report prints one report per service, or with --continuous one every interval
 // until ctx ends. It returns the exit code of the last round.
-func (w watchCmd) report(ctx context.Context, env lookup, t terminal, clients []*source.Client) int {
+func (w watchCmd) report(ctx context.Context, env environment, t terminal, clients []*source.Client) int {
 	fetchers := make([]fetcher, len(clients))
 	for i, c := range clients {
 		fetchers[i] = c

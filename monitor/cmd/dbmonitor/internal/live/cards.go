@@ -144,5 +144,5 @@ func perSecond(r float64) string {
 
 // spark is the connections in use over time in one line.
 func (m *model) spark(s *service, width int) string {
-	return area(s.inUse(windows[m.window], width), s.mostOpen(), 1, s.usageStyle)[0]
+	return area(s.inUse(m.span(s), width), s.mostOpen(), 1, s.usageStyle)[0]
 }

@@ -82,10 +82,10 @@ func (m *model) trouble(s *service, most int) []string {
 func (m *model) healthPanels(s *service, room int) []string {
 	h := s.health
 	lines := []string{
-		heading("Connections", "last "+report.Duration(windows[m.window]), m.width),
+		heading("Connections", "last "+report.Duration(m.span(s)), m.width),
 		" " + s.poolBar(m.width/2) + fmt.Sprintf("  %d of %d in use, %d waiting", h.InUse, h.MaxOpen, h.Waiting),
 	}
-	return append(lines, indent(area(s.inUse(windows[m.window], m.width-2), s.mostOpen(), max(min(room-4, 8), 1), s.usageStyle))...)
+	return append(lines, indent(area(s.inUse(m.span(s), m.width-2), s.mostOpen(), max(min(room-4, 8), 1), s.usageStyle))...)
 }
 
 // panels shows everything a status tells.
@@ -124,13 +124,13 @@ func (m *model) connections(s *service, width, charts int) []string {
 	share := " " + report.Percent(p.UsagePercent)
 	inner := max(width-1, 1)
 	lines := []string{
-		heading("Connections", "last "+report.Duration(windows[m.window]), width),
+		heading("Connections", "last "+report.Duration(m.span(s)), width),
 		" " + s.poolBar(inner-len(share)) + share,
 		" " + styleOf(s.usageLevel()).Bold(true).Render(fmt.Sprintf("%d", p.CheckedOut)) + fmt.Sprintf(" of %d in use", p.MaxOpen) + limited(p) +
 			some(", ", many(p.CheckedIn, "idle"), many(p.Dialing, "dialing"), many(p.Closing, "closing")),
 		" " + faint.Render(fmt.Sprintf("size %d+%d, peak %d, warns at %d %%", p.Size, p.MaxOverflow, p.PeakInUse, p.ThresholdPercent)),
 	}
-	return append(lines, indent(scaled(s.inUse(windows[m.window], inner-5), s.mostOpen(), charts, s.usageStyle, func(f float64) string { return fmt.Sprintf("%.0f", f) }))...)
+	return append(lines, indent(scaled(s.inUse(m.span(s), inner-5), s.mostOpen(), charts, s.usageStyle, func(f float64) string { return fmt.Sprintf("%.0f", f) }))...)
 }
 
 func limited(p monitor.PoolFigures) string {
@@ -171,7 +171,7 @@ func (m *model) callers(s *service, width, charts int) []string {
 		" " + percentiles("wait", report.RecentWait(s.status)),
 		" " + percentiles("hold", report.RecentHold(s.status)),
 	}
-	values := s.past.columns(func(m moment) float64 { return m.waiting }, windows[m.window], inner-5)
+	values := s.past.columns(func(m moment) float64 { return m.waiting }, m.span(s), inner-5)
 	style := func(v float64) lipgloss.Style {
 		if v > 0 {
 			return warn

@@ -36,6 +36,8 @@ func (m *model) press(key string) tea.Cmd {
 	switch key {
 	case "q", "ctrl+c", "esc":
 		return tea.Quit
+	case "ctrl+z":
+		return tea.Suspend
 	case "p", "space":
 		m.paused = !m.paused
 		return m.askAll()

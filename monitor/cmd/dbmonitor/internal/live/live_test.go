@@ -393,3 +393,16 @@ func FuzzScreen(f *testing.F) {
 		framed(t, one.screen(), width, height)
 	})
 }
+
+// A young history is drawn wide, and never wider than was asked for.
+func TestWithin(t *testing.T) {
+	for span, want := range map[float64]time.Duration{0: time.Minute, 60: time.Minute, 61: 2 * time.Minute, 130: 5 * time.Minute, 301: 15 * time.Minute, 9999: 15 * time.Minute} {
+		p := past{moments: []moment{{at: 1000}, {at: 1000 + span}}}
+		if got := p.within(15 * time.Minute); got != want {
+			t.Errorf("%v seconds: %s, want %s", span, got, want)
+		}
+		if got := p.within(2 * time.Minute); got != min(want, 2*time.Minute) {
+			t.Errorf("%v seconds, 2m asked for: %s", span, got)
+		}
+	}
+}

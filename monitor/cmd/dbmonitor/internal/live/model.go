@@ -105,3 +105,6 @@ func (m *model) reports() []report.Report {
 }
 
 func (m *model) current() *service { return m.services[m.selected] }
+
+// span is how much of the past the charts of a service show.
+func (m *model) span(s *service) time.Duration { return s.past.within(windows[m.window]) }

@@ -94,6 +94,21 @@ func (p *past) columns(get func(moment) float64, window time.Duration, n int) []
 	return bridge(cols, p.step()/width)
 }
 
+// within is the window to draw when at most so much is wanted: a shorter one
+// while there is no more to show.
+func (p *past) within(most time.Duration) time.Duration {
+	if len(p.moments) == 0 {
+		return most
+	}
+	span := p.moments[len(p.moments)-1].at - p.moments[0].at
+	for _, w := range append([]time.Duration{time.Minute}, windows[:]...) {
+		if w <= most && span <= w.Seconds() {
+			return w
+		}
+	}
+	return most
+}
+
 // step is the usual time between two moments, 0 when there are none.
 func (p *past) step() float64 {
 	n := len(p.moments)

@@ -16,7 +16,7 @@ func (m *model) serverPanel(s *service, width, lines int) []string {
 	v := r.View
 	note := ""
 	if v != nil {
-		note = fmt.Sprintf("PostgreSQL %s, %s@%s", v.Version, v.Role, v.Database)
+		note = fmt.Sprintf("%s, %s@%s", report.Version(v), v.Role, v.Database)
 	}
 	out := []string{heading("Server", note, width)}
 	switch {

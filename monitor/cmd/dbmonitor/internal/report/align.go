@@ -9,9 +9,9 @@ import (
 // widest is the width at which a column stops pushing the next ones aside.
 const widest = 44
 
-// table lays rows out in columns, as wide as their contents. A column that is
+// Table lays rows out in columns, as wide as their contents. A column that is
 // empty in every row takes no room.
-func table[T any](rows []T, columns func(T) []string) []string {
+func Table[T any](rows []T, columns func(T) []string) []string {
 	cells := make([][]string, len(rows))
 	var width []int
 	for i, r := range rows {

@@ -45,11 +45,17 @@ func (w *writer) server() {
 		Bar(v.UsagePercent, 20), Percent(v.UsagePercent), BoundBy(v),
 		w.num("server.view.free", view(func(v *serverview.View) int { return v.Free }))))
 	w.end("", ServerLimits(v))
-	w.end("", some("; ", "PostgreSQL "+v.Version+standby(v), "role "+v.Role, "database "+v.Database, age(r.AgeSeconds)))
+	w.end("", some("; ", Version(v)+standby(v), "role "+v.Role, "database "+v.Database, age(r.AgeSeconds)))
 	w.word("server.view.states", func(s *monitor.Status) string { return States(s.Server.View) })
 	w.end("", "states: "+orDash(States(v)))
 	w.word("server.view.applications", func(s *monitor.Status) string { return Applications(s.Server.View, mostApps) })
 	w.end("", "applications: "+orDash(Applications(v, mostApps)))
+}
+
+// Version is "PostgreSQL 18.4", without what a packager adds.
+func Version(v *serverview.View) string {
+	version, _, _ := strings.Cut(v.Version, " ")
+	return "PostgreSQL " + version
 }
 
 func standby(v *serverview.View) string {
@@ -169,7 +175,7 @@ func (w *writer) holders() {
 	}
 	before := holderKeys(w.was)
 	shown := w.now.Holders[:min(len(w.now.Holders), mostHolders)]
-	lines := table(shown, holderColumns)
+	lines := Table(shown, holderColumns)
 	for i, h := range shown {
 		if w.was != nil {
 			w.fresh("holders", holderKey(h), before)
@@ -232,7 +238,7 @@ func (w *writer) queries() {
 		return
 	}
 	shown := q.Longest[:min(len(q.Longest), mostQueries)]
-	for i, line := range table(shown, queryColumns) {
+	for i, line := range Table(shown, queryColumns) {
 		w.end(first(i, "Queries"), line)
 	}
 }

@@ -31,9 +31,18 @@ func (t Text) WriteBrief(out io.Writer, r Report) error {
 
 // Write prints the report.
 func (t Text) Write(out io.Writer, r Report) error {
+	return t.write(out, t.gutter(r.Was != nil && r.Was.Level != r.Verdict.Level)+t.headline(r), r.Rows)
+}
+
+// WriteRows prints a headline that begins with a level's word, and rows.
+func (t Text) WriteRows(out io.Writer, l Level, headline string, rows []Row) error {
+	return t.write(out, t.paint(l, l.Word())+strings.TrimPrefix(headline, l.Word()), rows)
+}
+
+func (t Text) write(out io.Writer, headline string, rows []Row) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s%s\n", t.gutter(r.Was != nil && r.Was.Level != r.Verdict.Level), t.headline(r))
-	for _, row := range r.Rows {
+	b.WriteString(headline + "\n")
+	for _, row := range rows {
 		line := fmt.Sprintf("%-12s %s", row.Label, row.Text)
 		b.WriteString(t.gutter(row.Changed) + t.paint(row.Level, strings.TrimRight(line, " ")) + "\n")
 	}

@@ -60,14 +60,14 @@ func decode(body []byte, isStatus bool) (Snapshot, error) {
 		if err := json.Unmarshal(body, &h); err != nil {
 			return Snapshot{}, err
 		}
-		cleanAll(&h)
+		CleanAll(&h)
 		return Snapshot{Health: &h}, nil
 	}
 	var st monitor.Status
 	if err := json.Unmarshal(body, &st); err != nil {
 		return Snapshot{}, err
 	}
-	cleanAll(&st)
+	CleanAll(&st)
 	if st.Health.Format == 0 {
 		st.Health.Format = st.Format
 	}

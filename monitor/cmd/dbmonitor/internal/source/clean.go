@@ -41,9 +41,9 @@ func printable(r rune) rune {
 	}
 }
 
-// cleanAll cleans every string a decoded document holds, in one place, so that
+// CleanAll cleans every string a decoded document holds, in one place, so that
 // nobody who prints a field has to remember it. v is a pointer.
-func cleanAll(v any) { cleanValue(reflect.ValueOf(v)) }
+func CleanAll(v any) { cleanValue(reflect.ValueOf(v)) }
 
 func cleanValue(v reflect.Value) {
 	switch v.Kind() {

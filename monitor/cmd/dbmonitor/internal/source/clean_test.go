@@ -60,7 +60,7 @@ func TestCleanAll(t *testing.T) {
 		Server:        monitor.ServerReport{View: &serverview.View{Applications: []serverview.Application{{Name: evil}}}},
 		Holders:       []monitor.Holder{{Stack: []string{evil}}},
 	}
-	cleanAll(&s)
+	CleanAll(&s)
 	for where, got := range map[string]string{
 		"name":        s.Name,
 		"problem":     s.Health.Problems[0].Message,

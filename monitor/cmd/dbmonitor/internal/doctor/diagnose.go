@@ -1,0 +1,237 @@
+package doctor
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dbpool-go/dbpool/internal/fleet"
+	"github.com/dbpool-go/dbpool/monitor"
+	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
+	"github.com/dbpool-go/dbpool/monitor/serverview"
+)
+
+// Finding is one thing that is wrong, or worth knowing.
+type Finding struct {
+	Level report.Level
+	Code  string
+	Text  string
+}
+
+// Diagnosis is a judged Case.
+type Diagnosis struct {
+	Case     Case
+	Level    report.Level
+	Findings []Finding // worst first
+	Proof    fleet.Proof
+	Remedies []Remedy
+}
+
+// Remedy is something to do.
+type Remedy struct {
+	Kind RemedyKind `json:"kind"`
+	Text string     `json:"text"` // a variable or a statement, and what comes of it
+}
+
+// RemedyKind says what a remedy is for.
+type RemedyKind string
+
+// The kinds of remedies.
+const (
+	SetVariables RemedyKind = "variables" // each of them makes the fleet fit
+	RunSQL       RemedyKind = "sql"       // all of them together make the fleet fit
+	EndSession   RemedyKind = "session"   // ends or cancels what is in the way now
+	BoundRole    RemedyKind = "role"      // keeps it from coming back
+)
+
+// Diagnose judges a case. It must have a View.
+func Diagnose(c Case) Diagnosis {
+	d := Diagnosis{Case: c, Proof: c.proof()}
+	d.service()
+	d.slots()
+	d.fleet()
+	d.idle()
+	d.slow()
+	d.locks()
+	d.notes()
+	slices.SortStableFunc(d.Findings, func(a, b Finding) int { return cmp.Compare(b.Level, a.Level) })
+	for _, f := range d.Findings {
+		d.Level = max(d.Level, f.Level)
+	}
+	return d
+}
+
+func (d *Diagnosis) find(l report.Level, code, format string, args ...any) {
+	d.Findings = append(d.Findings, Finding{l, code, fmt.Sprintf(format, args...)})
+}
+
+// advise adds a remedy, unless the same statement is there already.
+func (d *Diagnosis) advise(kind RemedyKind, text string) {
+	statement, _, _ := strings.Cut(text, "  -- ")
+	for _, r := range d.Remedies {
+		if strings.HasPrefix(r.Text, statement) {
+			return
+		}
+	}
+	d.Remedies = append(d.Remedies, Remedy{kind, text})
+}
+
+// service passes on what a running service says of itself.
+func (d *Diagnosis) service() {
+	for _, p := range d.Case.Problems {
+		level := report.Warning
+		if p.Severity == monitor.SeverityCritical {
+			level = report.Critical
+		}
+		d.find(level, "service_"+string(p.Code), "the service says: %s", p.Message)
+	}
+}
+
+// slots judges how full the limit is that binds this role; when a superuser
+// looks, also whether anybody else still gets in.
+func (d *Diagnosis) slots() {
+	v, self := d.Case.View, d.Case.Self
+	ordinary := d.Proof.Limits
+	ordinary.Superuser = false
+	switch left := ordinary.Server() - (v.Sessions - self); {
+	case v.Free+self == 0:
+		d.find(report.Critical, "server_full", "no slot is left for role %s: %s of %s", v.Role, report.Percent(v.UsagePercent), report.BoundBy(v))
+	case v.Superuser && left <= 0:
+		d.find(report.Critical, "server_full", "no slot is left for roles that are not superusers: %d sessions of %d", v.Sessions-self, ordinary.Server())
+	case d.Case.Thresholds.Usage > 0 && v.UsagePercent >= float64(d.Case.Thresholds.Usage):
+		d.find(report.Warning, "server_usage_high", "the server is nearly full for role %s: %s of %s, %d free", v.Role, report.Percent(v.UsagePercent), report.BoundBy(v), v.Free)
+	}
+}
+
+// fleet judges whether the replicas fit: those that run now, and with those
+// that a rolling deploy adds.
+func (d *Diagnosis) fleet() {
+	p := d.Proof
+	if p.Fits() {
+		return
+	}
+	calm := p
+	calm.Ask.Surge = 0
+	switch {
+	case p.Need() <= p.Usable():
+		d.find(report.Warning, "overclaimed", "the budgets of all services add up to more than the server has")
+	case calm.Need() > calm.Usable():
+		d.find(report.Critical, "fleet_too_large", "the fleet does not fit: it may ask for %d connections, and %d are usable", calm.Need(), calm.Usable())
+	default:
+		d.find(report.Warning, "deploy_too_large", "the fleet does not fit during a rolling deploy: it may ask for %d connections, and %d are usable", p.Need(), p.Usable())
+	}
+	for _, r := range p.Remedies() {
+		text, kind := strings.TrimPrefix(r, "remedy: "), SetVariables
+		if strings.HasPrefix(text, "ALTER ") {
+			kind = RunSQL
+		}
+		d.advise(kind, text)
+	}
+}
+
+// idle are transactions that do nothing, which is what leaks look like from here.
+func (d *Diagnosis) idle() {
+	found := d.queries(func(q serverview.Query) bool {
+		return isIdle(q) && q.QuerySeconds >= d.Case.Thresholds.Idle.Seconds()
+	})
+	if len(found) == 0 {
+		return
+	}
+	d.find(report.Warning, "idle_in_transaction", "%s done nothing for more than %s in an open transaction, the longest for %s (%s)",
+		have(len(found), "session has", "sessions have"), report.Duration(d.Case.Thresholds.Idle), report.Seconds(found[0].QuerySeconds), who(found[0].PID, found[0].ApplicationName))
+	d.advise(EndSession, fmt.Sprintf("SELECT pg_terminate_backend(%d);  -- ends that transaction; its work is rolled back", found[0].PID))
+	d.advise(BoundRole, fmt.Sprintf("ALTER ROLE %s SET idle_in_transaction_session_timeout = '%dms';  -- for new sessions", quoteName(found[0].Role), d.Case.Thresholds.Idle.Milliseconds()))
+}
+
+func isIdle(q serverview.Query) bool { return strings.HasPrefix(q.State, "idle in transaction") }
+
+// slow are statements that run for longer than statement_timeout would let them.
+func (d *Diagnosis) slow() {
+	found := d.queries(func(q serverview.Query) bool {
+		return !isIdle(q) && q.QuerySeconds >= d.Case.Thresholds.Slow.Seconds()
+	})
+	if len(found) == 0 {
+		return
+	}
+	d.find(report.Warning, "slow_queries", "%s been running for more than %s, the longest for %s (%s)",
+		have(len(found), "statement has", "statements have"), report.Duration(d.Case.Thresholds.Slow), report.Seconds(found[0].QuerySeconds), who(found[0].PID, found[0].ApplicationName))
+	d.advise(EndSession, fmt.Sprintf("SELECT pg_cancel_backend(%d);  -- cancels that statement", found[0].PID))
+}
+
+// queries are those that satisfy ok, longest first.
+func (d *Diagnosis) queries(ok func(serverview.Query) bool) []serverview.Query {
+	var found []serverview.Query
+	for _, q := range d.Case.Queries {
+		if ok(q) {
+			found = append(found, q)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b serverview.Query) int { return cmp.Compare(b.QuerySeconds, a.QuerySeconds) })
+	return found
+}
+
+// locks are sessions that wait for others, and who is at the end of the chain.
+func (d *Diagnosis) locks() {
+	long := slices.DeleteFunc(slices.Clone(d.Case.Waits), func(w Wait) bool { return w.Seconds < d.Case.Thresholds.Lock.Seconds() })
+	if len(long) == 0 {
+		return
+	}
+	text := fmt.Sprintf("%s for a lock, the longest for %s", have(len(long), "session waits", "sessions wait"), report.Seconds(long[0].Seconds))
+	found, _ := culprits(long)
+	if len(found) > 0 {
+		text += fmt.Sprintf("; in the way: %s", holder(found[0]))
+		d.advise(EndSession, fmt.Sprintf("SELECT pg_terminate_backend(%d);  -- ends the session that is in others' way; its work is rolled back", found[0].PID))
+	}
+	d.find(report.Warning, "lock_waits", "%s", text)
+}
+
+// notes are what keeps this examination from seeing everything.
+func (d *Diagnosis) notes() {
+	c, v := d.Case, d.Case.View
+	note := func(code, format string, args ...any) { d.find(report.Healthy, code, format, args...) }
+	if v.Superuser {
+		note("superuser", "%s is a superuser: no limit stops it, and the slots for superusers are counted as not the fleet's", v.Role)
+	}
+	if hidden := hiddenSessions(v); hidden > 0 && !v.SeesAll {
+		note("hidden", "what %s of other roles do is hidden: GRANT pg_monitor TO %s shows it", report.Plural(hidden, "session", "sessions"), quoteName(v.Role))
+	}
+	if v.InRecovery {
+		note("standby", "this is a standby: its slots are its own, and a fleet's locks are not shared with the primary")
+	}
+	if c.Pooler {
+		note("pooler", "a pooler stands between: these are its server's slots, taken by the pooler's role; the pool's size counts against the pooler's own limits")
+	}
+	if c.QueryError != "" {
+		note("unseen", "the longest queries could not be read: %s", c.QueryError)
+	}
+	if c.Age > time.Minute {
+		note("stale", "the service read these figures %s ago", report.Duration(c.Age))
+	}
+}
+
+func hiddenSessions(v *serverview.View) int {
+	n := 0
+	for _, a := range v.Applications {
+		n += a.Hidden
+	}
+	return n
+}
+
+func have(n int, one, many string) string { return report.Plural(n, one, many) }
+
+// who names a session.
+func who(pid uint32, application string) string {
+	return fmt.Sprintf("pid %d, %s", pid, report.AppName(application))
+}
+
+func holder(h Holder) string {
+	text := who(h.PID, h.Application) + ", " + h.State
+	if h.Seconds > 0 {
+		text += ", transaction " + report.Seconds(h.Seconds)
+	}
+	return text
+}
+
+func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -1,0 +1,107 @@
+package doctor
+
+import (
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/fleet"
+	"github.com/dbpool-go/dbpool/monitor"
+	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
+	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/source"
+)
+
+// Fleet is what the command line says about the fleet; nil and empty leave it
+// to the service.
+type Fleet struct {
+	Application           string
+	Replicas, Surge       *int
+	PoolSize, MaxOverflow *int
+	Budget                *string
+}
+
+// ExamineService takes the case from what a running service says, without a
+// connection of its own. The error is a *Refused.
+func ExamineService(s source.Snapshot, f Fleet) (Case, error) {
+	switch {
+	case s.Trouble != nil:
+		return Case{}, unreachable(s.Trouble.Error())
+	case s.Status == nil:
+		return Case{}, unreachable("the status page is needed, and could not be had" + notes(s))
+	}
+	st := s.Status
+	c := Case{
+		Target: s.Target, View: st.Server.View, Problems: st.Health.Problems, Pooler: st.Pooler != "",
+		Queries: st.Queries.Longest, QueryError: st.Queries.Error, Waits: waitsOf(st.Queries.Longest),
+		Age:         time.Duration(st.Server.AgeSeconds * float64(time.Second)),
+		Application: st.ApplicationName, Chosen: "as the service says", Sized: "as the service says",
+		Thresholds: Thresholds{
+			Idle: seconds(st.Settings.LeakThresholdSeconds, time.Minute), Slow: seconds(st.Settings.StatementTimeoutSeconds, 30*time.Second),
+			Lock: time.Second, Usage: st.Pool.ThresholdPercent,
+		},
+	}
+	if c.View == nil {
+		return Case{}, blind(st)
+	}
+	if f.Application != "" {
+		c.Application, c.Chosen = f.Application, "as given"
+	}
+	c.askOf(st, f)
+	return c, nil
+}
+
+// blind explains why a service cannot say anything of its server.
+func blind(st *monitor.Status) *Refused {
+	r := unreachable("the service has no view of the server: " + orUnknown(st.Server.Error))
+	for _, p := range st.Health.Problems {
+		if p.Severity == monitor.SeverityCritical {
+			r.Level = report.Critical
+			r.Text += "; it says: " + p.Message
+		}
+	}
+	return r
+}
+
+func (c *Case) askOf(st *monitor.Status, f Fleet) {
+	c.Ask = fleet.Ask{
+		PoolSize: st.Pool.Size, MaxOverflow: st.Pool.MaxOverflow, Surge: config.Default().FleetSurge,
+		Enforced: st.Settings.Fleet == string(config.FleetEnforce),
+	}
+	for _, set := range []struct{ to, from *int }{{&c.Ask.PoolSize, f.PoolSize}, {&c.Ask.MaxOverflow, f.MaxOverflow}, {&c.Ask.Surge, f.Surge}} {
+		if set.from != nil {
+			*set.to = *set.from
+		}
+	}
+	if f.PoolSize != nil || f.MaxOverflow != nil {
+		c.Sized = "as given"
+	}
+	if f.Budget != nil {
+		c.Ask.Budget = config.Share(*f.Budget)
+	}
+	if f.Replicas != nil && *f.Replicas > 0 {
+		c.Ask.Replicas, c.Counted = *f.Replicas, "as declared"
+		return
+	}
+	c.Ask.Replicas = atLeast(c.ours(), c.Ask.PoolSize+c.Ask.MaxOverflow)
+	c.Counted = "at least, by the sessions there are; --replicas says how many run"
+}
+
+func notes(s source.Snapshot) string {
+	if len(s.Notes) == 0 {
+		return ""
+	}
+	return ": " + s.Notes[0]
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "it was not asked yet; try again in a moment"
+	}
+	return s
+}
+
+func seconds(s float64, otherwise time.Duration) time.Duration {
+	if !(s > 0 && s < 1e6) {
+		return otherwise
+	}
+	return time.Duration(s * float64(time.Second))
+}
