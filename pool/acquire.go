@@ -53,6 +53,7 @@ func (p *Pool) setDeadline(ctx context.Context, k *permit) {
 // admit lets k through the gate or says why not.
 func (p *Pool) admit(ctx context.Context, k *permit) error {
 	if p.refuseNested && k.outer != nil {
+		p.gate.countNested()
 		return p.explain(k, ErrNested)
 	}
 	if p.gate.enter(k, k.asked) {

@@ -94,7 +94,7 @@ func (g *gate) enter(p *permit, now time.Time) bool {
 		g.grantLocked(p, now)
 		return true
 	}
-	g.queueLocked(p, now)
+	g.queueLocked(p)
 	return false
 }
 
@@ -176,6 +176,13 @@ func (g *gate) grantLocked(p *permit, now time.Time) {
 	if p.scope != nil {
 		p.scope.held.CompareAndSwap(nil, p)
 	}
+}
+
+// countNested counts a caller that was refused because it holds a connection already.
+func (g *gate) countNested() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.counts.nested++
 }
 
 // bind notes that the call with p got a connection.

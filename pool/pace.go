@@ -83,8 +83,8 @@ func (p *pace) busyAt(now time.Time) time.Duration {
 	return p.busy + time.Duration(p.held)*now.Sub(p.at)
 }
 
-// queueFormed notes that requests wait from now on.
-func (p *pace) queueFormed(now time.Time) {
+// queueForms notes that a request finds every connection in use and nobody waiting.
+func (p *pace) queueForms(now time.Time) {
 	p.formed.busy, p.formedN = p.busyAt(now), p.count
 }
 
@@ -130,5 +130,5 @@ func (p *pace) median() time.Duration {
 		holds[i] = p.returns[(p.count-1-i)%paceRing].hold
 	}
 	slices.Sort(holds[:n])
-	return holds[n/2]
+	return holds[(n-1)/2]
 }

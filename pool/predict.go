@@ -12,6 +12,9 @@ func (g *gate) predictLocked(l Lane, now time.Time) time.Duration {
 	if l != LaneRequest {
 		return 0
 	}
+	if g.queue[LaneRequest].n == 0 {
+		g.pace.queueForms(now)
+	}
 	capacity := g.limit
 	if !g.supply.state.OK {
 		capacity = min(capacity, g.conns)

@@ -36,12 +36,9 @@ func (l *permitList) remove(p *permit) {
 }
 
 // queueLocked makes p wait at the end of its lane.
-func (g *gate) queueLocked(p *permit, now time.Time) {
+func (g *gate) queueLocked(p *permit) {
 	if p.outer != nil {
 		g.counts.nested++
-	}
-	if p.lane == LaneRequest && g.queue[LaneRequest].n == 0 {
-		g.pace.queueFormed(now)
 	}
 	p.state = permitQueued
 	p.ready = make(chan struct{})

@@ -12,6 +12,7 @@ func (p *Pool) Stats() Stats {
 	p.gate.snapshot(&s, p.cfg.LeakThreshold)
 	s.CancelCount = p.gate.cancels.Load()
 	s.Fleet = p.prover.stats()
+	s.Tasks = p.tasks.stats()
 	if p.foreign != nil {
 		s.Idle = min(s.Idle, p.foreign.Stats().Idle)
 	}
@@ -23,9 +24,7 @@ func (g *gate) snapshot(s *Stats, leakThreshold time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.sizesLocked(s)
-	for l := range s.Lanes {
-		s.Lanes[l] = LaneStats{InUse: g.heldBy[l], Waiting: g.queue[l].n}
-	}
+	g.lanesLocked(s)
 	c := &g.counts
 	s.AcquireCount, s.WaitCount, s.WaitDuration, s.HoldDuration = c.acquired, c.waited, c.waitDuration, c.holdDuration
 	s.TimeoutCount, s.ShedCount, s.AcquireCanceledCount, s.NestedCount = c.timedOut, c.shed, c.canceled, c.nested
@@ -51,6 +50,17 @@ func (g *gate) sizesLocked(s *Stats) {
 		if s.At.Sub(sl.gaveUp) >= quarantineAfter {
 			s.Quarantined++
 		}
+	}
+}
+
+// lanesLocked sees to it that the lanes add up to InUse and Waiting. Which of
+// the holders have lost their connection is not known; most are requests.
+func (g *gate) lanesLocked(s *Stats) {
+	unserved := g.held - s.InUse
+	for _, l := range []Lane{LaneRequest, LaneBackground, LaneProbe} {
+		n := min(unserved, g.heldBy[l])
+		unserved -= n
+		s.Lanes[l] = LaneStats{InUse: g.heldBy[l] - n, Waiting: g.queue[l].n + n}
 	}
 }
 

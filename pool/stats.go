@@ -25,6 +25,7 @@ type Stats struct {
 	Waiting     int // callers queued for a connection
 
 	Lanes [3]LaneStats // by Lane: probe, request, background
+	Tasks TaskStats    // background tasks, those that hold no connection included
 
 	AcquireCount         uint64        // acquisitions that got a connection
 	WaitCount            uint64        // of those, how many had to queue
@@ -33,7 +34,7 @@ type Stats struct {
 	TimeoutCount         uint64        // callers that left with ErrPoolTimeout
 	ShedCount            uint64        // callers refused at once with ErrOverloaded
 	AcquireCanceledCount uint64        // callers whose own context ended while queued
-	NestedCount          uint64        // callers that asked for a second connection while holding one and had to queue
+	NestedCount          uint64        // callers that asked for a second connection while holding one, and had to queue or, with WithNestedRefused, were refused
 
 	OpenedCount    uint64      // connections opened
 	Closed         ClosedStats // connections closed, by reason

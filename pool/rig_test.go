@@ -1,0 +1,149 @@
+package pool
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
+)
+
+// rig is a gate with callers but without a database: whoever is let in holds a
+// connection that does not exist. It runs in virtual time.
+type rig struct {
+	*Pool
+	t *testing.T
+}
+
+// inRig runs test on a gate of size connections, all open and idle. What it
+// leaves waiting or held fails the test.
+func inRig(t *testing.T, size int, test func(t *testing.T, r *rig), edit ...func(*config.Config)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config.Default()
+		cfg.PoolSize, cfg.MaxOverflow = size, 0
+		for _, e := range edit {
+			e(&cfg)
+		}
+		r := &rig{newPool(cfg, newSettings(nil)), t}
+		r.gate.setConns(cfg.MaxOpen())
+		r.gate.supply.timer = time.AfterFunc(time.Hour, func() {})
+		test(t, r)
+		synctest.Wait()
+		if s := r.Stats(); s.InUse+s.Waiting != 0 {
+			t.Errorf("left behind: %d in use, %d waiting", s.InUse, s.Waiting)
+		}
+		r.gate.supply.timer.Stop()
+	})
+}
+
+// visit is one caller: in the queue, holding, or gone with an error.
+type visit struct {
+	r      *rig
+	pc     *permitContext
+	err    error
+	asked  time.Time
+	done   chan struct{} // closed when the gate has decided
+	waited time.Duration
+}
+
+// ask asks for a connection in a goroutine of its own and lets everything that
+// can happen at this moment happen.
+func (r *rig) ask(ctx context.Context) *visit {
+	v := &visit{r: r, asked: time.Now(), done: make(chan struct{})}
+	go func() {
+		defer close(v.done)
+		v.pc, v.err = r.enter(ctx)
+		v.waited = time.Since(v.asked)
+	}()
+	synctest.Wait()
+	return v
+}
+
+// fill takes n connections.
+func (r *rig) fill(n int) []*visit {
+	r.t.Helper()
+	held := make([]*visit, n)
+	for i := range held {
+		held[i] = r.ask(r.t.Context())
+		held[i].wantServed()
+	}
+	return held
+}
+
+// decided reports whether the caller waits no longer.
+func (v *visit) decided() bool {
+	synctest.Wait()
+	select {
+	case <-v.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (v *visit) wantServed() {
+	v.r.t.Helper()
+	if !v.decided() || v.err != nil {
+		v.r.t.Fatalf("not served: decided %v, %v", v.decided(), v.err)
+	}
+}
+
+func (v *visit) wantWaiting() {
+	v.r.t.Helper()
+	if v.decided() {
+		v.r.t.Fatalf("does not wait: %v", v.err)
+	}
+}
+
+func (v *visit) wantError(want error) *AcquireError {
+	v.r.t.Helper()
+	if !v.decided() || !errors.Is(v.err, want) {
+		v.r.t.Fatalf("decided %v with %v, want %v", v.decided(), v.err, want)
+	}
+	var e *AcquireError
+	errors.As(v.err, &e)
+	return e
+}
+
+// release gives the connection back, and lets the next one have it.
+func (v *visit) release() {
+	v.r.leave(&v.pc.permit)
+	synctest.Wait()
+}
+
+// hold takes a connection and gives it back after d, waiting for it if need be.
+func (r *rig) hold(d time.Duration) {
+	pc, err := r.enter(r.t.Context())
+	if err != nil {
+		return
+	}
+	time.Sleep(d)
+	r.leave(&pc.permit)
+}
+
+func releaseAll(visits []*visit) {
+	for _, v := range visits {
+		if <-v.done; v.err == nil {
+			v.release()
+		}
+	}
+}
+
+// timedPool returns a pool of size connections over d, for virtual time.
+func timedPool(t *testing.T, size int, d *hookDriver, opts ...Option) (*Pool, *logLines) {
+	t.Helper()
+	cfg := config.Default()
+	cfg.PoolSize, cfg.MaxOverflow = size, 0
+	log := &logLines{}
+	opts = append([]Option{WithLogger(slog.New(slog.NewJSONHandler(log, nil)))}, opts...)
+	p, err := New(sql.OpenDB(d), cfg, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, log
+}

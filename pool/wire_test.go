@@ -1,0 +1,297 @@
+package pool
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/dbpool-go/dbpool/config"
+)
+
+// wireServer speaks just enough of PostgreSQL's protocol over net.Pipe for the
+// whole pool to run in virtual time. It understands begin, commit, rollback,
+// sleep followed by a duration, and answers everything else with one row: 1.
+type wireServer struct {
+	mu       sync.Mutex
+	refuse   *pgproto3.ErrorResponse // to newcomers, if set
+	deaf     bool                    // dials hang
+	sessions map[uint32]*wireSession
+	peak     int
+	opened   uint32
+}
+
+type wireSession struct {
+	s        *wireServer
+	backend  *pgproto3.Backend
+	pid      uint32
+	conn     net.Conn
+	status   byte
+	canceled chan struct{}
+	sql      string // of the latest Parse
+}
+
+func newWireServer() *wireServer { return &wireServer{sessions: make(map[uint32]*wireSession)} }
+
+func (s *wireServer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	s.mu.Lock()
+	deaf := s.deaf
+	s.mu.Unlock()
+	if deaf {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	client, server := net.Pipe()
+	go s.serve(server)
+	return client, nil
+}
+
+func (s *wireServer) serve(c net.Conn) {
+	defer c.Close()
+	w := &wireSession{s: s, backend: pgproto3.NewBackend(c, c), conn: c, status: 'I', canceled: make(chan struct{}, 1)}
+	start, err := w.backend.ReceiveStartupMessage()
+	if err != nil {
+		return
+	}
+	if cancel, ok := start.(*pgproto3.CancelRequest); ok {
+		s.cancel(cancel.ProcessID)
+		return
+	}
+	if refusal := s.admit(w); refusal != nil {
+		w.send(refusal)
+		return
+	}
+	defer s.leave(w)
+	w.send(&pgproto3.AuthenticationOk{}, &pgproto3.BackendKeyData{ProcessID: w.pid, SecretKey: []byte{1, 2, 3, 4}}, w.ready())
+	for {
+		msg, err := w.backend.Receive()
+		if err != nil || !w.answer(msg) {
+			return
+		}
+	}
+}
+
+func (s *wireServer) admit(w *wireSession) *pgproto3.ErrorResponse {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refuse != nil {
+		return s.refuse
+	}
+	s.opened++
+	w.pid = s.opened
+	s.sessions[w.pid] = w
+	s.peak = max(s.peak, len(s.sessions))
+	return nil
+}
+
+func (s *wireServer) leave(w *wireSession) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, w.pid)
+}
+
+func (s *wireServer) cancel(pid uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.sessions[pid]; w != nil {
+		select {
+		case w.canceled <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// refuseAll has the server refuse newcomers; "" lets them in again.
+func (s *wireServer) refuseAll(code, message string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse = nil
+	if code != "" {
+		s.refuse = &pgproto3.ErrorResponse{Severity: "FATAL", Code: code, Message: message}
+	}
+}
+
+func (s *wireServer) figures() (open, peak, opened int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions), s.peak, int(s.opened)
+}
+
+func (w *wireSession) ready() *pgproto3.ReadyForQuery {
+	return &pgproto3.ReadyForQuery{TxStatus: w.status}
+}
+
+func (w *wireSession) send(messages ...pgproto3.BackendMessage) {
+	for _, m := range messages {
+		w.backend.Send(m)
+	}
+	_ = w.backend.Flush()
+}
+
+// answer reports false when the session is over.
+func (w *wireSession) answer(msg pgproto3.FrontendMessage) bool {
+	switch m := msg.(type) {
+	case *pgproto3.Query:
+		w.simple(m.String)
+		w.send(w.ready())
+	case *pgproto3.Parse:
+		w.sql = m.Query
+		w.backend.Send(&pgproto3.ParseComplete{})
+	case *pgproto3.Describe:
+		if m.ObjectType == 'S' {
+			w.backend.Send(&pgproto3.ParameterDescription{})
+		}
+		w.backend.Send(oneColumn)
+	case *pgproto3.Bind:
+		w.backend.Send(&pgproto3.BindComplete{})
+	case *pgproto3.Close:
+		w.backend.Send(&pgproto3.CloseComplete{})
+	case *pgproto3.Execute:
+		w.run(w.sql)
+	case *pgproto3.Sync:
+		w.send(w.ready())
+	case *pgproto3.Terminate:
+		return false
+	}
+	return true
+}
+
+var oneColumn = &pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("n"), DataTypeOID: 25, DataTypeSize: -1, TypeModifier: -1}}}
+
+// simple answers a query of the simple protocol.
+func (w *wireSession) simple(sql string) {
+	switch {
+	case strings.HasPrefix(sql, "--"):
+		w.backend.Send(&pgproto3.EmptyQueryResponse{})
+	case sql == checkQuery:
+		w.backend.Send(&pgproto3.RowDescription{Fields: append(oneColumn.Fields, oneColumn.Fields...)})
+		w.backend.Send(&pgproto3.DataRow{Values: [][]byte{strconv.AppendUint(nil, uint64(w.pid), 10), []byte("30000")}})
+		w.complete("SELECT 1")
+	case strings.HasPrefix(sql, "begin"):
+		w.status = 'T'
+		w.complete("BEGIN")
+	case sql == "commit", sql == "rollback":
+		w.status = 'I'
+		w.complete(strings.ToUpper(sql))
+	default:
+		w.backend.Send(oneColumn)
+		w.run(sql)
+	}
+}
+
+func (w *wireSession) complete(tag string) {
+	w.backend.Send(&pgproto3.CommandComplete{CommandTag: []byte(tag)})
+}
+
+func (w *wireSession) run(sql string) {
+	if d, ok := strings.CutPrefix(sql, "sleep "); ok && !w.sleep(d) {
+		w.backend.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: stateQueryCanceled, Message: "canceling statement due to user request"})
+		return
+	}
+	w.backend.Send(&pgproto3.DataRow{Values: [][]byte{[]byte("1")}})
+	w.complete("SELECT 1")
+}
+
+// sleep reports false when it was cancelled.
+func (w *wireSession) sleep(duration string) bool {
+	d, _ := time.ParseDuration(duration)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-w.canceled:
+		return false
+	}
+}
+
+// inWire runs test in virtual time on an opened pool whose server is s. At the
+// end nothing may be held, and as many sessions have ended as began.
+func inWire(t *testing.T, edit func(*config.Config), test func(t *testing.T, p *Pool, s *wireServer, log *logLines), opts ...Option) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s, log := newWireServer(), &logLines{}
+		cfg := config.Default()
+		cfg.DatabaseURL = "postgres://user:hush-hush@127.0.0.1:5432/orders?sslmode=disable"
+		if edit != nil {
+			edit(&cfg)
+		}
+		opts = append([]Option{WithDialFunc(s.dial), WithLogger(slog.New(slog.NewJSONHandler(log, nil)))}, opts...)
+		p, err := Open(cfg, opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, p, s, log)
+		synctest.Wait()
+		if st := p.Stats(); st.InUse+st.Waiting != 0 {
+			t.Errorf("left behind: %d in use, %d waiting; %v", st.InUse, st.Waiting, p.Holders(0))
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		st := p.Stats()
+		wantConsistent(t, st)
+		open, _, opened := s.figures()
+		if st.OpenedCount != st.Closed.Total() || open != 0 || st.Dialing+st.Closing+st.Open() != 0 {
+			t.Errorf("opened %d (server: %d), closed %d, open %d: %+v", st.OpenedCount, opened, st.Closed.Total(), open, st)
+		}
+		if log.contains("hush-hush") {
+			t.Error("the password is in the log")
+		}
+	})
+}
+
+func (l *logLines) contains(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.buf.String(), text)
+}
+
+// sized sets the size of the pool.
+func sized(poolSize, overflow int) func(*config.Config) {
+	return func(c *config.Config) { c.PoolSize, c.MaxOverflow = poolSize, overflow }
+}
+
+func TestWireServer(t *testing.T) {
+	inWire(t, sized(2, 1), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+		started := time.Now()
+		var n string
+		if err := p.QueryRowContext(t.Context(), "sleep 1s").Scan(&n); err != nil || n != "1" || time.Since(started) != time.Second {
+			t.Errorf("%q, %v, after %s", n, err, time.Since(started))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := p.ExecContext(ctx, "sleep 1m"); err == nil || time.Since(started) != 2*time.Second {
+			t.Errorf("%v after %s", err, time.Since(started))
+		}
+		tx, err := p.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.ExecContext(t.Context(), "update"); err != nil {
+			t.Error(err)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Error(err)
+		}
+		if err := tx.Commit(); !errors.Is(err, sql.ErrTxDone) {
+			t.Error(err)
+		}
+		if open, peak, opened := s.figures(); open != 1 || peak != 1 || opened != 1 {
+			t.Error(open, peak, opened)
+		}
+		if st := p.Stats(); st.CancelCount != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
