@@ -17,13 +17,13 @@ type crowd struct {
 	*rig
 	t       *testing.T
 	rnd     *rand.Rand
-	waiting []*member // in order of arrival
-	holding []*member
+	waiting []*guest // in order of arrival
+	holding []*guest
 	tally   struct{ asked, served, released, timedOut, shed, canceled, early, closed uint64 }
 	closed  bool
 }
 
-type member struct {
+type guest struct {
 	*visit
 	lane   Lane
 	cancel context.CancelFunc
@@ -51,7 +51,7 @@ func (c *crowd) step() {
 }
 
 func (c *crowd) arrive() {
-	m := &member{lane: Lane(c.rnd.IntN(int(laneCount)))}
+	m := &guest{lane: Lane(c.rnd.IntN(int(laneCount)))}
 	ctx := inLane(c.t, m.lane)
 	if c.rnd.IntN(2) == 0 {
 		ctx, m.cancel = context.WithCancel(ctx)
@@ -110,7 +110,7 @@ func (c *crowd) resize() {
 // been served before one who came earlier and still waits.
 func (c *crowd) sort() {
 	var passed [laneCount]bool // somebody of this lane waits
-	c.waiting = slices.DeleteFunc(c.waiting, func(m *member) bool {
+	c.waiting = slices.DeleteFunc(c.waiting, func(m *guest) bool {
 		if !m.decided() {
 			passed[m.lane] = true
 			return false
@@ -123,7 +123,7 @@ func (c *crowd) sort() {
 	})
 }
 
-func (c *crowd) count(m *member) {
+func (c *crowd) count(m *guest) {
 	n := &c.tally
 	switch {
 	case m.err == nil:

@@ -217,7 +217,7 @@ func TestResizeMovesTheLimitUnderLoad(t *testing.T) {
 
 func TestShareLowersTheLimit(t *testing.T) {
 	inRig(t, 4, func(t *testing.T, r *rig) {
-		for _, tt := range []struct{ share, want int }{{3, 3}, {9, 4}, {0, 4}, {1, 1}} {
+		for _, tt := range []struct{ share, want int }{{3, 3}, {9, 4}, {0, 0}, {1, 1}} {
 			r.gate.setShare(tt.share)
 			if limit, _ := r.gate.limits(); limit != tt.want {
 				t.Errorf("share %d: limit %d, want %d", tt.share, limit, tt.want)
@@ -230,7 +230,7 @@ func TestShareLowersTheLimit(t *testing.T) {
 		held := r.fill(1)
 		v := r.ask(t.Context())
 		v.wantWaiting()
-		r.gate.setShare(0)
+		r.gate.setShare(2)
 		v.wantServed()
 		releaseAll(append(held, v))
 	})

@@ -222,6 +222,7 @@ func inWire(t *testing.T, edit func(*config.Config), test func(t *testing.T, p *
 		s, log := newWireServer(), &logLines{}
 		cfg := config.Default()
 		cfg.DatabaseURL = "postgres://user:hush-hush@127.0.0.1:5432/orders?sslmode=disable"
+		cfg.Fleet = config.FleetOff
 		if edit != nil {
 			edit(&cfg)
 		}
