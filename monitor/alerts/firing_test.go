@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
 	"github.com/dbpool-go/dbpool/pool"
 	"github.com/prometheus/prometheus/rules"
@@ -22,6 +23,9 @@ func healthy() *service {
 			Name: "orders", PoolSize: 5, MaxOverflow: 5, Limit: 10, InUse: 5, Idle: 2,
 			Server:           pool.ServerState{OK: true, Since: time.Unix(1, 0)},
 			StatementTimeout: pool.StatementTimeout{Want: 30 * time.Second, InForce: true, How: "startup parameter"},
+			Fleet: pool.FleetStats{
+				Mode: config.FleetEnforce, At: time.Unix(1, 0), Replicas: 4, Usable: 60, Need: 5, Fits: true, Share: 10, Tokens: 7, Headroom: 2,
+			},
 		},
 		serverview.View{Usable: 97, Free: 60, UsagePercent: 38, Sessions: 37},
 	)
@@ -113,6 +117,10 @@ func TestAlerts(t *testing.T) {
 		{"refused with a new word", refused("out of coffee"), []string{"DBPoolServerUnavailable"}},
 		{"quarantine", func(s *service, _ int) { s.stats.Closing, s.stats.Quarantined = 2, 2 }, []string{"DBPoolQuarantine"}},
 		{"no statement timeout", func(s *service, _ int) { s.stats.StatementTimeout.InForce = false }, []string{"DBPoolStatementTimeoutNotInForce"}},
+		{"too many replicas", func(s *service, _ int) { s.stats.Fleet.Need, s.stats.Fleet.Fits = 61, false }, []string{"DBPoolFleetDoesNotFit"}},
+		{"too many for a moment", func(s *service, i int) { s.stats.Fleet.Fits = i%3 > 0 }, nil},
+		{"a budget that cannot be shared", func(s *service, _ int) { s.stats.Fleet.Fallback = "a pooler" }, []string{"DBPoolFleetFallback"}},
+		{"no fleet", func(s *service, _ int) { s.stats.Fleet = pool.FleetStats{Mode: config.FleetOff} }, nil},
 		{"none wanted", func(s *service, _ int) { s.stats.StatementTimeout = pool.StatementTimeout{} }, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -142,17 +150,24 @@ func refused(reason string) func(*service, int) {
 func checkTexts(t *testing.T, alerts []*rules.Alert) {
 	t.Helper()
 	for _, a := range alerts {
-		if a.Labels.Get("job") != "shop" || a.Labels.Get("instance") != "shop-1:8080" || a.Labels.Get("pool") != "orders" {
+		// The fleet's alerts are about all instances.
+		where := a.Labels.Get("instance")
+		if strings.HasPrefix(a.Labels.Get("alertname"), "DBPoolFleet") {
+			where = a.Labels.Get("job")
+		} else if where != "shop-1:8080" {
+			t.Errorf("labels %s do not lead to the instance", a.Labels)
+		}
+		if a.Labels.Get("job") != "shop" || a.Labels.Get("pool") != "orders" {
 			t.Errorf("labels %s do not lead to the pool", a.Labels)
+		}
+		if d := a.Annotations.Get("description"); !strings.Contains(d, where) {
+			t.Errorf("%q does not name %s", d, where)
 		}
 		for _, text := range []string{a.Annotations.Get("summary"), a.Annotations.Get("description")} {
 			if !strings.Contains(text, "orders") || strings.Contains(text, "<") || strings.Contains(text, "NaN") {
 				t.Errorf("%s: %q", a.Labels.Get("alertname"), text)
 			}
 		}
-	}
-	if len(alerts) > 0 && !strings.Contains(alerts[0].Annotations.Get("description"), "shop-1:8080") {
-		t.Errorf("%q does not name the instance", alerts[0].Annotations.Get("description"))
 	}
 }
 

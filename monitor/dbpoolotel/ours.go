@@ -96,18 +96,9 @@ func server() []instrument {
 		{"dbpool.statement.timeout", gauge, "s", "", "Limit set for statements (DB_STATEMENT_TIMEOUT); 0 leaves the server's own.",
 			one(func(s *pool.Stats) float64 { return s.StatementTimeout.Want.Seconds() })},
 		{"dbpool.statement.timeout_in_force", gauge, "1", "", "1 when the server was seen to keep that limit.",
-			func(s *pool.Stats, put put) {
-				if s.StatementTimeout.InForce {
-					put("", 1)
-				} else {
-					put("", 0)
-				}
-			}},
+			one(func(s *pool.Stats) int { return bit(s.StatementTimeout.InForce) })},
 	}
 }
-
-// fleet says how all replicas together fit the server.
-func fleet() []instrument { return nil }
 
 func byLane(value func(pool.LaneStats) int) read {
 	return func(s *pool.Stats, put put) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/pool"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -37,6 +38,10 @@ func busy() pool.Stats {
 		Server:           pool.ServerState{Reason: "role limit"},
 		StatementTimeout: pool.StatementTimeout{Want: 30 * time.Second, InForce: true},
 		LeakWarningCount: 5, Leaking: 4,
+		Fleet: pool.FleetStats{
+			Mode: config.FleetEnforce, At: time.Unix(1, 0), Replicas: 8, Usable: 97, Need: 96, Fits: true,
+			Share: 13, Tokens: 14, Headroom: 9, Fallback: "no advisory locks through this pooler",
+		},
 	}
 }
 
@@ -164,6 +169,14 @@ func TestFigures(t *testing.T) {
 		{"dbpool.server.refusing", attrReason, "role limit", 1},
 		{"dbpool.statement.timeout", "", "", 30},
 		{"dbpool.statement.timeout_in_force", "", "", 1},
+		{"dbpool.fleet.replicas", "", "", 8},
+		{"dbpool.fleet.demand", "", "", 96},
+		{"dbpool.fleet.budget", "", "", 97},
+		{"dbpool.fleet.fits", "", "", 1},
+		{"dbpool.fleet.share", "", "", 13},
+		{"dbpool.fleet.tokens", "", "", 14},
+		{"dbpool.fleet.headroom", "", "", 9},
+		{"dbpool.fleet.fallback", "", "", 1},
 	} {
 		v, attrs := value(t, got[tc.name], tc.attr, tc.of)
 		if v != tc.want {
@@ -213,11 +226,17 @@ func kindOf(data metricdata.Aggregation) kind {
 	}
 }
 
-func TestServerGranting(t *testing.T) {
+// What is not so, not known or does not apply is absent.
+func TestAbsent(t *testing.T) {
 	r, mp := reader(t)
-	register(t, &fixed{stats: pool.Stats{Name: "db", Server: pool.ServerState{OK: true, Reason: "server full"}}}, mp)
-	if m, ok := collect(t, r)["dbpool.server.refusing"]; ok {
-		t.Errorf("refusing while it grants: %v", m)
+	register(t, &fixed{stats: pool.Stats{
+		Name: "db", Server: pool.ServerState{OK: true, Reason: "server full"}, Fleet: pool.FleetStats{Mode: config.FleetWarn},
+	}}, mp)
+	got := collect(t, r)
+	for _, in := range append(fleet(), instrument{name: "dbpool.server.refusing"}) {
+		if m, ok := got[in.name]; ok {
+			t.Errorf("%s: %v", in.name, m)
+		}
 	}
 }
 

@@ -30,6 +30,8 @@ var notExported = map[string]string{
 	"StatementTimeout.How":  "a sentence",
 	"Wait.Counts[18]":       "the bucket without a bound is dbpool_wait_seconds_count less the others",
 	"Hold.Counts[18]":       "likewise",
+	"Fleet.Arithmetic":      "sentences",
+	"Fleet.Remedies":        "sentences",
 	"LastDialError.Message": "a sentence", "LastDialError.Remedy": "a sentence", "LastDialError.SQLState": "see Reason",
 }
 
@@ -85,6 +87,8 @@ func change(v reflect.Value) bool {
 		v.SetUint(v.Uint() + 1)
 	case v.Kind() == reflect.String:
 		v.SetString("server full")
+	case v.Type() == reflect.TypeFor[[]string]():
+		v.Set(reflect.ValueOf([]string{"something else"}))
 	case v.Kind() == reflect.Bool:
 		v.SetBool(!v.Bool())
 	default:

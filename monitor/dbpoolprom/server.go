@@ -13,10 +13,10 @@ const reasonOther = "other"
 // All are exported all the time, 0 or 1: an alert needs the 0 to resolve.
 func serverReasons() []string {
 	return []string{
-		"server full", "reserved slots", "role limit", "database limit", "pooler full", // no room
+		"server full", "reserved slots", "role limit", "database limit", "pooler full", "fleet full", // no room
 		"starting up", "in recovery", "shutting down",
 		"unreachable", "host not found", "no answer", "no TLS", "certificate not trusted",
-		"authentication", "no such database", "no privilege to connect",
+		"authentication", "credentials", "no such database", "no privilege to connect",
 		"refused by the server", "refused by the pooler", reasonOther,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
 	"github.com/dbpool-go/dbpool/pool"
 )
@@ -36,6 +37,10 @@ func busy() pool.Stats {
 		StatementTimeout: pool.StatementTimeout{Want: 30 * time.Second, InForce: true},
 		Pooler:           "pgbouncer",
 		LeakWarningCount: 5, Leaking: 4,
+		Fleet: pool.FleetStats{
+			Mode: config.FleetEnforce, At: epoch.Add(2 * time.Minute), Replicas: 8, Usable: 97, Need: 96, Fits: true,
+			Share: 13, Tokens: 14, Headroom: 9, Arithmetic: []string{"8 x 12"}, Remedies: []string{"DB_POOL_SIZE=1"},
+		},
 	}
 	s.Lanes = [3]pool.LaneStats{{InUse: 1, Waiting: 0}, {InUse: 8, Waiting: 51}, {InUse: 2, Waiting: 11}}
 	s.Wait.Counts[3], s.Wait.Counts[10], s.Wait.Count, s.Wait.Sum = 700, 300, 1000, 60*time.Second
