@@ -15,6 +15,11 @@ import (
 // server before its connection is given up. The caller waits no longer than that.
 const cancelGrace = 2 * time.Second
 
+// cancelAgain is how long after a cancel request the next one follows if the
+// statement has not ended, doubled each time. The first one is lost when it
+// overtakes its statement: a server that is not running anything ignores it.
+const cancelAgain = 20 * time.Millisecond
+
 // canceller ends the statement of a cancelled context on the server and keeps
 // the connection. It replaces pgx's own handlers: one burns the connection, the
 // other sleeps 100 ms after each cancellation to make a late one unlikely. Here
@@ -24,7 +29,8 @@ const cancelGrace = 2 * time.Second
 type canceller struct {
 	pg    *pgconn.PgConn
 	state *cancelState
-	done  chan struct{}
+	ended chan struct{} // closed when the statement has ended
+	done  chan struct{} // closed when no more requests are under way
 }
 
 // cancelState is what a connection has to know about its cancellations.
@@ -41,32 +47,49 @@ var _ ctxwatch.Handler = (*canceller)(nil)
 func (h *canceller) HandleCancel(context.Context) {
 	deadline := time.Now().Add(cancelGrace)
 	_ = h.pg.Conn().SetDeadline(deadline)
-	h.done = make(chan struct{})
+	h.ended, h.done = make(chan struct{}), make(chan struct{})
 	h.state.count.Add(1)
-	go h.request(deadline) // HandleUnwatchAfterCancel waits for it
+	go h.insist(deadline) // HandleUnwatchAfterCancel waits for it
 }
 
-// request sends the cancel request. The server closes its connection once it
-// has signalled the backend: that is the confirmation.
-func (h *canceller) request(deadline time.Time) {
-	defer close(h.done)
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
-	defer cancel()
-	h.state.broken.Store(false)
-	if err := h.pg.CancelRequest(ctx); err != nil || ctx.Err() != nil || h.state.broken.Load() {
-		h.state.uncertain.Store(true)
-		return
-	}
-	h.state.sent.Store(true)
-}
-
-// HandleUnwatchAfterCancel waits until it is known what became of the request.
+// HandleUnwatchAfterCancel waits until it is known what became of the requests.
 // A connection that pgx has given up by then keeps the deadline of its farewell.
 func (h *canceller) HandleUnwatchAfterCancel() {
+	close(h.ended)
 	<-h.done
 	if !h.pg.IsClosed() {
 		_ = h.pg.Conn().SetDeadline(time.Time{})
 	}
+}
+
+// insist sends cancel requests until the statement has ended.
+func (h *canceller) insist(deadline time.Time) {
+	defer close(h.done)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	for pause := cancelAgain; h.request(ctx); pause *= 2 {
+		timer := time.NewTimer(pause)
+		select {
+		case <-h.ended:
+		case <-ctx.Done():
+		case <-timer.C:
+			continue
+		}
+		timer.Stop()
+		return
+	}
+}
+
+// request sends one cancel request and reports whether it was confirmed: the
+// server closes the request's connection once it has signalled the backend.
+func (h *canceller) request(ctx context.Context) bool {
+	h.state.broken.Store(false)
+	if err := h.pg.CancelRequest(ctx); err != nil || ctx.Err() != nil || h.state.broken.Load() {
+		h.state.uncertain.Store(true)
+		return false
+	}
+	h.state.sent.Store(true)
+	return true
 }
 
 // cancelConn is the connection of a cancel request: it notes whether it broke,

@@ -215,7 +215,8 @@ func (c *conn) release(lost func(*gate)) {
 	}
 }
 
-// Close ends the connection. The slot comes free when the server has ended its session.
+// Close ends the connection. The slot comes free when the server has ended its
+// session. That the farewell did not get through is no error: the end is the same.
 func (c *conn) Close() error {
 	if c.closed {
 		return nil
@@ -228,7 +229,8 @@ func (c *conn) Close() error {
 		c.retire.CompareAndSwap(int32(closeUnknown), int32(closeBroken))
 	}
 	c.lose()
-	return c.Conn.Close()
+	_ = c.Conn.Close()
+	return nil
 }
 
 // discard closes a connection that database/sql does not know, or will not

@@ -3,6 +3,9 @@ package pool
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"net/url"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -11,11 +14,14 @@ import (
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
-// versions runs a test on the machine's own PostgreSQL and on 18: the texts and
-// the ways a server ends sessions changed in between.
-func versions(t *testing.T, test func(t *testing.T, version int)) {
-	for name, version := range map[string]int{"own": 0, "18": 18} {
-		t.Run(name, func(t *testing.T) { test(t, version) })
+// onServers runs a test on the machine's own PostgreSQL and on 18, whose words
+// and ways differ.
+func onServers(t *testing.T, settings map[string]string, test func(t *testing.T, srv *pgtest.Server)) {
+	for _, version := range []int{0, 18} {
+		t.Run(strconv.Itoa(version), func(t *testing.T) {
+			t.Parallel()
+			test(t, pgtest.Start(t, pgtest.Options{Version: version, Settings: settings}))
+		})
 	}
 }
 
@@ -30,11 +36,14 @@ func settled(dsn string, size, overflow int) config.Config {
 	return cfg
 }
 
-// open opens a pool for the length of the test, at the end of which everything
-// that was opened has been closed.
+// quietly keeps the pool's words out of the test's.
+var quietly = WithLogger(slog.New(slog.DiscardHandler))
+
+// open opens a pool for the length of the test. At its end everything that was
+// opened must have been closed.
 func open(t testing.TB, cfg config.Config, opts ...Option) *Pool {
 	t.Helper()
-	p, err := Open(cfg, append([]Option{WithLogger(slog.New(slog.DiscardHandler))}, opts...)...)
+	p, err := Open(cfg, append([]Option{quietly}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,13 +51,36 @@ func open(t testing.TB, cfg config.Config, opts ...Option) *Pool {
 		if err := p.Close(); err != nil {
 			t.Error(err)
 		}
-		s := p.Stats()
-		if s.InUse+s.Idle+s.Dialing+s.Closing != 0 || s.OpenedCount != s.Closed.Total() {
-			t.Errorf("after Close: in use %d, idle %d, dialing %d, closing %d; opened %d, closed %d",
-				s.InUse, s.Idle, s.Dialing, s.Closing, s.OpenedCount, s.Closed.Total())
-		}
+		wantNothingLeft(t, p.Stats())
 	})
 	return p
+}
+
+func wantNothingLeft(t testing.TB, s Stats) {
+	t.Helper()
+	if s.InUse+s.Idle+s.Dialing+s.Closing != 0 || s.OpenedCount != s.Closed.Total() {
+		t.Errorf("after Close: in use %d, idle %d, dialing %d, closing %d; opened %d, closed %+v",
+			s.InUse, s.Idle, s.Dialing, s.Closing, s.OpenedCount, s.Closed)
+	}
+}
+
+// with is dsn with settings added to its query.
+func with(dsn string, settings map[string]string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		panic(err)
+	}
+	q := u.Query()
+	for name := range maps.Keys(settings) {
+		q.Set(name, settings[name])
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// named is dsn with an application_name.
+func as(dsn, application string) string {
+	return with(dsn, map[string]string{"application_name": application})
 }
 
 // inParallel runs work n times at once and waits for all of them.
@@ -60,8 +92,21 @@ func inParallel(n int, work func(i int)) {
 	wg.Wait()
 }
 
-// sampler counts the sessions of an application on the server, as often as the
-// server answers, and remembers the most.
+// until waits for a condition that another party brings about.
+func until(t testing.TB, within time.Duration, what string, holds func() bool) time.Duration {
+	t.Helper()
+	started := time.Now()
+	for !holds() {
+		if time.Since(started) > within {
+			t.Fatalf("not within %s: %s", within, what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return time.Since(started)
+}
+
+// sampler counts sessions on the server, as often as the server answers, and
+// remembers the most of each application.
 type sampler struct {
 	stop context.CancelFunc
 	done chan struct{}
@@ -89,19 +134,4 @@ func (s *sampler) peak(application string) int {
 	s.stop()
 	<-s.done
 	return s.most[application]
-}
-
-func TestSmoke(t *testing.T) {
-	srv := pgtest.Start(t, pgtest.Options{})
-	p := open(t, settled(srv.URL, 2, 3))
-	s := sample(t, srv, "ours")
-	inParallel(20, func(i int) {
-		for range 200 {
-			var n int
-			if err := p.QueryRowContext(t.Context(), "select $1::int", i).Scan(&n); err != nil || n != i {
-				t.Error(n, err)
-			}
-		}
-	})
-	t.Logf("%d %+v", s.peak("ours"), p.Stats())
 }
