@@ -39,6 +39,7 @@ Exit codes:
 type doctorCmd struct {
 	URL         string  `arg:"" optional:"" name:"url" help:"DATABASE_URL of the service, as URL or keywords; or the http:// URL of the running service."`
 	Application string  `placeholder:"NAME" help:"The fleet's application_name. Default: of the environment, else the one with most sessions."`
+	Pool        *string `placeholder:"NAME" help:"The pool's name, by which live replicas are counted. Default: DB_POOL_NAME, else db."`
 	Replicas    *int    `placeholder:"N" help:"How many replicas run. Default: DB_FLEET_REPLICAS, else those that can be seen."`
 	Surge       *int    `placeholder:"N" help:"How many more a rolling deploy adds. Default: DB_FLEET_SURGE, else 1."`
 	PoolSize    *int    `placeholder:"N" help:"Default: DB_POOL_SIZE."`
@@ -153,8 +154,10 @@ func (d doctorCmd) overlay(env environment) map[string]string {
 			all[name] = strconv.Itoa(*n)
 		}
 	}
-	if d.Budget != nil {
-		all["DB_FLEET_BUDGET"] = *d.Budget
+	for name, s := range map[string]*string{"DB_FLEET_BUDGET": d.Budget, "DB_POOL_NAME": d.Pool} {
+		if s != nil {
+			all[name] = *s
+		}
 	}
 	return all
 }

@@ -26,6 +26,7 @@ type Case struct {
 	Sized       string // where the pool's size comes from
 	Counted     string // where the number of replicas comes from
 	Claimed     int    // what other services say is theirs; see fleet.Proof
+	fleetLocks  []fleet.Lock
 
 	Queries    []serverview.Query
 	QueryError string // why there are none

@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
@@ -66,7 +64,7 @@ func ExamineDatabase(ctx context.Context, o Order) (Case, error) {
 	}
 	c.Pooler = p.Stats().Pooler != ""
 	c.name(o)
-	c.count(ctx, p, o)
+	c.count(o)
 	source.CleanAll(&c)
 	return c, nil
 }
@@ -127,7 +125,10 @@ func (c *Case) look(ctx context.Context, p *pool.Pool, text bool) error {
 	if c.Queries, err = serverview.LongestQueries(ctx, tx, serverview.QueryOptions{Limit: 50, Text: text}); err != nil {
 		return err
 	}
-	c.Waits, err = lockWaits(ctx, tx)
+	if c.Waits, err = lockWaits(ctx, tx); err != nil {
+		return err
+	}
+	c.fleetLocks, err = fleetLocks(ctx, tx)
 	return err
 }
 
@@ -159,15 +160,14 @@ func (c *Case) name(o Order) {
 
 // count settles how many replicas there are: as declared, or the live ones by
 // their locks, or at least as many as the sessions take.
-func (c *Case) count(ctx context.Context, p *pool.Pool, o Order) {
+func (c *Case) count(o Order) {
 	cfg := o.Config
 	c.Ask = fleet.Ask{
 		Replicas: cfg.FleetReplicas, Surge: cfg.FleetSurge, PoolSize: cfg.PoolSize, MaxOverflow: cfg.MaxOverflow,
 		Budget: cfg.FleetBudget, Enforced: cfg.Fleet == config.FleetEnforce,
 	}
 	c.Sized = o.Sized
-	live, claimed := liveReplicas(ctx, p, c.Application, c.Ask)
-	c.Claimed = claimed
+	live := c.liveReplicas(cfg.Name)
 	switch seen := atLeast(c.ours(), cfg.MaxOpen()); {
 	case c.Ask.Replicas > 0 && c.Ask.Replicas >= live:
 		c.Counted = "as declared"
@@ -176,34 +176,4 @@ func (c *Case) count(ctx context.Context, p *pool.Pool, o Order) {
 	default:
 		c.Ask.Replicas, c.Counted = seen, "at least, by the sessions there are; --replicas says how many run"
 	}
-}
-
-// onlyLooks lets a watcher look without leaving a lock behind: it takes this
-// for a session that a pooler changes.
-type onlyLooks struct{ fleet.Locks }
-
-func (onlyLooks) PID() uint32 { return 0 }
-
-// liveReplicas counts the replicas by the locks of the fleet, 0 when there are
-// none or they cannot be read, and what other services claim.
-func liveReplicas(ctx context.Context, p *pool.Pool, service string, ask fleet.Ask) (live, claimed int) {
-	conn, err := p.Conn(ctx)
-	if err != nil {
-		return 0, 0
-	}
-	defer conn.Close()
-	_ = conn.Raw(func(driverConn any) error {
-		c, ok := driverConn.(interface{ Conn() *pgx.Conn })
-		if !ok {
-			return nil
-		}
-		w := fleet.NewWatcher(fleet.Options{Service: service}, fleet.Ask{Surge: ask.Surge, Budget: ask.Budget})
-		proof, err := w.Look(ctx, onlyLooks{fleet.Postgres(c.Conn().PgConn(), w.Keys())})
-		if err != nil {
-			return err
-		}
-		live, claimed = proof.Ask.Replicas, proof.Claimed
-		return nil
-	})
-	return live, claimed
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
+	"github.com/dbpool-go/dbpool/pool"
 )
 
 // secret is the password of the role app; it may be printed nowhere.
@@ -103,8 +105,8 @@ func TestExamineDatabase(t *testing.T) {
 		if v.Role != "app" || v.Usable != 15 || v.Superuser || v.SeesAll || c.Pooler {
 			t.Errorf("view %+v", v)
 		}
-		if c.Application != "orders" || c.ours() != 2 || c.Ask.Replicas != 1 {
-			t.Errorf("application %q, %d sessions, %d replicas", c.Application, c.ours(), c.Ask.Replicas)
+		if c.Application != "orders" || c.ours() != 2 || c.Ask.Replicas != 1 || !strings.HasPrefix(c.Counted, "at least") {
+			t.Errorf("application %q, %d sessions, %d replicas (%s)", c.Application, c.ours(), c.Ask.Replicas, c.Counted)
 		}
 		if n := c.proof().Sessions.Role; n != 2 {
 			t.Errorf("%d sessions of the role, this examination's own not counted: want 2", n)
@@ -240,4 +242,46 @@ func TestThroughPgBouncer(t *testing.T) {
 		t.Error("the pooler was not noticed")
 	}
 	finds(t, Diagnose(c), "pooler", report.Healthy, "pooler")
+}
+
+// Replicas that are there are counted by the locks of the fleet, and the
+// examination is not taken for one.
+func TestCountsLiveReplicas(t *testing.T) {
+	srv := startServer(t, 0)
+	o := order(t, srv, map[string]string{"DB_POOL_NAME": "orders", "DB_POOL_SIZE": "1", "DB_MAX_OVERFLOW": "1"})
+	for i := range 3 {
+		p, err := pool.Open(o.Config, pool.WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close() })
+		if err := p.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		awaitFleet(t, p, i+1)
+	}
+	for range 2 {
+		c, err := ExamineDatabase(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Ask.Replicas != 3 || c.Counted != "counted live" || c.Application != "orders" {
+			t.Errorf("%d replicas (%s) of %q", c.Ask.Replicas, c.Counted, c.Application)
+		}
+	}
+}
+
+// awaitFleet waits until a pool has seen so many replicas, itself included.
+func awaitFleet(t *testing.T, p *pool.Pool, replicas int) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for p.Stats().Fleet.Replicas < replicas {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("only %d replicas were seen", p.Stats().Fleet.Replicas)
+		}
+	}
 }
