@@ -202,10 +202,10 @@ const lookTimeout = 5 * time.Second
 func (f *Fleet) look(ctx context.Context) {
 	f.mu.Lock()
 	f.kicked = false
-	patience := f.interval()
+	longest := f.interval()
 	f.mu.Unlock()
 	began := false
-	waiting, cancel := context.WithTimeout(ctx, patience)
+	waiting, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	err := f.host.Borrow(waiting, func(s *Session, l Locks) error {
 		began = true

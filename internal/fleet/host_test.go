@@ -46,7 +46,6 @@ type replica struct {
 	served, failed int
 	held           time.Duration // by callers, all connections together
 	maxWait        time.Duration
-	lastErr        error // of a dial
 }
 
 // place is a session in the pool.
@@ -192,13 +191,13 @@ func (r *replica) open(p *Permit) {
 	c, err := r.dial.Dial(ctx)
 	if err != nil {
 		r.fleet.Refused(p)
-		r.failedDial(err)
+		r.failedDial()
 		return
 	}
 	s, err := r.fleet.Enter(ctx, p, c)
 	if err != nil {
 		c.Close()
-		r.failedDial(err)
+		r.failedDial()
 		return
 	}
 	r.mu.Lock()
@@ -207,9 +206,8 @@ func (r *replica) open(p *Permit) {
 	r.release(&place{conn: c, session: s}, nil)
 }
 
-func (r *replica) failedDial(err error) {
+func (r *replica) failedDial() {
 	r.mu.Lock()
-	r.lastErr = err
 	r.total--
 	r.dialing--
 	r.mu.Unlock()

@@ -46,7 +46,16 @@ func (s *pgSession) text(t *testing.T, sql string) string {
 }
 
 func TestLookNeedsNoPrivilege(t *testing.T) {
-	srv := pgtest.Start(t, pgtest.Options{Settings: map[string]string{"max_connections": "20"}})
+	t.Run("own version", func(t *testing.T) {
+		lookWithoutPrivilege(t, pgtest.Options{Settings: map[string]string{"max_connections": "20"}}, 0)
+	})
+	t.Run("18", func(t *testing.T) {
+		lookWithoutPrivilege(t, pgtest.Options{Version: 18, Settings: map[string]string{"max_connections": "20", "reserved_connections": "2"}}, 2)
+	})
+}
+
+func lookWithoutPrivilege(t *testing.T, opts pgtest.Options, reserved int) {
+	srv := pgtest.Start(t, opts)
 	srv.Exec(t, "create role app login connection limit 9; create role other login")
 	srv.Exec(t, "create database shop connection limit 11")
 	stranger := dial(t, srv.DSN("postgres", "other", ""), "other")
@@ -55,7 +64,7 @@ func TestLookNeedsNoPrivilege(t *testing.T) {
 	do(t, stranger, Request{Join: 5, Part: 4})
 	do(t, peer, Request{Join: 6})
 	seen := do(t, s, Request{Look: true}).Seen
-	want := Limits{MaxConnections: 20, SuperuserReserved: 3, Role: "app", RoleLimit: 9, Database: "shop", DatabaseLimit: 11}
+	want := Limits{MaxConnections: 20, SuperuserReserved: 3, Reserved: reserved, Role: "app", RoleLimit: 9, Database: "shop", DatabaseLimit: 11}
 	if seen.Limits != want {
 		t.Errorf("%+v", seen.Limits)
 	}

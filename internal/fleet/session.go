@@ -29,18 +29,18 @@ func (f *Fleet) Share() int {
 	if f.noLocks != "" {
 		return f.static()
 	}
-	n := len(f.sessions) + len(f.dials)
-	switch {
-	case f.give > 0:
-		n = max(0, n-f.give)
-	default:
-		n += len(f.spares())
+	n := f.owned()
+	if f.give > 0 {
+		n = max(0, n-len(f.spares())-f.give)
 	}
 	if f.blind() {
 		n++
 	}
 	return n
 }
+
+// owned is how many sessions this replica has, is dialing, and may dial.
+func (f *Fleet) owned() int { return len(f.sessions) + len(f.dials) + len(f.spares()) }
 
 // Permit is asked for before each dial. False means that the dial must wait
 // until the share is set again.
@@ -128,6 +128,11 @@ func (f *Fleet) inUse(t Token) bool {
 			return true
 		}
 	}
+	return f.dialing(t)
+}
+
+// dialing reports whether a dial relies on the reservation of a token.
+func (f *Fleet) dialing(t Token) bool {
 	for p := range f.dials {
 		if p.token == t {
 			return true

@@ -61,7 +61,7 @@ func TestIdleShareIsUsedAndComesBack(t *testing.T) {
 		w.report()
 		time.Sleep(20 * time.Second)
 		r := w.report()
-		w.Logf("the busy replica used %.2f connections; longest wait of the idle %v", r.busy[0]/20, idle[0].maxWait)
+		w.Logf("the busy replica used %.2f connections; longest wait of the idle %v", r.busy[0]/20, idle[0].longestWait())
 		if r.busy[0] < 20*7 || r.failed > 0 {
 			w.Errorf("not work-conserving: %+v", r)
 		}
@@ -87,7 +87,7 @@ func TestKilledReplicasSlotsAreUsedAndANewcomerIsLetIn(t *testing.T) {
 			r := w.join(12, 50*time.Millisecond, 0)
 			in := w.until(3*time.Second, func() bool { return r.sessions() >= 2 })
 			time.Sleep(time.Second)
-			w.Logf("in use again after %v; the newcomer had its share after %v, its longest wait was %v", again, in, r.maxWait)
+			w.Logf("in use again after %v; the newcomer had its share after %v, its longest wait was %v", again, in, r.longestWait())
 		}
 		if r := w.report(); r.failed > 0 {
 			w.Errorf("%d requests failed", r.failed)
@@ -118,7 +118,7 @@ func TestLongQueryDoesNotLockAReplicaIn(t *testing.T) {
 		if n := late.sessions(); n < 2 {
 			w.Errorf("%d sessions although its share is 2", n)
 		}
-		w.Logf("longest wait %v", late.maxWait)
+		w.Logf("longest wait %v", late.longestWait())
 		w.noRefusals()
 	})
 }

@@ -220,27 +220,6 @@ func (s *simServer) snapshot(session *simSession) *Snapshot {
 	return seen
 }
 
-// tokenSessions is how many sessions hold a token, and how many more sessions
-// than distinct tokens there are among them: two sessions on one token.
-func (s *simServer) tokenSessions() (sessions, tokens int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	distinct := map[uint32]bool{}
-	for _, session := range s.sessions {
-		held := false
-		for k := range session.locks {
-			if kindOf(k.class) == kindToken {
-				distinct[k.key] = true
-				held = true
-			}
-		}
-		if held {
-			sessions++
-		}
-	}
-	return sessions, len(distinct)
-}
-
 // link is a replica's network to the server: it can be cut.
 type link struct {
 	server *simServer
@@ -383,6 +362,12 @@ func (c *simConn) Close() {
 	c.link.mu.Lock()
 	delete(c.link.conns, c)
 	c.link.mu.Unlock()
+}
+
+func (s *simServer) refusals() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused
 }
 
 // some sessions by chance.

@@ -4,7 +4,7 @@ package fleet
 type Status struct {
 	Plan     Plan   // how the service's part of the server is divided
 	Replicas int    // live ones that share it
-	Tokens   int    // this replica's
+	Tokens   int    // this replica's: in use, being dialed and reserved
 	Target   int    // how many it should have by the last look
 	Share    int    // the most sessions it may have now
 	NoLocks  string // why the budget is divided by number instead; empty while locks keep it
@@ -15,7 +15,7 @@ func (f *Fleet) Status() Status {
 	share := f.Share()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := Status{Plan: f.plan, Replicas: len(f.view.Members), Tokens: len(f.sessions) + len(f.spares()), Share: share, NoLocks: f.noLocks}
+	s := Status{Plan: f.plan, Replicas: len(f.view.Members), Tokens: f.owned(), Share: share, NoLocks: f.noLocks}
 	for i, m := range f.view.Members {
 		if m.ID == f.id {
 			s.Target = f.view.Targets()[i]

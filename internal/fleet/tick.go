@@ -64,16 +64,6 @@ func (f *Fleet) letGo(s *Session, drop func(Token) bool) []Token {
 	return gone
 }
 
-// dialing reports whether a dial relies on the reservation of a token.
-func (f *Fleet) dialing(t Token) bool {
-	for p := range f.dials {
-		if p.token == t {
-			return true
-		}
-	}
-	return false
-}
-
 // assess turns load into demand. It rises at once and falls by a quarter per
 // look, so that a pause between two requests does not give a connection away.
 func (f *Fleet) assess(load Load) {
@@ -157,7 +147,7 @@ func (f *Fleet) warnOfLost(sessions int) {
 // moderate tames a claim.
 func (f *Fleet) moderate(move Move) int {
 	v, n := f.view, len(f.view.Members)
-	claim, owned := move.Claim, len(f.sessions)+len(f.spares())
+	claim, owned := move.Claim, f.owned()
 	if v.Plenty() >= 2*n && len(f.spares()) == 0 && owned < min(f.max, f.demand+1) {
 		claim = max(claim, 1) // one ahead, while there is plenty
 	}
