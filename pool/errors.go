@@ -94,9 +94,17 @@ func (e *AcquireError) Error() string {
 	}
 	b.WriteString(")")
 	if e.Verdict != "" {
-		fmt.Fprintf(&b, "; verdict: %s; %s", e.Verdict, e.Verdict.Remedy())
+		fmt.Fprintf(&b, "; verdict: %s; %s", e.Verdict, e.remedy())
 	}
 	return b.String()
+}
+
+// remedy is the verdict's, or what the server's own words suggest.
+func (e *AcquireError) remedy() string {
+	if d := e.Stats.LastDialError; d != nil && d.Remedy != "" && (e.Verdict == VerdictServerFull || e.Verdict == VerdictServerDown) {
+		return d.Remedy
+	}
+	return e.Verdict.Remedy()
 }
 
 // what happened, in a few words.

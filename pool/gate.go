@@ -136,7 +136,7 @@ func (g *gate) refusalLocked(p *permit, now time.Time) error {
 	if g.maxWaiters > 0 && g.waiting >= g.maxWaiters {
 		return &refusal{wait: wait, full: true}
 	}
-	if g.hopelessLocked(p, now, wait) {
+	if wait > 0 && g.hopelessLocked(p, now, wait) {
 		return &refusal{wait: wait}
 	}
 	return nil
@@ -242,6 +242,9 @@ func (g *gate) settleLocked(p *permit, now time.Time) {
 	}
 	g.counts.holdDuration += hold
 	g.counts.hold.observe(hold)
+	if p.warned {
+		p.returned = now
+	}
 	if p.scope != nil {
 		p.scope.held.CompareAndSwap(p, nil)
 	}

@@ -119,7 +119,8 @@ func (k *keeper) logAllClears() {
 	k.owed = nil
 	k.mu.Unlock()
 	for _, p := range owed {
-		k.p.log.Info("connection came back", "pool", k.p.cfg.Name, "caller", p.by.String(), "name", p.name)
+		k.p.log.Info("connection came back", "pool", k.p.cfg.Name, "held", p.returned.Sub(p.granted).Round(time.Millisecond),
+			"caller", p.by.String(), "name", p.name)
 	}
 }
 
@@ -162,8 +163,6 @@ func (c *conn) takeAway() bool {
 		return false
 	}
 	c.retire.CompareAndSwap(int32(closeUnknown), int32(closeUnclean))
-	if c.socket != nil {
-		_ = c.socket.Close()
-	}
+	c.socket.hangUp()
 	return true
 }

@@ -78,6 +78,15 @@ func (c *netConn) Close() error {
 	return nil
 }
 
+// hangUp is Close for a connection whose owner will say no farewell any more.
+func (c *netConn) hangUp() {
+	if _, half := c.Conn.(interface{ CloseWrite() error }); half {
+		_ = c.Close()
+		return
+	}
+	c.closing.Do(c.finish)
+}
+
 // endSending tells the server that no more will come. It reports false when
 // there is nobody to wait for. A connection of WithDialFunc that cannot be
 // closed half says so with pgx's Terminate message, which only an established one sends.

@@ -40,7 +40,8 @@ type permit struct {
 	ready      chan struct{} // closed when a queued permit is granted or refused
 	err        error         // why a queued permit was refused
 	granted    time.Time
-	prev, next *permit // neighbours in the queue, then among the holders
+	returned   time.Time // after a warning
+	prev, next *permit   // neighbours in the queue, then among the holders
 }
 
 type permitState uint8

@@ -99,6 +99,20 @@ func TestIdlePoolServesWhateverWasBefore(t *testing.T) {
 	})
 }
 
+func TestNobodyIsRefusedWhileAConnectionIsOpened(t *testing.T) {
+	inRig(t, 2, func(t *testing.T, r *rig) {
+		r.hold(time.Hour)
+		r.gate.setConns(0)
+		queue := []*visit{r.ask(within(t, time.Second)), r.ask(within(t, time.Second))}
+		for _, v := range queue {
+			v.wantWaiting()
+		}
+		r.ask(within(t, time.Second)).wantError(ErrOverloaded)
+		r.gate.setConns(2)
+		releaseAll(queue)
+	})
+}
+
 func TestStallIsSeenAtOnce(t *testing.T) {
 	inRig(t, 10, func(t *testing.T, r *rig) {
 		for range 20 {
@@ -137,9 +151,13 @@ func TestPredictionFollowsTheLimit(t *testing.T) {
 				t.Errorf("limit %d: %s, want %s", tt.limit, got, tt.want)
 			}
 		}
-		r.gate.resize(16, 16) // it may still grow, and is judged as if it had
-		if got := predicted(); got != 125*time.Millisecond {
-			t.Errorf("room to grow: %s", got)
+		r.gate.resize(9, 9) // a connection is on its way, but another was here first
+		if got, want := predicted(), time.Second/9; got != want {
+			t.Errorf("room for one: %s, want %s", got, want)
+		}
+		r.gate.resize(10, 10)
+		if got := predicted(); got != 0 {
+			t.Errorf("room for both: %s", got)
 		}
 		r.gate.mu.Lock()
 		r.gate.supply.state.OK = false // the server refuses: what is there has to do

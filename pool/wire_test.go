@@ -231,6 +231,7 @@ func inWire(t *testing.T, edit func(*config.Config), test func(t *testing.T, p *
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer p.Close() // also when the test has given up
 		test(t, p, s, log)
 		synctest.Wait()
 		if st := p.Stats(); st.InUse+st.Waiting != 0 {
@@ -295,4 +296,11 @@ func TestWireServer(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 	})
+}
+
+// deafen has further dials hang.
+func (s *wireServer) deafen() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deaf = true
 }

@@ -1,0 +1,222 @@
+package pool
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
+)
+
+const (
+	leakLine  = "connection held too long"
+	clearLine = "connection came back"
+)
+
+// forgetRows is where the tests leak.
+func forgetRows(t *testing.T, p *Pool) *sql.Rows {
+	rows, err := p.QueryContext(WithName(t.Context(), "GET /report"), "select")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func TestLeakIsWarnedOfOnceAndClearedOnce(t *testing.T) {
+	inWire(t, orders(2, 0), func(t *testing.T, p *Pool, _ *wireServer, log *logLines) {
+		rows := forgetRows(t, p)
+		time.Sleep(time.Minute - 1)
+		if n := len(log.with(t, leakLine)); n != 0 {
+			t.Fatal("warned too early")
+		}
+		time.Sleep(maxPeriod)
+		warned := log.with(t, leakLine)
+		if len(warned) != 1 {
+			t.Fatalf("warned %d times", len(warned))
+		}
+		line, stack := warned[0], warned[0]["stack"].([]any)
+		if line["level"] != "WARN" || line["pool"] != "orders" || line["name"] != "GET /report" || line["activity"] != "rows open" ||
+			line["lane"] != "request" || !strings.HasPrefix(line["caller"].(string), "pool/leak_test.go:") || line["pid"] == 0.0 {
+			t.Errorf("%v", line)
+		}
+		if len(stack) < 2 || !strings.Contains(stack[0].(string), "pool.forgetRows ") {
+			t.Errorf("stack %v", stack)
+		}
+		if s := p.Stats(); s.Leaking != 1 || s.LeakWarningCount != 1 || !p.Holders(1)[0].Leaking {
+			t.Errorf("%+v", s)
+		}
+		time.Sleep(time.Hour)
+		if n := len(log.with(t, leakLine)); n != 1 {
+			t.Errorf("warned %d times", n)
+		}
+		if n := len(log.with(t, clearLine)); n != 0 {
+			t.Error("cleared while held")
+		}
+		_ = rows.Close()
+		synctest.Wait()
+		cleared := log.with(t, clearLine)
+		if len(cleared) != 1 || cleared[0]["name"] != "GET /report" || cleared[0]["caller"] != line["caller"] || cleared[0]["held"] == nil {
+			t.Errorf("%v", cleared)
+		}
+		if s := p.Stats(); s.Leaking != 0 || s.LeakWarningCount != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestEveryLeakIsWarnedOf(t *testing.T) {
+	inWire(t, orders(5, 0), func(t *testing.T, p *Pool, _ *wireServer, log *logLines) {
+		var forgotten []*sql.Rows
+		for range 3 {
+			forgotten = append(forgotten, forgetRows(t, p))
+			time.Sleep(20 * time.Second)
+		}
+		time.Sleep(time.Second)
+		for i := 1; i <= 3; i++ {
+			if n := len(log.with(t, leakLine)); n != i {
+				t.Errorf("warned %d times, want %d", n, i)
+			}
+			time.Sleep(20 * time.Second)
+		}
+		if s := p.Stats(); s.Leaking != 3 || s.LeakWarningCount != 3 {
+			t.Errorf("%+v", s)
+		}
+		for _, rows := range forgotten {
+			_ = rows.Close()
+		}
+		synctest.Wait()
+		if n := len(log.with(t, clearLine)); n != 3 {
+			t.Errorf("cleared %d times", n)
+		}
+	})
+}
+
+func TestNoLeakThresholdNoWarning(t *testing.T) {
+	off := func(c *config.Config) { orders(2, 0)(c); c.LeakThreshold = 0 }
+	inWire(t, off, func(t *testing.T, p *Pool, _ *wireServer, log *logLines) {
+		rows := forgetRows(t, p)
+		time.Sleep(24 * time.Hour)
+		if s := p.Stats(); s.Leaking != 0 || s.LeakWarningCount != 0 || p.Holders(1)[0].Leaking || len(log.with(t, leakLine)) != 0 {
+			t.Errorf("%+v", s)
+		}
+		_ = rows.Close()
+		synctest.Wait()
+		if log.contains(clearLine) {
+			t.Error("cleared what was never warned of")
+		}
+	})
+}
+
+func TestLeakOfAForeignConnection(t *testing.T) {
+	inPool(t, 1, &hookDriver{}, func(t *testing.T, p *Pool, log *logLines) {
+		tx, err := p.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if warned := log.with(t, leakLine); len(warned) != 1 || warned[0]["activity"] != "idle in transaction" {
+			t.Errorf("%v", warned)
+		}
+		_ = tx.Rollback()
+		synctest.Wait()
+		if len(log.with(t, clearLine)) != 1 {
+			t.Error("not cleared")
+		}
+	})
+}
+
+func TestActivityOfAForeignConnection(t *testing.T) {
+	d := &hookDriver{exec: func(context.Context) error { time.Sleep(time.Second); return nil }}
+	inPool(t, 1, d, func(t *testing.T, p *Pool, _ *logLines) {
+		c, err := p.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		doing := func() string { synctest.Wait(); return p.Holders(1)[0].Activity }
+		if got := doing(); got != "idle" {
+			t.Error(got)
+		}
+		go func() { _, _ = c.ExecContext(t.Context(), "update") }()
+		if got := doing(); got != "running" {
+			t.Error(got)
+		}
+		time.Sleep(time.Second)
+		if got := doing(); got != "idle" {
+			t.Error(got)
+		}
+	})
+}
+
+func TestReclaimTakesWhatIsLeftAlone(t *testing.T) {
+	inWire(t, orders(1, 0), func(t *testing.T, p *Pool, s *wireServer, log *logLines) {
+		tx, err := p.BeginTx(WithName(t.Context(), "POST /orders"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 5 { // each statement counts as a sign of life
+			time.Sleep(50 * time.Second)
+			if _, err := tx.ExecContext(t.Context(), "sleep 5s"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute + maxPeriod)
+		if lines := log.with(t, "connection reclaimed"); len(lines) != 1 || lines[0]["name"] != "POST /orders" || lines[0]["activity"] != "reclaimed" {
+			t.Errorf("%v", lines)
+		}
+		if _, err := tx.ExecContext(t.Context(), "update"); !errors.Is(err, ErrReclaimed) {
+			t.Errorf("%v", err)
+		}
+		if err := tx.Commit(); err == nil {
+			t.Error("committed")
+		}
+		if _, err := p.ExecContext(within(t, time.Second), "update"); err != nil {
+			t.Errorf("the next one: %v", err)
+		}
+		if open, _, opened := s.figures(); open != 1 || opened != 2 {
+			t.Errorf("%d open, %d opened", open, opened)
+		}
+		if st := p.Stats(); st.Closed.Unclean != 1 {
+			t.Errorf("%+v", st.Closed)
+		}
+	}, WithReclaim(time.Minute))
+}
+
+func TestReclaimNeverTouchesARunningStatement(t *testing.T) {
+	inWire(t, orders(2, 0), func(t *testing.T, p *Pool, _ *wireServer, log *logLines) {
+		tx, err := p.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := forgetRows(t, p)
+		if _, err := tx.ExecContext(t.Context(), "sleep 1h"); err != nil {
+			t.Error(err)
+		}
+		if err := tx.Commit(); err != nil {
+			t.Error(err)
+		}
+		if !rows.Next() || rows.Close() != nil { // open rows are a running statement
+			t.Error(rows.Err())
+		}
+		if log.contains("reclaimed") {
+			t.Error("reclaimed")
+		}
+	}, WithReclaim(time.Minute))
+}
+
+func TestNothingIsReclaimedUnasked(t *testing.T) {
+	inWire(t, orders(1, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
+		tx, err := p.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(24 * time.Hour)
+		if err := tx.Commit(); err != nil {
+			t.Error(err)
+		}
+	})
+}
