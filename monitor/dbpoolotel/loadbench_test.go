@@ -1,6 +1,7 @@
 package dbpoolotel
 
 import (
+	"log/slog"
 	"sync"
 	"syscall"
 	"testing"
@@ -44,7 +45,7 @@ func openBench(b *testing.B, srv *pgtest.Server, opts ...pool.Option) *pool.Pool
 	b.Helper()
 	cfg := config.Default()
 	cfg.DatabaseURL = config.DSN(srv.URL)
-	p, err := pool.Open(cfg, opts...)
+	p, err := pool.Open(cfg, append(opts, pool.WithLogger(slog.New(slog.DiscardHandler)))...)
 	if err != nil {
 		b.Fatal(err)
 	}

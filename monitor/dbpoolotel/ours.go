@@ -20,7 +20,7 @@ const (
 )
 
 func ours() []instrument {
-	return slices.Concat(connections(), acquisitions(), server(), fleet())
+	return slices.Concat(connections(), acquisitions(), tasks(), server(), fleet())
 }
 
 func connections() []instrument {
@@ -80,6 +80,23 @@ func acquisitions() []instrument {
 			one(func(s *pool.Stats) float64 { return s.WaitDuration.Seconds() })},
 		{"dbpool.acquire.nested", counter, "{acquisition}", "", "Callers that had to queue for a second connection while holding one.",
 			one(func(s *pool.Stats) uint64 { return s.NestedCount })},
+	}
+}
+
+// tasks have no attribute: their names are the application's, and may be
+// without number.
+func tasks() []instrument {
+	return []instrument{
+		{"dbpool.background.running", upDownCounter, "{task}", "", "Background tasks that run now, with or without a connection.",
+			one(func(s *pool.Stats) int { return len(s.Tasks.Running) })},
+		{"dbpool.background.started", counter, "{task}", "", "Background tasks started.",
+			one(func(s *pool.Stats) uint64 { return s.Tasks.StartedCount })},
+		{"dbpool.background.failed", counter, "{task}", "", "Of those, tasks that ended with an error, panics included.",
+			one(func(s *pool.Stats) uint64 { return s.Tasks.FailedCount })},
+		{"dbpool.background.panics", counter, "{task}", "", "Of those, tasks that panicked.",
+			one(func(s *pool.Stats) uint64 { return s.Tasks.PanicCount })},
+		{"dbpool.background.refused", counter, "{task}", "", "Background tasks not started, because the pool was shutting down.",
+			one(func(s *pool.Stats) uint64 { return s.Tasks.RefusedCount })},
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 // dbpoolMetrics are the pool's own, in the order of the README's table.
 func dbpoolMetrics() []metric {
-	return slices.Concat(connectionMetrics(), acquireMetrics(), churnMetrics(), serverMetrics(), fleetMetrics())
+	return slices.Concat(connectionMetrics(), acquireMetrics(), taskMetrics(), churnMetrics(), serverMetrics(), fleetMetrics())
 }
 
 // connectionMetrics say what the pool has and may have now.

@@ -2,6 +2,7 @@ package dbpoolprom
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -46,7 +47,7 @@ func openPool(tb testing.TB) *pool.Pool {
 	tb.Helper()
 	cfg := config.Default()
 	cfg.DatabaseURL = config.DSN(pgtest.Start(tb, pgtest.Options{}).URL)
-	p, err := pool.Open(cfg)
+	p, err := pool.Open(cfg, pool.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -37,6 +37,10 @@ func busy() pool.Stats {
 		StatementTimeout: pool.StatementTimeout{Want: 30 * time.Second, InForce: true},
 		Pooler:           "pgbouncer",
 		LeakWarningCount: 5, Leaking: 4,
+		Tasks: pool.TaskStats{
+			Running:      []pool.RunningTask{{Name: "reindex", Since: epoch.Add(3 * time.Minute)}, {Name: "mail", Since: epoch.Add(4 * time.Minute)}},
+			StartedCount: 52, FailedCount: 53, PanicCount: 54, RefusedCount: 55,
+		},
 		Fleet: pool.FleetStats{
 			Mode: config.FleetEnforce, At: epoch.Add(2 * time.Minute), Replicas: 8, Usable: 97, Need: 96, Fits: true,
 			Share: 13, Tokens: 14, Headroom: 9, Arithmetic: []string{"8 x 12"}, Remedies: []string{"DB_POOL_SIZE=1"},
