@@ -86,6 +86,7 @@ func become(t *testing.T, cmd *exec.Cmd, name string) {
 func endsClean(t *testing.T, cmd *exec.Cmd, signal syscall.Signal) {
 	tmp := openDir(t)
 	cmd.Env = append(withoutDatabase(os.Environ()), "TMPDIR="+tmp)
+	cmd.WaitDelay = 10 * time.Second // a process left behind would hold stderr open for ever
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()
