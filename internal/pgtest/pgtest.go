@@ -153,10 +153,15 @@ func (s *Server) Restart(t testing.TB) {
 	s.mustOwn(t, "Restart")
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	s.dropAdmin()
-	if err := s.restart(ctx); err != nil {
+	if err := s.Reboot(ctx); err != nil {
 		t.Fatalf("pgtest: restart: %v", err)
 	}
+}
+
+// Reboot is Restart for programs.
+func (s *Server) Reboot(ctx context.Context) error {
+	s.dropAdmin()
+	return s.restart(ctx)
 }
 
 // Halt stops the server as an operator would and keeps its data for Restart.

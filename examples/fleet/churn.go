@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// churned is what the last scene showed.
+type churned struct {
+	report    report        // all of it
+	refused   int           // 53300 outside of the restart
+	failed    int           // failed requests outside of the restart
+	recovered time.Duration // the longest time until killed replicas' connections were in use again
+	peak      int
+}
+
+// event is something that happens to the fleet at a second of the scene.
+type event struct {
+	at      int
+	what    string
+	happens func() error
+}
+
+// churn kills and adds replicas and restarts the server while the service runs.
+func (s *stage) churn(ctx context.Context) (churned, error) {
+	lasts := 6 * s.opts.seconds
+	fmt.Fprintf(s.out, "\n%s while replicas and the server come and go, %d seconds\n\n", kindFleet, lasts)
+	t, err := assemble(ctx, kindFleet, s.dsn, s.evenParts())
+	if err != nil {
+		return churned{}, err
+	}
+	defer t.leave()
+	t.measure(true)
+	rest(ctx, warmUp)
+	fmt.Fprintf(s.out, "%4s %9s %9s %9s %6s %7s\n", "s", "replicas", "sessions", "served/s", "53300", "failed")
+	return s.run(ctx, t, s.plot(ctx, t, lasts), lasts)
+}
+
+// plot is what happens when.
+func (s *stage) plot(ctx context.Context, t *troupe, lasts int) []event {
+	two := min(2, s.opts.replicas)
+	join := func() error { return t.enter(part{workers: 10}) }
+	return []event{
+		{lasts / 8, fmt.Sprintf("kill -9 of %d replicas", two), func() error { t.kill(two); return nil }},
+		{2 * lasts / 8, "a replica joins", join},
+		{2*lasts/8 + 1, "a replica joins", join},
+		{3 * lasts / 8, "a replica joins", join},
+		{4 * lasts / 8, fmt.Sprintf("kill -9 of %d replicas", two), func() error { t.kill(two); return nil }},
+		{5 * lasts / 8, restartEvent, func() error { return s.restart(ctx) }},
+	}
+}
+
+const restartEvent = "the server restarts"
+
+func (s *stage) restart(ctx context.Context) error { return s.srv.Reboot(ctx) }
+
+// settle is how long after a restart its effects may be felt: requests that
+// were running when the server went are lost.
+const settle = 5
+
+func (s *stage) run(ctx context.Context, t *troupe, plot []event, lasts int) (churned, error) {
+	var c churned
+	last, _, _ := t.totals()
+	full := sessions(s.srv.Port)
+	var killed time.Time
+	restarted := -2 * settle
+	for second := 1; second <= lasts && ctx.Err() == nil; second++ {
+		note := ""
+		if len(plot) > 0 && plot[0].at == second {
+			if err := plot[0].happens(); err != nil {
+				return c, err
+			}
+			if note = plot[0].what; note == restartEvent {
+				restarted = second
+			} else if note[0] == 'k' {
+				killed = time.Now()
+			}
+			plot = plot[1:]
+		}
+		peak := s.watch(ctx, time.Second)
+		now, _, live := t.totals()
+		open := sessions(s.srv.Port)
+		c.peak = max(c.peak, peak)
+		if !killed.IsZero() && open >= full {
+			c.recovered, killed = max(c.recovered, time.Since(killed)), time.Time{}
+		}
+		refused, failed := now.Full+now.Refused-last.Full-last.Refused, now.Failed-last.Failed
+		if second-restarted > settle {
+			c.refused, c.failed = c.refused+refused, c.failed+failed
+		}
+		fmt.Fprintf(s.out, "%4d %9d %9d %9d %6d %7d  %s\n", second, live, open, now.OK-last.OK, refused, failed, note)
+		last = now
+	}
+	if !killed.IsZero() {
+		c.recovered = max(c.recovered, time.Since(killed))
+	}
+	c.report = last
+	return c, ctx.Err()
+}

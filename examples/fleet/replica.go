@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"sync"
+	"time"
+)
+
+// request is one unit of work: it holds a connection for 5 ms and costs the
+// server next to nothing, so that connections are what is scarce.
+const request = "select pg_sleep(0.005)"
+
+// errorPause is what a caller waits after a failure before it tries again.
+const errorPause = 10 * time.Millisecond
+
+// tick is how often a replica reports.
+const tick = 500 * time.Millisecond
+
+// report is what a replica did since its last report.
+type report struct {
+	OK      int     `json:"ok"`
+	Full    int     `json:"full"`    // requests that failed with 53300
+	Failed  int     `json:"failed"`  // requests that failed otherwise
+	Refused int     `json:"refused"` // dials answered with 53300 that no request saw
+	Error   string  `json:"error,omitempty"`
+	Times   latency `json:"times"`
+}
+
+func (r *report) add(o report) {
+	r.OK += o.OK
+	r.Full += o.Full
+	r.Failed += o.Failed
+	r.Refused += o.Refused
+	if r.Error == "" {
+		r.Error = o.Error
+	}
+	r.Times.add(o.Times)
+}
+
+// runReplica is a child process: it works until its parent closes stdin or is
+// gone, and reports on stdout.
+func runReplica(ctx context.Context, opts options, dsn string, stdin io.Reader, stdout io.Writer) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		_, _ = io.Copy(io.Discard, stdin)
+		stop()
+	}()
+	c, err := open(ctx, opts.replica, dsn, opts.replicas)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	w := &worker{client: c}
+	var wg sync.WaitGroup
+	for range opts.workers {
+		wg.Go(func() { w.work(ctx, opts.pause) })
+	}
+	w.reportUntil(ctx, json.NewEncoder(stdout))
+	wg.Wait()
+	return nil
+}
+
+// worker sends requests one after the other, from several goroutines.
+type worker struct {
+	client client
+
+	mu      sync.Mutex // guards report and refused
+	report  report
+	refused int // as told so far
+}
+
+func (w *worker) work(ctx context.Context, pause time.Duration) {
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := w.client.exec(context.WithoutCancel(ctx), request)
+		w.note(time.Since(began), err)
+		if err != nil {
+			rest(ctx, errorPause)
+		}
+		rest(ctx, pause)
+	}
+}
+
+func rest(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+func (w *worker) note(took time.Duration, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case err == nil:
+		w.report.OK++
+		w.report.Times.note(took)
+	case serverFull(err):
+		w.report.Full++
+	default:
+		w.report.Failed++
+	}
+	if err != nil {
+		w.report.Error = err.Error()
+	}
+}
+
+func (w *worker) reportUntil(ctx context.Context, out *json.Encoder) {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			if out.Encode(w.take()) != nil {
+				return // nobody listens any more
+			}
+		}
+	}
+}
+
+func (w *worker) take() report {
+	refused := w.client.refused()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.report
+	r.Refused, w.refused = refused-w.refused, refused
+	w.report = report{}
+	return r
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dbpool-go/dbpool/internal/pgtest"
+)
+
+// stage is where the scenes are played.
+type stage struct {
+	opts options
+	srv  *pgtest.Server
+	dsn  string
+	out  io.Writer
+	log  *slog.Logger
+}
+
+// warmUp is for processes to start and pools to find their size; it is not counted.
+const warmUp = 3 * time.Second
+
+// result is what one kind of service achieved at one kind of load.
+type result struct {
+	kind   string
+	report report
+	rate   float64 // requests served per second
+	jain   float64 // fairness among the replicas' requests served
+	peak   int     // the most sessions seen on the server
+}
+
+// play plays everything, and the checks if they were asked for.
+func (s *stage) play(ctx context.Context) error {
+	usable := s.opts.connections - 3
+	fmt.Fprintf(s.out, "%d processes that may open %d+%d connections each, on a server with max_connections=%d (%d for an ordinary role).\n",
+		s.opts.replicas, poolSize, maxOverflow, s.opts.connections, usable)
+	even, err := s.compare(ctx, "Even load: 10 callers in each process", s.evenParts())
+	if err != nil {
+		return err
+	}
+	uneven, err := s.compare(ctx, "Uneven load: 10 callers in two processes, one now and then in the others", s.unevenParts())
+	if err != nil {
+		return err
+	}
+	c, err := s.churn(ctx)
+	if err != nil || !s.opts.acceptance {
+		return err
+	}
+	return s.judge(even, uneven, c, usable)
+}
+
+func (s *stage) evenParts() []part {
+	parts := make([]part, s.opts.replicas)
+	for i := range parts {
+		parts[i] = part{workers: 10}
+	}
+	return parts
+}
+
+func (s *stage) unevenParts() []part {
+	parts := s.evenParts()
+	for i := 2; i < len(parts); i++ {
+		parts[i] = part{workers: 1, pause: 100 * time.Millisecond}
+	}
+	return parts
+}
+
+// compare measures every kind at the same load and prints a table.
+func (s *stage) compare(ctx context.Context, title string, parts []part) (map[string]result, error) {
+	fmt.Fprintf(s.out, "\n%s\n\n", title)
+	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "\tserved/s\tp99\tfailed: 53300\tfailed: other\tdials refused\tfairness\tmost sessions\t")
+	results := map[string]result{}
+	for _, kind := range []string{kindSQL, kindPgx, kindStatic, kindFleet} {
+		r, err := s.measure(ctx, kind, parts)
+		if err != nil {
+			return nil, err
+		}
+		results[kind] = r
+		fmt.Fprintf(table, "%s\t%.0f\t%s\t%d\t%d\t%d\t%.2f\t%d\t\n", kind, r.rate, r.report.Times.quantile(0.99).Round(100*time.Microsecond),
+			r.report.Full, r.report.Failed, r.report.Refused, r.jain, r.peak)
+	}
+	return results, table.Flush()
+}
+
+// measure runs one kind for the seconds asked for.
+func (s *stage) measure(ctx context.Context, kind string, parts []part) (result, error) {
+	t, err := assemble(ctx, kind, s.dsn, parts)
+	if err != nil {
+		return result{}, err
+	}
+	defer t.leave()
+	t.measure(true) // failures count from the start …
+	rest(ctx, warmUp)
+	before, beforeEach, _ := t.totals() // … served requests from here
+	began := time.Now()
+	peak := s.watch(ctx, time.Duration(s.opts.seconds)*time.Second)
+	after, afterEach, _ := t.totals()
+	r := result{kind: kind, report: after, peak: peak}
+	r.rate = float64(after.OK-before.OK) / time.Since(began).Seconds()
+	shares := make([]float64, len(afterEach))
+	for i := range afterEach {
+		shares[i] = float64(afterEach[i].OK - beforeEach[i].OK)
+	}
+	r.jain = jain(shares)
+	return r, ctx.Err()
+}
+
+// watch returns the most sessions of the service that it saw within d.
+func (s *stage) watch(ctx context.Context, d time.Duration) (peak int) {
+	for end := time.Now().Add(d); time.Now().Before(end) && ctx.Err() == nil; rest(ctx, 50*time.Millisecond) {
+		peak = max(peak, sessions(s.srv.Port))
+	}
+	return peak
+}

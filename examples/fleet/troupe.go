@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// part is what one replica is asked to do.
+type part struct {
+	workers int
+	pause   time.Duration
+}
+
+// troupe is the processes of one service.
+type troupe struct {
+	kind string
+	dsn  string
+	size int
+
+	mu       sync.Mutex // guards all below
+	replicas []*replica // the live ones, oldest first
+	fallen   []*replica
+	measured bool // reports count
+}
+
+// replica is one process and what it has done.
+type replica struct {
+	cmd   *exec.Cmd
+	stdin io.Closer // closing it ends the process, and so does our own end
+	ended chan struct{}
+	total report
+}
+
+// enter starts one more process.
+func (t *troupe) enter(p part) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, "--replica", t.kind, "--replicas", strconv.Itoa(t.size),
+		"--workers", strconv.Itoa(p.workers), "--pause", p.pause.String())
+	cmd.Env = append(os.Environ(), "DATABASE_URL="+t.dsn)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	r := &replica{cmd: cmd, stdin: stdin, ended: make(chan struct{})}
+	t.mu.Lock()
+	t.replicas = append(t.replicas, r)
+	t.mu.Unlock()
+	go t.listen(r, stdout)
+	return nil
+}
+
+// listen takes a replica's reports until it ends.
+func (t *troupe) listen(r *replica, stdout io.Reader) {
+	defer close(r.ended)
+	for lines := json.NewDecoder(stdout); ; {
+		var said report
+		if lines.Decode(&said) != nil {
+			break
+		}
+		t.mu.Lock()
+		if t.measured {
+			r.total.add(said)
+		}
+		t.mu.Unlock()
+	}
+	_ = r.cmd.Wait()
+}
+
+// kill ends the n oldest processes as kill -9 does.
+func (t *troupe) kill(n int) {
+	t.mu.Lock()
+	n = min(n, len(t.replicas))
+	killed := t.replicas[:n]
+	t.replicas = append([]*replica(nil), t.replicas[n:]...)
+	t.fallen = append(t.fallen, killed...)
+	t.mu.Unlock()
+	for _, r := range killed {
+		_ = r.cmd.Process.Kill()
+		<-r.ended
+	}
+}
+
+// leave ends all processes; each finishes what it is doing.
+func (t *troupe) leave() {
+	t.mu.Lock()
+	all := t.replicas
+	t.replicas, t.fallen = nil, append(t.fallen, all...)
+	t.mu.Unlock()
+	for _, r := range all {
+		_ = r.stdin.Close()
+	}
+	for _, r := range all {
+		select {
+		case <-r.ended:
+		case <-time.After(10 * time.Second):
+			_ = r.cmd.Process.Kill()
+			<-r.ended
+		}
+	}
+}
+
+// measure starts to count, from nothing.
+func (t *troupe) measure(on bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.measured = on
+}
+
+// totals returns the sum of all reports, each live replica's, and how many live.
+func (t *troupe) totals() (sum report, each []report, live int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.replicas {
+		sum.add(r.total)
+		each = append(each, r.total)
+	}
+	for _, r := range t.fallen {
+		sum.add(r.total)
+	}
+	return sum, each, len(t.replicas)
+}
+
+// assemble starts one process for each part.
+func assemble(ctx context.Context, kind, dsn string, parts []part) (*troupe, error) {
+	t := &troupe{kind: kind, dsn: dsn, size: len(parts)}
+	for _, p := range parts {
+		if err := t.enter(p); err != nil {
+			t.leave()
+			return nil, err
+		}
+		if ctx.Err() != nil {
+			t.leave()
+			return nil, ctx.Err()
+		}
+	}
+	return t, nil
+}
