@@ -14,15 +14,19 @@ import (
 	"github.com/dbpool-go/dbpool/internal/fleet"
 )
 
+// pgxConn is pgx's connection under a name that leaves its method Conn visible
+// where it is embedded.
+type pgxConn = stdlib.Conn
+
 // conn is a connection as database/sql sees it: pgx's, with the seam where
 // permits are bound and given back, and with a record of what it is doing.
-// Embedding *stdlib.Conn keeps every optional driver interface, and
+// Embedding pgx's keeps every optional driver interface, and
 // interface{ Conn() *pgx.Conn } for users of sql.Conn.Raw.
 //
 // Like every driver.Conn it is used by one goroutine at a time; only the
 // atomics are read by others.
 type conn struct {
-	*stdlib.Conn
+	*pgxConn
 	g      *gate
 	slot   *slot
 	socket *netConn // the connection's own socket, below any TLS
@@ -229,7 +233,7 @@ func (c *conn) Close() error {
 		c.retire.CompareAndSwap(int32(closeUnknown), int32(closeBroken))
 	}
 	c.lose()
-	_ = c.Conn.Close()
+	_ = c.pgxConn.Close()
 	return nil
 }
 
@@ -241,7 +245,7 @@ func (c *conn) discard(reason closeReason) {
 }
 
 // IsClosed reports whether pgx has closed the connection.
-func (c *conn) IsClosed() bool { return c.Conn.Conn().IsClosed() }
+func (c *conn) IsClosed() bool { return c.pgxConn.Conn().IsClosed() }
 
 // PgConn is pgx's low-level connection.
-func (c *conn) PgConn() *pgconn.PgConn { return c.Conn.Conn().PgConn() }
+func (c *conn) PgConn() *pgconn.PgConn { return c.pgxConn.Conn().PgConn() }

@@ -119,7 +119,7 @@ func (d *dialer) open(sl *slot, k *fleet.Permit) (*conn, error) {
 func (d *dialer) admit(ctx context.Context, k *fleet.Permit, c *conn) error {
 	err := d.member.enter(ctx, k, c)
 	if err != nil {
-		_ = c.Conn.Close()
+		_ = c.pgxConn.Close()
 	}
 	return err
 }
@@ -171,10 +171,10 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Conn = dc.(*stdlib.Conn)
+	c.pgxConn = dc.(*pgxConn)
 	c.socket, c.pid = sl.lastSocket(), c.PgConn().PID()
 	if err := d.check(ctx, c); err != nil {
-		_ = c.Conn.Close()
+		_ = c.pgxConn.Close()
 		return nil, err
 	}
 	return c, nil

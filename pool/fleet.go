@@ -36,6 +36,7 @@ func (p *Pool) join() {
 func (p *Pool) fleetOptions() fleet.Options {
 	return fleet.Options{
 		Service:  p.cfg.Name,
+		KeySpace: p.fleetKeys,
 		Part:     p.cfg.FleetBudget,
 		Surge:    p.cfg.FleetSurge,
 		Replicas: p.cfg.FleetReplicas,
@@ -149,10 +150,14 @@ func (g *gate) heldBack() bool {
 func (g *gate) load() (busy, waiting, most int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	busy = max(g.peak, g.held)
-	g.peak = g.held
+	busy = max(g.peak, g.busyLocked())
+	g.peak = g.busyLocked()
 	return busy, g.waiting, g.configured
 }
+
+// busyLocked is how many connections callers hold. Probes do not count: the
+// fleet's own look is one, and must not make a replica seem to need one more.
+func (g *gate) busyLocked() int { return g.held - g.heldBy[LaneProbe] }
 
 // shrink closes idle connections beyond the limit at once; those in use follow
 // as they are given back.

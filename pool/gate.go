@@ -111,6 +111,7 @@ func (g *gate) tryEnter(p *permit, now time.Time) bool {
 	g.holders.push(p)
 	g.held++
 	g.heldBy[p.lane]++
+	g.peak = max(g.peak, g.busyLocked())
 	g.supply.keeping++
 	return true
 }
@@ -164,7 +165,6 @@ func (g *gate) grantLocked(p *permit, now time.Time) {
 	p.uses.Store(1)
 	g.holders.push(p)
 	g.held++
-	g.peak = max(g.peak, g.held)
 	g.heldBy[p.lane]++
 	g.turnLocked(p.lane)
 	if p.lane == LaneRequest {

@@ -19,6 +19,7 @@ type settings struct {
 	network      dialFunc
 	refuseNested bool
 	reclaimAfter time.Duration
+	fleetKeys    byte
 }
 
 func newSettings(opts []Option) *settings {
@@ -52,3 +53,10 @@ func WithNestedRefused() Option { return func(s *settings) { s.refuseNested = tr
 // ErrReclaimed, its transaction is rolled back. A running statement is never
 // touched. Default 0: no connection is ever taken away.
 func WithReclaim(after time.Duration) Option { return func(s *settings) { s.reclaimAfter = after } }
+
+// WithFleetKeySpace moves the advisory locks of the fleet's budget, for an
+// application whose own locks are in the way: their first integer begins with
+// the byte space. All replicas of a service, and all services that share a
+// server's budget, use the same. Default 0xDB: the integers from -620756992 to
+// -603979777, in the two-integer form of pg_advisory_lock. 0 is the default.
+func WithFleetKeySpace(space byte) Option { return func(s *settings) { s.fleetKeys = space } }

@@ -36,6 +36,7 @@ type Pool struct {
 	log          *slog.Logger
 	observer     Observer // nil when nobody observes
 	refuseNested bool
+	fleetKeys    byte // 0: the default
 	reclaimAfter time.Duration
 
 	gate     *gate
@@ -103,7 +104,7 @@ func New(db *sql.DB, cfg config.Config, opts ...Option) (*Pool, error) {
 
 // newPool puts the parts together.
 func newPool(cfg config.Config, s *settings) *Pool {
-	p := &Pool{cfg: cfg, log: s.log, refuseNested: s.refuseNested, reclaimAfter: s.reclaimAfter}
+	p := &Pool{cfg: cfg, log: s.log, refuseNested: s.refuseNested, reclaimAfter: s.reclaimAfter, fleetKeys: s.fleetKeys}
 	if s.observer != (nobody{}) {
 		p.observer = s.observer // nil costs a query less than being told
 	}

@@ -52,7 +52,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	}
 	finished := false
 	defer c.survive(&finished)
-	r, err := c.Conn.ExecContext(ctx, query, args)
+	r, err := c.pgxConn.ExecContext(ctx, query, args)
 	finished = true
 	c.end()
 	return r, c.judge(ctx, err)
@@ -65,7 +65,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	}
 	finished := false
 	defer c.survive(&finished)
-	r, err := c.Conn.QueryContext(ctx, query, args)
+	r, err := c.pgxConn.QueryContext(ctx, query, args)
 	finished = true
 	return c.opened(ctx, r, err)
 }
