@@ -101,8 +101,8 @@ func (m *member) Load() fleet.Load {
 func (m *member) SetShare(n int) {
 	if m.p.gate.setShare(n) {
 		m.p.shrink()
-		m.p.gate.demand()
 	}
+	m.p.gate.demand() // a permit may be had now that could not be before
 }
 
 // Borrow runs use on an open session between two uses.
@@ -113,10 +113,11 @@ func (m *member) Borrow(ctx context.Context, use func(*fleet.Session, fleet.Lock
 }
 
 // borrow runs use on a connection for the moment that a round trip takes. It
-// asks like a health probe: first in line. A connection on which use fails is closed.
+// is first in line, as health probes are, and in no statistics: nobody asked
+// for it. A connection on which use fails is closed.
 func (p *Pool) borrow(ctx context.Context, use func(*conn) error) error {
-	pc, err := p.enter(WithName(WithLane(ctx, LaneProbe), "fleet"))
-	if err != nil {
+	pc := &permitContext{Context: ctx}
+	if err := p.errand(ctx, &pc.permit); err != nil {
 		return err
 	}
 	held, err := look(p, pc, func() (*sql.Conn, error) { return p.db.Conn(pc) })
@@ -132,6 +133,32 @@ func (p *Pool) borrow(ctx context.Context, use func(*conn) error) error {
 		}
 		return err
 	})
+}
+
+// errand has the gate grant k to the pool itself.
+func (p *Pool) errand(ctx context.Context, k *permit) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	k.asked, k.lane, k.name, k.keeping = time.Now(), LaneProbe, "fleet", true
+	p.setDeadline(ctx, k)
+	if p.gate.enter(k, k.asked) {
+		return nil
+	}
+	if k.ready == nil {
+		return k.err
+	}
+	p.gate.demand()
+	select {
+	case <-k.ready:
+		return k.err
+	case <-ctx.Done():
+	}
+	if p.gate.leave(k, time.Now(), true) {
+		return ctx.Err()
+	}
+	<-k.ready
+	return k.err
 }
 
 // surplus reports whether the fleet wants c closed when it is given back.
@@ -150,14 +177,11 @@ func (g *gate) heldBack() bool {
 func (g *gate) load() (busy, waiting, most int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	busy = max(g.peak, g.busyLocked())
-	g.peak = g.busyLocked()
+	now := g.busyLocked() // the fleet's own look is no load
+	busy = max(g.peak, now)
+	g.peak = now
 	return busy, g.waiting, g.configured
 }
-
-// busyLocked is how many connections callers hold. Probes do not count: the
-// fleet's own look is one, and must not make a replica seem to need one more.
-func (g *gate) busyLocked() int { return g.held - g.heldBy[LaneProbe] }
 
 // shrink closes idle connections beyond the limit at once; those in use follow
 // as they are given back.

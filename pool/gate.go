@@ -106,13 +106,7 @@ func (g *gate) tryEnter(p *permit, now time.Time) bool {
 	if g.closed || g.waiting > 0 || !g.freeLocked() {
 		return false
 	}
-	p.state, p.granted = permitHeld, now
-	p.uses.Store(1)
-	g.holders.push(p)
-	g.held++
-	g.heldBy[p.lane]++
-	g.peak = max(g.peak, g.busyLocked())
-	g.supply.keeping++
+	g.grantLocked(p, now)
 	return true
 }
 
@@ -154,6 +148,34 @@ func (r *refusal) Unwrap() error { return ErrOverloaded }
 
 // grantLocked lets p hold a connection from now on.
 func (g *gate) grantLocked(p *permit, now time.Time) {
+	if p.keeping {
+		g.supply.keeping++
+	} else {
+		g.countGrantLocked(p, now)
+	}
+	p.state, p.granted = permitHeld, now
+	p.uses.Store(1)
+	g.holders.push(p)
+	g.held++
+	g.heldBy[p.lane]++
+	g.peak = max(g.peak, g.busyLocked())
+	g.turnLocked(p.lane)
+	if p.lane == LaneRequest {
+		g.pace.granted(now)
+	}
+	if g.busyLocked() > g.poolSize {
+		g.overflow = now
+	}
+	if p.scope != nil {
+		p.scope.held.CompareAndSwap(nil, p)
+	}
+}
+
+// busyLocked is how many connections callers hold.
+func (g *gate) busyLocked() int { return g.held - g.supply.keeping }
+
+// countGrantLocked counts an acquisition that got its connection.
+func (g *gate) countGrantLocked(p *permit, now time.Time) {
 	waited := max(0, now.Sub(p.asked))
 	if p.state == permitQueued {
 		g.counts.waited++
@@ -161,21 +183,6 @@ func (g *gate) grantLocked(p *permit, now time.Time) {
 	}
 	g.counts.acquired++
 	g.counts.wait.observe(waited)
-	p.state, p.granted = permitHeld, now
-	p.uses.Store(1)
-	g.holders.push(p)
-	g.held++
-	g.heldBy[p.lane]++
-	g.turnLocked(p.lane)
-	if p.lane == LaneRequest {
-		g.pace.granted(now)
-	}
-	if g.held > g.poolSize {
-		g.overflow = now
-	}
-	if p.scope != nil {
-		p.scope.held.CompareAndSwap(nil, p)
-	}
 }
 
 // countNested counts a caller that was refused because it holds a connection already.
@@ -232,16 +239,9 @@ func (g *gate) settleLocked(p *permit, now time.Time) {
 	g.heldBy[p.lane]--
 	if p.keeping {
 		g.supply.keeping--
-		g.wakeSeekerLocked()
-		g.dispatchLocked(now)
-		return
+	} else {
+		g.countReturnLocked(p, now)
 	}
-	hold := max(0, now.Sub(p.granted))
-	if p.lane == LaneRequest {
-		g.pace.returned(now, hold)
-	}
-	g.counts.holdDuration += hold
-	g.counts.hold.observe(hold)
 	if p.warned {
 		p.returned = now
 	}
@@ -252,4 +252,14 @@ func (g *gate) settleLocked(p *permit, now time.Time) {
 	g.wakeSeekerLocked()
 	g.dispatchLocked(now)
 	p.hungry = g.waiting > 0
+}
+
+// countReturnLocked counts a connection that came back, and learns from it.
+func (g *gate) countReturnLocked(p *permit, now time.Time) {
+	hold := max(0, now.Sub(p.granted))
+	if p.lane == LaneRequest {
+		g.pace.returned(now, hold)
+	}
+	g.counts.holdDuration += hold
+	g.counts.hold.observe(hold)
 }

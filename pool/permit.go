@@ -26,7 +26,7 @@ type permit struct {
 	deadline    time.Time // when the wait ends: pool_timeout or the caller's own deadline
 	ownDeadline bool      // the caller's own deadline is the nearer one
 
-	keeping bool // the keeper's own, for a moment: not in the statistics
+	keeping bool // the pool's own, for a moment: not in the statistics
 
 	conn    atomic.Pointer[conn] // the bound connection, for whoever describes the holder
 	foreign atomic.Int32         // what a connection of another driver is doing, for New

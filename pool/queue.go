@@ -75,7 +75,7 @@ func (g *gate) dispatchLocked(now time.Time) {
 // connection on an answer that nobody waits for while others wait for it.
 func (g *gate) lateLocked(p *permit, now time.Time) error {
 	if !now.Before(p.deadline) {
-		g.counts.timedOut++
+		g.countTimeoutLocked(p)
 		return ErrPoolTimeout
 	}
 	if g.waiting > 0 && g.hopelessLocked(p, now, 0) {
@@ -88,7 +88,7 @@ func (g *gate) lateLocked(p *permit, now time.Time) error {
 // finishLocked ends the wait of p, which has left its queue, without a connection.
 func (g *gate) finishLocked(p *permit, now time.Time, err error) {
 	p.state, p.err = permitDone, err
-	g.counts.waitDuration += max(0, now.Sub(p.asked))
+	g.countWaitLocked(p, now)
 	close(p.ready)
 }
 
@@ -102,13 +102,28 @@ func (g *gate) leave(p *permit, now time.Time, timedOut bool) bool {
 	}
 	g.unqueueLocked(p)
 	p.state = permitDone
-	g.counts.waitDuration += max(0, now.Sub(p.asked))
-	if timedOut {
-		g.counts.timedOut++
-	} else {
+	g.countWaitLocked(p, now)
+	switch {
+	case timedOut:
+		g.countTimeoutLocked(p)
+	case !p.keeping:
 		g.counts.canceled++
 	}
 	return true
+}
+
+// countTimeoutLocked counts a caller whose wait took too long.
+func (g *gate) countTimeoutLocked(p *permit) {
+	if !p.keeping {
+		g.counts.timedOut++
+	}
+}
+
+// countWaitLocked counts the time of a caller that waited in vain.
+func (g *gate) countWaitLocked(p *permit, now time.Time) {
+	if !p.keeping {
+		g.counts.waitDuration += max(0, now.Sub(p.asked))
+	}
 }
 
 // refuseAllLocked ends the wait of everybody in the queue with err.

@@ -29,7 +29,7 @@ type supply struct {
 
 	recycled time.Time // when the last connection was replaced
 	owed     int       // dials to replace recycled ones, so that an idle pool stays filled
-	keeping  int       // permits of the keeper's, which are given back at once
+	keeping  int       // permits of the pool's own, which are given back at once
 }
 
 const (

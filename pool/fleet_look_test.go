@@ -1,0 +1,63 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// The fleet's looks go on all day. They are first in line, and in no figure
+// that a person or an alert looks at.
+func TestFleetsLookIsInNoStatistics(t *testing.T) {
+	inRig(t, 2, func(t *testing.T, r *rig) {
+		look := func(within time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), within)
+			defer cancel()
+			pc := &permitContext{Context: ctx}
+			if err := r.errand(ctx, &pc.permit); err != nil {
+				return err
+			}
+			if busy, _, _ := r.gate.load(); busy > 2 {
+				t.Errorf("the look itself is taken for demand: %d busy", busy)
+			}
+			r.leave(&pc.permit)
+			return nil
+		}
+		held := r.fill(2)
+		if err := look(250 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with all connections in use: %v", err)
+		}
+		waiting := r.ask(t.Context())
+		time.AfterFunc(time.Second, func() { r.leave(&held[0].pc.permit) })
+		if err := look(5 * time.Second); err != nil {
+			t.Error(err)
+		}
+		waiting.wantServed()
+		before := r.Stats()
+		for range 3 {
+			if err := look(time.Second); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("with all connections in use again: %v", err)
+			}
+		}
+		held[1].release()
+		waiting.release()
+		if err := look(time.Second); err != nil {
+			t.Error(err)
+		}
+		s := r.Stats()
+		if s.AcquireCount != 3 || s.TimeoutCount != 0 || s.AcquireCanceledCount != 0 || s.WaitCount != 1 {
+			t.Errorf("%d acquired, %d timed out, %d canceled, %d waited", s.AcquireCount, s.TimeoutCount, s.AcquireCanceledCount, s.WaitCount)
+		}
+		if s.WaitDuration != before.WaitDuration || s.Wait.Count != 3 || s.Hold.Count != 3 {
+			t.Errorf("waits %v and %v, %d and %d in the histograms", before.WaitDuration, s.WaitDuration, s.Wait.Count, s.Hold.Count)
+		}
+		releaseAll(r.fill(2))
+		if busy, _, _ := r.gate.load(); busy != 2 {
+			t.Errorf("busy at most %d since the last look; want the 2 of the callers", busy)
+		}
+		if busy, _, _ := r.gate.load(); busy != 0 {
+			t.Errorf("busy %d although nobody holds anything", busy)
+		}
+	})
+}
