@@ -144,7 +144,7 @@ func refuses(s *pool.Stats) bool { return !s.Server.OK && s.Server.Reason != "" 
 // noRoom reports whether a reason for a refusal is a lack of slots.
 func noRoom(reason string) bool {
 	switch reason {
-	case "server full", "reserved slots", "role limit", "database limit":
+	case "server full", "reserved slots", "role limit", "database limit", "pooler full":
 		return true
 	}
 	return false

@@ -94,7 +94,7 @@ func (m *Monitor) evidenceLocked(l look) evidence {
 func (e evidence) problems() []Problem {
 	found := []Problem{}
 	for _, judge := range []func() (Problem, bool){
-		e.database, e.notRunning, e.stale, e.access, e.turningAway, e.leak, e.usage, e.serverUsage, e.statementTimeoutLost,
+		e.database, e.notRunning, e.stale, e.access, e.turningAway, e.leak, e.usage, e.serverUsage, e.fleet, e.statementTimeoutLost,
 	} {
 		p, ok := judge()
 		if !ok || (p.Code == ProblemServerRefuses && len(found) > 0 && found[0].Code == ProblemUnreachable) {

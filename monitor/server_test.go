@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -76,7 +77,30 @@ func TestOnARealServer(t *testing.T) {
 			if v == nil || v.MaxConnections != 20 || v.RoleLimit != 9 || v.Usable != 9 || v.RoleSessions < 1 || v.Role != "orders" || st.Pool.CheckedOut < 1 {
 				t.Errorf("%+v, %+v", st.Server, st.Pool)
 			}
+			eventually(t, "the fleet was looked at", func() bool { return m.Status().Fleet.Fits != nil })
+			if f := m.Status().Fleet; !*f.Fits || f.Replicas != 1 || f.Usable != 9 || f.Need != 8 || len(f.Arithmetic) < 4 || len(f.Remedies) != 0 {
+				t.Errorf("%+v", f)
+			}
 		})
+	}
+}
+
+// TestAFleetThatDoesNotFitARealServer opens two replicas that together, and with
+// a third in a deploy, can ask for more than their role may have.
+func TestAFleetThatDoesNotFitARealServer(t *testing.T) {
+	srv := pgtest.Start(t, pgtest.Options{})
+	srv.Exec(t, `CREATE ROLE orders LOGIN CONNECTION LIMIT 11`)
+	p := openPool(t, srv.DSN("postgres", "orders", ""), 4)
+	if err := p.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the first was looked at", func() bool { return !p.Stats().Fleet.At.IsZero() })
+	m := start(t, openPool(t, srv.DSN("postgres", "orders", ""), 4))
+	eventually(t, "the fleet does not fit", func() bool { f := m.Status().Fleet; return f.Fits != nil && !*f.Fits })
+	eventually(t, "the event", func() bool { return slices.Contains(kinds(m), EventFleetMisfit) })
+	wantHealth(t, m, Degraded, ProblemFleetMisfit)
+	if f := m.Status().Fleet; f.Replicas != 2 || f.Need != 12 || f.Usable != 11 || !slices.Contains(f.Remedies, `ALTER ROLE "orders" CONNECTION LIMIT 12;`) {
+		t.Errorf("%+v", f)
 	}
 }
 

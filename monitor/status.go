@@ -46,9 +46,10 @@ type Status struct {
 	Pooler           string                `json:"pooler,omitempty"`          // "pgbouncer" when one stands in between
 	Settings         Settings              `json:"settings"`                  // the configuration in force
 
-	Server  ServerReport `json:"server"`  // the server's own view
-	Queries QueryReport  `json:"queries"` // the longest-running statements on the server
-	Holders []Holder     `json:"holders"` // the longest-held connections, oldest first
+	Fleet   *FleetFigures `json:"fleet,omitempty"` // all replicas of the service together; absent with DB_FLEET=off
+	Server  ServerReport  `json:"server"`          // the server's own view
+	Queries QueryReport   `json:"queries"`         // the longest-running statements on the server
+	Holders []Holder      `json:"holders"`         // the longest-held connections, oldest first
 
 	Events  []Event  `json:"events"`            // what happened lately, newest first
 	History *History `json:"history,omitempty"` // only with ?history=<sequence>, see History
@@ -274,6 +275,10 @@ const (
 	EventRecycled          EventKind = "recycle"        // many connections were replaced in a short time
 	EventBroken            EventKind = "broken"         // connections were ended by the server or the network
 	EventResized           EventKind = "resized"        // size, overflow or limit changed
+	EventFleetMisfit       EventKind = "fleet_misfit"   // all replicas together can ask for more than there is
+	EventFleetFits         EventKind = "fleet_fits"     // not any more
+	EventFleetFallback     EventKind = "fleet_fallback" // the fleet's budget cannot be shared and is divided by number
+	EventFleetShared       EventKind = "fleet_shared"   // it is shared again
 	EventHealth            EventKind = "health"         // health changed
 	EventMonitor           EventKind = "monitor"        // the monitor started or stopped
 )

@@ -75,6 +75,7 @@ func (m *Monitor) Status() Status {
 		StatementTimeout: StatementTimeoutState{WantSeconds: l.stats.StatementTimeout.Want.Seconds(), InForce: l.stats.StatementTimeout.InForce, How: l.stats.StatementTimeout.How},
 		Pooler:           l.stats.Pooler,
 		Settings:         settings(l.cfg),
+		Fleet:            fleetFigures(l),
 		Holders:          holders(m.pool.Holders(holdersShown), m.opts.stacks),
 		Server:           m.serverReport(l.at, l.cfg.MaxConnectionWarnings),
 		Queries:          m.queryReport(l.at),

@@ -80,6 +80,8 @@ type watch struct {
 	usage       alarm   // of the pool
 	serverUsage alarm   // of the server
 	refused     bool    // the server was refusing connections at the last check
+	misfit      bool    // the fleet did not fit when it was looked at last
+	divided     bool    // the fleet's budget was divided by number at the last check
 	turnedAway  episode // callers that timed out or were refused
 	timedOut    uint64  // of turnedAway
 	shed        uint64  // of turnedAway
@@ -97,6 +99,7 @@ func (w *watch) observe(n *newsdesk, l look, own *ownWork) {
 	w.watchUsage(n, l)
 	w.watchServerUsage(n, l)
 	w.watchAccess(n, s)
+	w.watchFleet(n, l)
 	w.watchTurnedAway(n, s, own)
 	w.watchBroken(n, s)
 	w.watchRecycling(n, s)
