@@ -88,17 +88,19 @@ func TestBackgroundIsCutLooseFromItsCaller(t *testing.T) {
 		defer cancel()
 		var task *Task
 		err := p.WithSession(WithName(ctx, "GET /orders"), func(ctx context.Context, outer *Session) error {
+			err := insert(ctx, outer)
 			task = p.Background(ctx, "reindex", func(ctx context.Context, s *Session) error {
+				if FromContext(ctx) != s || s == outer || scopeOf(ctx).of(p).holding() != nil {
+					t.Error("found its caller's session")
+				}
 				time.Sleep(time.Minute)
 				if _, ok := ctx.Deadline(); ok || ctx.Err() != nil || ctx.Value(key{}) != "kept" {
 					t.Error("not cut loose, or a value was lost")
 				}
-				if FromContext(ctx) != s || s == outer || scopeOf(ctx).of(p).holding() != nil {
-					t.Error("found its caller's session")
-				}
 				return insert(ctx, s)
 			})
-			return nil
+			synctest.Wait()
+			return err
 		})
 		if err := errors.Join(err, task.Wait(context.Background())); err != nil {
 			t.Error(err)

@@ -42,6 +42,10 @@ func TestMiddlewareEndsTheSessionBeforeTheFirstByte(t *testing.T) {
 			200, "begin exec commit 200 flush"},
 		{"controlled flush", func(w http.ResponseWriter, _ *http.Request) { _ = http.NewResponseController(w).Flush() },
 			200, "begin exec commit 200 flush"},
+		{"copy", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.Copy(w, io.LimitReader(strings.NewReader("ok"), 9))
+		},
+			200, "begin exec commit 200 file"},
 		{"file", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, file) },
 			200, "begin exec commit 200 file"},
 		{"early hints", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); w.WriteHeader(200) },
