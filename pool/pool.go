@@ -167,6 +167,10 @@ func (p *Pool) notReady(err error) error {
 	if err == nil {
 		return nil
 	}
+	var known *DialError
+	if last := p.Stats().LastDialError; last != nil && !errors.As(err, &known) {
+		return fmt.Errorf("pool %q: not ready: %w; last dial error: %s", p.cfg.Name, err, last)
+	}
 	return fmt.Errorf("pool %q: not ready: %w", p.cfg.Name, err)
 }
 
