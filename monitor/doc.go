@@ -17,6 +17,10 @@
 // takes a place from the application's callers. Config.PoolMonitoring=false
 // switches all of it off; the endpoints still answer, from the pool's figures.
 //
+// Unless DB_FLEET=off the pool itself looks, every 15 seconds, whether all
+// replicas of the service together fit the server. A fleet that does not is an
+// event and degrades health, but never makes it unhealthy.
+//
 // # Who may see it
 //
 // /health is for load balancers and is safe to show to anyone. /debug/pool-status

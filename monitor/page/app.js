@@ -8,10 +8,10 @@ const percentileLayers = (what) => [
 const perSecond = (h, key, i) => h[key][i] / (i > 0 ? h.at_seconds[i] - h.at_seconds[i - 1] : h.step_seconds);
 
 const charts = [
-  { title: "Connections", kind: "stack", wide: true, line: { key: "limit", label: "limit", style: "line dashed" }, layers: [
+  { title: "Connections", kind: "stack", wide: true, latest: (s) => ({ in_use: s.pool.checked_out, idle: s.pool.checked_in, dialing: s.pool.dialing, closing: s.pool.closing, limit: s.pool.limit }), line: { key: "limit", label: "limit", style: "line dashed" }, layers: [
     { key: "in_use", label: "in use", style: "use" }, { key: "idle", label: "idle", style: "idle" },
     { key: "dialing", label: "opening", style: "dial" }, { key: "closing", label: "closing", style: "close" }] },
-  { title: "Callers waiting", kind: "bars", layers: [{ key: "waiting", label: "waiting", style: "waiting" }] },
+  { title: "Callers waiting", kind: "bars", latest: (s) => ({ waiting: s.queue.waiting }), layers: [{ key: "waiting", label: "waiting", style: "waiting" }] },
   { title: "Served and turned away", kind: "bars", unit: " /s", value: perSecond, layers: [
     { key: "acquired", label: "served", style: "served" }, { key: "timed_out", label: "timed out", style: "late" }, { key: "shed", label: "refused", style: "shed" }] },
   { title: "Time to get a connection", kind: "band", layers: percentileLayers("wait") },
@@ -53,7 +53,7 @@ function keep(status) {
 function redraw() {
   const at = state.history.at_seconds;
   const end = state.seen ? new Date(state.seen.at) / 1000 : Date.now() / 1000;
-  for (const chart of drawn) chart.draw(state.history, end);
+  for (const chart of drawn) chart.draw(state.history, end, state.seen);
   write("h-time", `The last ${windowFor(state.history, end)[0] / 60} minutes`);
   write("cursor", cursor.index === null ? "" : clockFormat.format(new Date(at[cursor.index] * 1000)));
 }
@@ -64,6 +64,7 @@ function show(status) {
   renderRack(status);
   renderTiles(status, state.history);
   renderServer(status);
+  renderFleet(status);
   renderEvents(status);
   renderHolders(status);
   renderQueries(status);

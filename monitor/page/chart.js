@@ -39,7 +39,9 @@ function logarithmic(highest, lowest) {
 
 // Chart draws one figure of its spec:
 //   title, unit, kind ("stack", "bars" or "band"), layers [{key, label, style}],
-//   line {key, label}, wide, value(history, key, i)
+//   line {key, label}, wide, value(history, key, i),
+//   latest(status), which are the figures of this moment by key: the history's
+//   entries are of the busiest moment in each step
 class Chart {
   constructor(spec, cursor) {
     this.spec = spec;
@@ -95,8 +97,9 @@ class Chart {
     return this.spec.value ? this.spec.value(this.history, key, i) : this.history[key][i];
   }
 
-  draw(history, end) {
+  draw(history, end, status) {
     this.history = history;
+    this.latest = status && this.spec.latest ? this.spec.latest(status) : null;
     this.end = end;
     [this.window, this.labelEvery] = windowFor(history, end);
     const box = this.svg.getBoundingClientRect();
@@ -216,8 +219,11 @@ class Chart {
     return [svg("line", { class: "cursor", x1: x, x2: x, y1: margin.top, y2: this.height - margin.bottom })];
   }
 
+  // show prints a value of entry i, or, where i is null, the latest there is.
   show(item, i) {
-    const v = i < 0 ? undefined : this.value(item.key, i);
+    if (i === null && this.latest) return number(this.latest[item.key]);
+    const at = i === null ? this.history.at_seconds.length - 1 : i;
+    const v = at < 0 ? undefined : this.value(item.key, at);
     if (v === undefined || Number.isNaN(v)) return "–";
     if (this.spec.kind === "band") return v > 0 ? span(v) : "–";
     return number(v) + (this.spec.unit || "");
@@ -226,16 +232,15 @@ class Chart {
   // read writes the values at the cursor, or the latest, into the legend.
   read() {
     const n = this.history.at_seconds.length;
-    const i = this.cursor.index === null ? n - 1 : Math.min(this.cursor.index, n - 1);
+    const i = this.cursor.index === null ? null : Math.min(this.cursor.index, n - 1);
     for (const item of this.items()) {
       const text = this.show(item, i), at = this.readouts.get(item.key);
       if (at.textContent !== text) at.textContent = text;
     }
-    this.svg.setAttribute("aria-label", `${this.spec.title}, chart of the last ${this.window / 60} minutes. ${n ? "Latest: " + this.describe(n - 1) : "No data yet"}. Arrow keys move through time.`);
+    this.svg.setAttribute("aria-label", `${this.spec.title}, chart of the last ${this.window / 60} minutes. ${n ? "Latest: " + this.describe(null) : "No data yet"}. Arrow keys move through time.`);
   }
 
   describe(i) {
-    if (i === null || i < 0) return "no data";
     return this.items().map((item) => item.label + " " + this.show(item, i)).join(", ");
   }
 }

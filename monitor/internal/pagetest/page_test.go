@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/internal/fakesource"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
@@ -110,12 +111,15 @@ func TestPageShowsHostileNamesAsText(t *testing.T) {
 		v.Role, v.Database, v.Version = hostile, hostile, hostile
 		v.States = []serverview.StateCount{{State: hostile, Count: 1}}
 	})
+	src.Set(func(s *pool.Stats) {
+		s.Fleet = pool.FleetStats{Mode: config.FleetEnforce, At: time.Now(), Need: 3, Fallback: hostile, Arithmetic: []string{hostile}, Remedies: []string{hostile + strings.Repeat("x", 90)}}
+	})
 	src.Run(serverview.Query{PID: 1, ApplicationName: hostile, Role: hostile, State: hostile, WaitingFor: hostile, ClientAddress: hostile, Text: `SELECT "` + hostile + `"`})
 	url := serve(t, src, monitor.WithQueryText(), monitor.WithStacks(), monitor.WithAddresses())
 	b := open(t)
 	b.look(t, "light", 390, 1)
 	b.do(t, chromedp.Navigate(url+"/debug/pool-status"))
-	for _, where := range []string{"#about", "#server", "#holders", "#queries"} {
+	for _, where := range []string{"#about", "#server", "#holders", "#queries", "#fleet-figures", "#fleet-words li", "#fleet-words .remedies"} {
 		b.waitFor(t, says(where, `<img src=x onerror="window.pwned=1">`))
 	}
 	if made := value[int](t, b, "document.querySelectorAll('img, main script, main b img').length"); made != 0 {

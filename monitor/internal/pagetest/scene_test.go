@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/internal/fakesource"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
@@ -100,6 +101,7 @@ func (a *afternoon) second(s int) {
 	inUse := min(int(load), 10)
 	a.src.Set(func(st *pool.Stats) { a.figures(st, s, inUse, max(int((load-10)*4), 0), rush) })
 	a.server(s, inUse)
+	a.fleet(s)
 	a.holders(s, inUse, stuck)
 }
 
@@ -178,6 +180,23 @@ func (a *afternoon) server(s, inUse int) {
 		serverview.Query{PID: 47990, Role: "metabase", Database: "shop", ApplicationName: "metabase", State: "active", WaitingFor: "IO: DataFileRead", QuerySeconds: 41.8, TransactionSeconds: 41.8, Text: "SELECT date_trunc('day', placed) AS d, sum(total) FROM orders GROUP BY d ORDER BY d"},
 		serverview.Query{PID: 48377, Role: "orders", Database: "shop", ApplicationName: "orders-api", State: "active", WaitingFor: "Lock: transactionid", BlockedBy: []uint32{48213}, QuerySeconds: 6.4, TransactionSeconds: 6.5, Text: "UPDATE orders SET state = 'paid' WHERE id = 81733"},
 	)
+}
+
+// fleet is four replicas that share 52 connections.
+func (a *afternoon) fleet(s int) {
+	a.src.Set(func(st *pool.Stats) {
+		at := st.Fleet.At
+		if s%15 == 0 {
+			at = time.Now()
+		}
+		st.Fleet = pool.FleetStats{
+			Mode: config.FleetEnforce, At: at, Replicas: 4, Usable: 52, Need: 5, Fits: true, Share: 10, Tokens: max(st.Open(), 3), Headroom: 4,
+			Arithmetic: []string{
+				"server: max_connections 100 - superuser_reserved_connections 3 - 45 sessions of others = 52", "usable: 52",
+				"fleet: (4 replicas + 1 surge) x at least 1 = 5", "fits: 5 <= 52, shared by need; 10 each when all are busy",
+			},
+		}
+	})
 }
 
 func (a *afternoon) holders(s, inUse int, stuck bool) {
