@@ -26,9 +26,9 @@ type dialer struct {
 	network     dialFunc
 	credentials *credentials // nil: the connection string's own
 	options     *connOptions
-	member      *member             // nil without a fleet
-	lifetime    func(time.Duration) // sets database/sql's own; 0: none
-	idle        func()              // called before a connection is handed over that may be overflow
+	member      *member // nil without a fleet
+	suspend     func()  // called when the server gives no new connection
+	idle        func()  // called before a connection is handed over that may be overflow
 	mode        atomic.Pointer[mode]
 	generation  atomic.Uint64 // raised by Recycle
 	timeout     timeoutReport
@@ -79,7 +79,6 @@ func (d *dialer) handOver(c *conn) {
 		return
 	}
 	if !trouble.OK {
-		d.lifetime(d.cfg.PoolRecycle)
 		d.log.Info("new connections again", "pool", d.cfg.Name, "after", time.Since(trouble.Since).Round(time.Millisecond), "reason", trouble.Reason)
 	}
 }
@@ -87,7 +86,7 @@ func (d *dialer) handOver(c *conn) {
 func (d *dialer) failed(sl *slot, err error) {
 	e, t := newDialError(err, time.Now())
 	if d.g.dialFailed(sl, e, t, time.Now()) {
-		d.lifetime(0) // nothing is closed for its age while nothing new can be had
+		d.suspend()
 		d.log.Warn("no new connections", "pool", d.cfg.Name, "reason", e.Reason, "error", e.Message, "remedy", e.Remedy)
 	}
 }

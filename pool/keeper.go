@@ -38,7 +38,7 @@ func (k *keeper) period() time.Duration {
 
 func (k *keeper) run(ctx context.Context) {
 	defer close(k.done)
-	tick := time.NewTicker(k.period())
+	tick := time.NewTimer(k.period())
 	defer tick.Stop()
 	for {
 		select {
@@ -46,14 +46,16 @@ func (k *keeper) run(ctx context.Context) {
 			k.logAllClears()
 			return
 		case <-tick.C:
-			k.round(ctx, time.Now())
+			tick.Reset(k.round(ctx, time.Now()))
 		case <-k.wake:
 			k.logAllClears()
 		}
 	}
 }
 
-func (k *keeper) round(ctx context.Context, now time.Time) {
+// round does all that is due, and says when the next round is.
+func (k *keeper) round(ctx context.Context, now time.Time) (next time.Duration) {
+	next = k.period()
 	k.logAllClears()
 	k.warnOfLeaks(now)
 	k.reclaim(now)
@@ -62,12 +64,14 @@ func (k *keeper) round(ctx context.Context, now time.Time) {
 			"remedy", "set DB_POOL_SIZE and DB_MAX_OVERFLOW, or call Pool.Resize")
 	}
 	if k.p.db == nil {
-		return
+		return next
 	}
 	k.p.idle.settle(now)
-	k.sweep(ctx, now)
+	next = min(next, k.sweep(ctx, now))
+	k.p.recycler.resume(now)
 	k.free(ctx, now)
 	k.p.gate.demand()
+	return next
 }
 
 // warnOfLeaks warns once of each holder that has passed the threshold.

@@ -111,7 +111,7 @@ func newPool(cfg config.Config, s *settings) *Pool {
 	p.gate = newGate(cfg)
 	p.gate.supply.timer = time.AfterFunc(time.Hour, func() { p.gate.demand() })
 	p.gate.supply.timer.Stop()
-	p.dialer = &dialer{g: p.gate, cfg: cfg, log: s.log, observer: s.observer, network: s.network, idle: func() {}, lifetime: func(time.Duration) {}}
+	p.dialer = &dialer{g: p.gate, cfg: cfg, log: s.log, observer: s.observer, network: s.network, idle: func() {}, suspend: func() {}}
 	p.dialer.ctx, p.dialer.stop = context.WithCancel(context.Background())
 	p.dialer.mode.Store(newMode(cfg, cfg.Pooler == config.PoolerPgBouncer))
 	if s.supply != nil {
@@ -132,7 +132,8 @@ func (p *Pool) openDB() {
 	p.db.SetMaxOpenConns(p.cfg.MaxOpen())
 	p.db.SetMaxIdleConns(p.cfg.PoolSize)
 	p.db.SetConnMaxLifetime(p.cfg.PoolRecycle)
-	p.dialer.lifetime = p.db.SetConnMaxLifetime
+	p.recycler.setLifetime = p.db.SetConnMaxLifetime
+	p.dialer.suspend = p.recycler.suspend
 	p.idle = &idleLimit{g: p.gate, db: p.db, linger: p.cfg.OverflowLinger}
 	p.dialer.idle = p.idle.raise
 }

@@ -1,227 +1,113 @@
 package pool
 
 import (
-	"context"
-	"database/sql"
 	"sync/atomic"
 	"time"
 )
 
-// idleLimit is how many connections database/sql keeps idle: PoolSize at rest,
-// and all of them while overflow is in use or was a moment ago. Closing overflow
-// the moment it is idle, as pool_size taken literally says, makes a bursty
-// service dial for every burst.
-type idleLimit struct {
-	g      *gate
-	db     *sql.DB
-	linger time.Duration
-	raised atomic.Bool
-}
-
-// raise is called before an overflow connection is handed to database/sql.
-func (i *idleLimit) raise() {
-	if i.linger > 0 && i.raised.CompareAndSwap(false, true) {
-		i.db.SetMaxIdleConns(i.g.currentLimit())
-	}
-}
-
-// lower undoes raise. If another raise comes in between, that one counts.
-func (i *idleLimit) lower(size int) {
-	if !i.raised.CompareAndSwap(true, false) {
-		return
-	}
-	i.db.SetMaxIdleConns(size)
-	if i.raised.Load() {
-		i.db.SetMaxIdleConns(i.g.currentLimit())
-	}
-}
-
-// trim closes so many idle connections now.
-func (i *idleLimit) trim(excess int) {
-	i.db.SetMaxIdleConns(max(0, i.db.Stats().Idle-excess))
-	limit, size := i.g.limits()
-	if i.raised.Load() {
-		size = limit
-	}
-	i.db.SetMaxIdleConns(size)
-}
-
-// settle goes back to PoolSize once overflow has not been in use for linger.
-func (i *idleLimit) settle(now time.Time) {
-	size, quiet := i.g.overflowQuiet(now, i.linger)
-	if !quiet {
-		return
-	}
-	i.lower(size)
-	for _, c := range i.g.surplusSpares(now) {
-		_ = c.Close()
-	}
-}
-
-func (g *gate) currentLimit() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.limit
-}
-
-// beyondPoolSize reports whether one more connection is overflow.
-func (g *gate) beyondPoolSize() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.conns >= g.poolSize
-}
-
-// overflowQuiet reports PoolSize and whether more than that were last in use longer than linger ago.
-func (g *gate) overflowQuiet(now time.Time, linger time.Duration) (size int, quiet bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.poolSize, g.held <= g.poolSize && now.Sub(g.overflow) >= linger
-}
-
-// surplusSpares takes out the dialed connections that nobody came for and that
-// are beyond PoolSize, or old.
-func (g *gate) surplusSpares(now time.Time) []*conn {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var out, keep []*conn
-	for _, c := range g.supply.spares {
-		if g.conns > min(g.poolSize, g.limit) || now.After(c.recycleAt) {
-			g.lostLocked(c)
-			out = append(out, c)
-			continue
-		}
-		keep = append(keep, c)
-	}
-	g.supply.spares = keep
-	return out
-}
-
 // recycler paces the replacement of connections, so that they never go all at
-// once. database/sql's own lifetime is not set: it would close everything that
-// is old, also while the server refuses to give anything new.
+// once.
+//
+// database/sql's own lifetime is set as well, to what the recycler aims at. It
+// knows no pace, though: it closes everything that has reached it. So it is off
+// while the server gives nothing new, and stays off until the recycler has
+// replaced what grew too old meanwhile.
 type recycler struct {
-	g          *gate
-	lifetime   time.Duration
-	generation *atomic.Uint64
+	g           *gate
+	lifetime    time.Duration
+	generation  *atomic.Uint64
+	setLifetime func(time.Duration) // database/sql's; 0 is off
+	suspended   atomic.Bool
+}
+
+// suspend keeps database/sql from closing anything for its age.
+func (r *recycler) suspend() {
+	if r.suspended.CompareAndSwap(false, true) {
+		r.setLifetime(0)
+	}
+}
+
+// resume undoes suspend once that closes nothing at once.
+func (r *recycler) resume(now time.Time) {
+	if !r.suspended.Load() || !r.g.serverOK() || r.g.anyOpen(func(c *conn) bool { return now.Sub(c.born) >= r.lifetime }) {
+		return
+	}
+	r.suspended.Store(false)
+	r.setLifetime(r.lifetime)
+	if !r.g.serverOK() { // as of this moment
+		r.suspend()
+	}
+}
+
+func (g *gate) serverOK() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.supply.state.OK
 }
 
 // recycleGap is the least time between two replacements that Recycle asked for.
 const recycleGap = 50 * time.Millisecond
 
-// expired reports whether c is to be replaced now: it is old, and it is its
-// turn.
+// gap is the least time between two replacements for age: the last quarter of
+// a lifetime, in which connections become due, is enough for all of them.
+func (r *recycler) gap() time.Duration {
+	return max(recycleGap, r.lifetime/time.Duration(4*max(1, r.g.currentLimit())))
+}
+
+// soonest reports whether any connection is due, and how soon the one after it
+// may follow.
+func (r *recycler) soonest(now time.Time) (next time.Duration, due bool) {
+	next, gap := maxPeriod, r.gap()
+	r.g.anyOpen(func(c *conn) bool {
+		switch {
+		case c.surplus(), r.outdated(c):
+			next, due = recycleGap, true
+		case r.due(c, now):
+			next, due = min(next, gap), true
+		}
+		return false
+	})
+	return next, due
+}
+
+// expired reports whether c is to be replaced now: it is due, and it is its turn.
 func (r *recycler) expired(c *conn, now time.Time) bool {
 	if !r.due(c, now) {
 		return false
 	}
 	gap := recycleGap
-	if c.generation == r.generation.Load() {
-		gap = max(gap, r.lifetime/time.Duration(4*max(1, r.g.currentLimit())))
+	if !r.outdated(c) {
+		gap = r.gap()
 	}
-	return r.g.takeTurn(now, gap)
+	if r.g.takeTurn(now, gap) {
+		return true
+	}
+	r.g.demand() // of a successor, if that is what is missing
+	return false
 }
 
-func (r *recycler) due(c *conn, now time.Time) bool {
-	return now.After(c.recycleAt) || c.generation != r.generation.Load()
-}
+func (r *recycler) due(c *conn, now time.Time) bool { return now.After(c.recycleAt) || r.outdated(c) }
 
-// takeTurn allows one replacement per gap, and none while the last one's
-// successor is still being dialed or the server refuses dials.
+// outdated reports whether c was dialed before the last Recycle.
+func (r *recycler) outdated(c *conn) bool { return c.generation != r.generation.Load() }
+
+// takeTurn allows one replacement per gap, and none while another one's
+// successor is still being dialed or the server refuses dials. Where the limit
+// has room the successor is dialed first: if there is none to be had, because
+// the new password is wrong say, nothing is lost.
 func (g *gate) takeTurn(now time.Time, gap time.Duration) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.dialing > 0 || g.supply.owed > 0 || !g.supply.state.OK || now.Sub(g.supply.recycled) < gap {
+	s := &g.supply
+	if g.closed || g.dialing > 0 || s.owed > 0 || !s.state.OK || now.Sub(s.recycled) < gap {
 		return false
 	}
-	g.supply.recycled = now
+	if !s.succeeded && g.roomLocked() > 0 {
+		s.owed++ // whoever asked sees to the dial
+		return false
+	}
+	s.succeeded, s.recycled = false, now
 	return true
-}
-
-// sweep replaces idle connections that are due. database/sql hands out the most
-// recently used first, so those at the bottom of its list are reached by
-// checking out all that are idle, for the few microseconds that takes.
-func (k *keeper) sweep(ctx context.Context, now time.Time) {
-	if !k.p.gate.anyOpen(func(c *conn) bool { return c.surplus() || k.p.recycler.due(c, now) }) {
-		return
-	}
-	var checked []*sql.Conn
-	for {
-		held := k.checkout(ctx)
-		if held == nil {
-			break
-		}
-		checked = append(checked, held)
-		if retired(held, k.p.recycler, now) {
-			break
-		}
-	}
-	for i := len(checked) - 1; i >= 0; i-- { // in the order in which they lay
-		_ = checked[i].Close()
-	}
-}
-
-// retired marks the connection for replacement if it is its turn; it is closed
-// when it is given back.
-func retired(held *sql.Conn, r *recycler, now time.Time) (yes bool) {
-	_ = held.Raw(func(dc any) error {
-		c := dc.(*conn)
-		if yes = c.surplus() || r.expired(c, now); yes {
-			c.retire.CompareAndSwap(int32(closeUnknown), int32(closeRecycled))
-		}
-		return nil
-	})
-	return yes
-}
-
-// checkout takes an idle connection if that makes nobody wait; else nil.
-func (k *keeper) checkout(ctx context.Context) *sql.Conn {
-	pc := &permitContext{Context: ctx}
-	pc.permit.lane, pc.permit.name, pc.permit.asked = LaneProbe, "recycling", time.Now()
-	pc.permit.deadline, pc.permit.keeping = pc.permit.asked.Add(maxPeriod), true
-	if !k.p.gate.tryEnter(&pc.permit, pc.permit.asked) {
-		return nil
-	}
-	held, err := look(k.p, pc, func() (*sql.Conn, error) { return k.p.db.Conn(pc) })
-	if err != nil {
-		return nil
-	}
-	return held
-}
-
-// free gets callers out of database/sql's own queue. One can end up there, see
-// connector, while the connection meant for it lies free; whenever a connection
-// is given back database/sql serves its queue first, so one is taken and given back.
-func (k *keeper) free(ctx context.Context, now time.Time) {
-	if !k.p.gate.anyStranded(now.Add(-k.period())) {
-		return
-	}
-	if held := k.checkout(ctx); held != nil {
-		_ = held.Close()
-	}
-}
-
-// anyStranded reports whether somebody has had a permit since before then and
-// no connection.
-func (g *gate) anyStranded(then time.Time) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for p := g.holders.first; p != nil && p.granted.Before(then); p = p.next {
-		if p.conn.Load() == nil {
-			return true
-		}
-	}
-	return false
-}
-
-func (g *gate) anyOpen(is func(*conn) bool) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for c := range g.open {
-		if is(c) {
-			return true
-		}
-	}
-	return false
 }
 
 // Recycle replaces every connection that is open now, one after the other, each

@@ -17,10 +17,16 @@ import (
 // onServers runs a test on the machine's own PostgreSQL and on 18, whose words
 // and ways differ.
 func onServers(t *testing.T, settings map[string]string, test func(t *testing.T, srv *pgtest.Server)) {
+	onServersWith(t, pgtest.Options{Settings: settings}, test)
+}
+
+func onServersWith(t *testing.T, opts pgtest.Options, test func(t *testing.T, srv *pgtest.Server)) {
 	for _, version := range []int{0, 18} {
 		t.Run(strconv.Itoa(version), func(t *testing.T) {
 			t.Parallel()
-			test(t, pgtest.Start(t, pgtest.Options{Version: version, Settings: settings}))
+			opts := opts
+			opts.Version = version
+			test(t, pgtest.Start(t, opts))
 		})
 	}
 }

@@ -30,6 +30,8 @@ type supply struct {
 	recycled time.Time // when the last connection was replaced
 	owed     int       // dials to replace recycled ones, so that an idle pool stays filled
 	keeping  int       // permits of the pool's own, which are given back at once
+
+	succeeded bool // one to be recycled has been replaced already
 }
 
 const (
@@ -105,7 +107,10 @@ func (g *gate) dialed(c *conn, now time.Time) (took bool, before ServerState) {
 	}
 	c.slot.openLocked(c)
 	s := &g.supply
-	s.owed = max(0, s.owed-1)
+	if s.owed > 0 {
+		s.owed--
+		s.succeeded = true
+	}
 	before = s.state
 	if !before.OK {
 		s.state, s.trouble = ServerState{OK: true, Since: now}, trouble{}

@@ -1,0 +1,100 @@
+package pool
+
+import (
+	"database/sql"
+	"sync/atomic"
+	"time"
+)
+
+// idleLimit is how many connections database/sql keeps idle: PoolSize at rest,
+// and all of them while overflow is in use or was a moment ago. Closing overflow
+// the moment it is idle, as pool_size taken literally says, makes a bursty
+// service dial for every burst.
+type idleLimit struct {
+	g      *gate
+	db     *sql.DB
+	linger time.Duration
+	raised atomic.Bool
+}
+
+// raise is called before an overflow connection is handed to database/sql.
+func (i *idleLimit) raise() {
+	if i.linger > 0 && i.raised.CompareAndSwap(false, true) {
+		i.db.SetMaxIdleConns(i.g.currentLimit())
+	}
+}
+
+// lower undoes raise. If another raise comes in between, that one counts.
+func (i *idleLimit) lower(size int) {
+	if !i.raised.CompareAndSwap(true, false) {
+		return
+	}
+	i.db.SetMaxIdleConns(size)
+	if i.raised.Load() {
+		i.db.SetMaxIdleConns(i.g.currentLimit())
+	}
+}
+
+// trim closes so many idle connections now.
+func (i *idleLimit) trim(excess int) {
+	i.db.SetMaxIdleConns(max(0, i.db.Stats().Idle-excess))
+	limit, size := i.g.limits()
+	if i.raised.Load() {
+		size = limit
+	}
+	i.db.SetMaxIdleConns(size)
+}
+
+// settle goes back to PoolSize once overflow has not been in use for linger.
+func (i *idleLimit) settle(now time.Time) {
+	size, quiet := i.g.overflowQuiet(now, i.linger)
+	if !quiet {
+		return
+	}
+	i.lower(size)
+	for _, c := range i.g.surplusSpares(now) {
+		_ = c.Close()
+	}
+}
+
+func (g *gate) currentLimit() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limit
+}
+
+// beyondPoolSize reports whether one more connection is overflow.
+func (g *gate) beyondPoolSize() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.conns >= g.poolSize
+}
+
+// overflowQuiet reports PoolSize and whether more than that were last in use longer than linger ago.
+func (g *gate) overflowQuiet(now time.Time, linger time.Duration) (size int, quiet bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.poolSize, g.held <= g.poolSize && now.Sub(g.overflow) >= linger
+}
+
+// surplusSpares takes out the dialed connections that nobody came for and that
+// are beyond PoolSize, or old.
+func (g *gate) surplusSpares(now time.Time) []*conn {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	size := g.poolSize
+	if g.supply.succeeded {
+		size++ // the one that is to be replaced is still there
+	}
+	var out, keep []*conn
+	for _, c := range g.supply.spares {
+		if g.conns > min(size, g.limit) || now.After(c.recycleAt) {
+			g.lostLocked(c)
+			out = append(out, c)
+			continue
+		}
+		keep = append(keep, c)
+	}
+	g.supply.spares = keep
+	return out
+}

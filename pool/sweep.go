@@ -1,0 +1,121 @@
+package pool
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// sweep replaces idle connections that are due. database/sql hands out the most
+// recently used first, so those at the bottom of its list are reached by
+// checking out all that are idle, for the few microseconds that takes. It says
+// when to come back at the latest.
+func (k *keeper) sweep(ctx context.Context, now time.Time) (next time.Duration) {
+	next, due := k.p.recycler.soonest(now)
+	if !due {
+		return next
+	}
+	var checked []*sql.Conn
+	for {
+		held := k.checkout(ctx)
+		if held == nil {
+			break
+		}
+		checked = append(checked, held)
+		if retired(held, k.p.recycler, now) {
+			break
+		}
+	}
+	for i := len(checked) - 1; i >= 0; i-- { // in the order in which they lay
+		_ = checked[i].Close()
+	}
+	return next
+}
+
+// retired marks the connection for replacement if it is its turn; it is closed
+// when it is given back.
+func retired(held *sql.Conn, r *recycler, now time.Time) (yes bool) {
+	_ = held.Raw(func(dc any) error {
+		c := dc.(*conn)
+		reason := closeUnknown
+		if c.surplus() {
+			reason = closeSurplus
+		} else if r.expired(c, now) {
+			reason = closeRecycled
+		}
+		c.retire.CompareAndSwap(int32(closeUnknown), int32(reason))
+		yes = reason != closeUnknown
+		return nil
+	})
+	return yes
+}
+
+// checkout takes an idle connection if that makes nobody wait; else nil.
+func (k *keeper) checkout(ctx context.Context) *sql.Conn { return k.take(ctx, k.p.gate.tryEnter) }
+
+// take takes a connection with a permit of the keeper's.
+func (k *keeper) take(ctx context.Context, enter func(*permit, time.Time) bool) *sql.Conn {
+	pc := &permitContext{Context: ctx}
+	pc.permit.lane, pc.permit.name, pc.permit.asked = LaneProbe, "recycling", time.Now()
+	pc.permit.deadline, pc.permit.keeping = pc.permit.asked.Add(minPeriod), true
+	if !enter(&pc.permit, pc.permit.asked) {
+		return nil
+	}
+	held, err := look(k.p, pc, func() (*sql.Conn, error) { return k.p.db.Conn(pc) })
+	if err != nil {
+		return nil
+	}
+	return held
+}
+
+// free gets callers out of database/sql's own queue. One can end up there, see
+// connector, while the connection meant for it lies free; whenever a connection
+// is given back database/sql serves its queue first, so one is taken and given back.
+func (k *keeper) free(ctx context.Context, now time.Time) {
+	if !k.p.gate.anyStranded(now.Add(-k.period())) {
+		return
+	}
+	if held := k.take(ctx, k.p.gate.forceEnter); held != nil {
+		_ = held.Close()
+	}
+}
+
+// anyStranded reports whether somebody has had a permit since before then and
+// no connection, although one is free.
+func (g *gate) anyStranded(then time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	free := len(g.open) - len(g.supply.spares)
+	stranded := false
+	for p := g.holders.first; p != nil; p = p.next {
+		if p.conn.Load() != nil {
+			free--
+		} else if p.granted.Before(then) {
+			stranded = true
+		}
+	}
+	return stranded && free > 0
+}
+
+// forceEnter grants a permit of the keeper's for a connection that is meant for
+// somebody who does not find it.
+func (g *gate) forceEnter(p *permit, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.grantLocked(p, now)
+	return true
+}
+
+func (g *gate) anyOpen(is func(*conn) bool) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for c := range g.open {
+		if is(c) {
+			return true
+		}
+	}
+	return false
+}
