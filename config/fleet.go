@@ -42,6 +42,12 @@ func (s Share) Of(total int) int {
 	return min(n, total)
 }
 
+// Absolute reports whether s is a number of connections, not a percentage.
+func (s Share) Absolute() bool {
+	_, percent, ok := s.parse()
+	return ok && !percent
+}
+
 // parse reads a number of connections or a percentage; ok is false for
 // anything else, and for what is out of range.
 func (s Share) parse() (n int, percent, ok bool) {

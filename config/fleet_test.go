@@ -31,6 +31,14 @@ func TestShareOf(t *testing.T) {
 	}
 }
 
+func TestShareAbsolute(t *testing.T) {
+	for share, want := range map[Share]bool{"40": true, "40%": false, "": false, "0": false, "x": false} {
+		if share.Absolute() != want {
+			t.Errorf("%q", share)
+		}
+	}
+}
+
 func TestShareIsANumberOrAPercentage(t *testing.T) {
 	for share, want := range map[Share]bool{
 		"": true, "1": true, "40": true, "262143": true, "1%": true, "100%": true,

@@ -53,7 +53,7 @@ func (d *dialer) run() {
 	sl := &slot{g: d.g}
 	k, ok := d.member.permit()
 	if !ok {
-		d.g.abandon(sl) // the share has just changed; it will ask again
+		d.g.postpone(sl) // the share has just changed; it will ask again
 		return
 	}
 	started := time.Now()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/dbpool-go/dbpool/config"
 )
 
 // What callers branch on, with errors.Is. Each comes wrapped in a typed error
@@ -17,7 +19,8 @@ var (
 	// ErrOverloaded: refused at once, because the wait would have been longer
 	// than the caller can wait, or because Config.MaxWaiters already wait.
 	ErrOverloaded = errors.New("pool: overloaded")
-	// ErrServerFull: no connection in time, and the server refuses new ones.
+	// ErrServerFull: no connection in time, and the server refuses new ones, or
+	// the fleet's budget on it is used up (DB_FLEET=enforce).
 	// It satisfies errors.Is(err, ErrPoolTimeout) as well.
 	ErrServerFull = errors.New("pool: server full")
 	// ErrNested: refused, because the caller already holds a connection of
@@ -38,7 +41,7 @@ const (
 	VerdictLeak       Verdict = "leak"               // most holders have had their connection since before the caller asked, and run nothing
 	VerdictSlow       Verdict = "slow queries"       // most holders have had their connection since before the caller asked, and run statements
 	VerdictSmall      Verdict = "pool too small"     // connections come and go, but not fast enough for everybody
-	VerdictServerFull Verdict = "server full"        // the server refuses this role or database more sessions
+	VerdictServerFull Verdict = "server full"        // the server refuses this role or database more sessions, or the fleet's budget is used up
 	VerdictServerDown Verdict = "server unreachable" // no new connections can be had for another reason
 	VerdictNested     Verdict = "nested acquisition" // the caller itself holds a connection
 )
@@ -83,6 +86,9 @@ func (e *AcquireError) Error() string {
 	s := e.Stats
 	fmt.Fprintf(&b, "pool %q: %s (size %d, overflow %d, in use %d, idle %d, dialing %d, closing %d, waiting %d",
 		s.Name, e.what(), s.PoolSize, s.MaxOverflow, s.InUse, s.Idle, s.Dialing, s.Closing, s.Waiting)
+	if f := s.Fleet; f.Mode == config.FleetEnforce && s.Limit < s.MaxOpen() {
+		fmt.Fprintf(&b, "; the fleet's budget leaves it %d now: %d replicas share %d", s.Limit, f.Replicas, f.Usable)
+	}
 	for i, h := range e.Holders {
 		b.WriteString([]string{"; oldest held ", ", then "}[min(i, 1)] + h.String())
 	}
@@ -101,7 +107,7 @@ func (e *AcquireError) Error() string {
 
 // remedy is the verdict's, or what the server's own words suggest.
 func (e *AcquireError) remedy() string {
-	if d := e.Stats.LastDialError; d != nil && d.Remedy != "" && (e.Verdict == VerdictServerFull || e.Verdict == VerdictServerDown) {
+	if d := e.Stats.LastDialError; d != nil && d.Remedy != "" && !e.Stats.Server.OK && (e.Verdict == VerdictServerFull || e.Verdict == VerdictServerDown) {
 		return d.Remedy
 	}
 	return e.Verdict.Remedy()

@@ -54,7 +54,8 @@ func (p *Pool) failure(k *permit, kind error) error {
 // judge names the most likely cause: the first of these that the figures show.
 func (p *Pool) judge(e *AcquireError, holders []*permit) Verdict {
 	s := e.Stats
-	starved := !s.Server.OK && s.Open() < s.Limit
+	bounded := s.Limit < s.MaxOpen() // by the fleet's budget
+	starved := !s.Server.OK && (s.Open() < s.Limit || bounded && s.Open() == 0)
 	switch {
 	case starved && p.gate.serverFull():
 		return VerdictServerFull
@@ -65,7 +66,11 @@ func (p *Pool) judge(e *AcquireError, holders []*permit) Verdict {
 	case len(holders) == 0 && s.Dialing+s.Closing > 0:
 		return VerdictServerDown // it neither answers dials nor ends sessions
 	}
-	return judgeHolders(holders, s.At.Add(-e.Waited))
+	v := judgeHolders(holders, s.At.Add(-e.Waited))
+	if v == VerdictSmall && bounded {
+		return VerdictServerFull
+	}
+	return v
 }
 
 // judgeHolders tells by those who held connections all the time since the

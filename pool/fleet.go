@@ -26,12 +26,20 @@ func (p *Pool) join() {
 	if p.cfg.Fleet != config.FleetEnforce || p.db == nil {
 		return
 	}
+	if p.hasDefaultName() {
+		p.log.Warn("every service that uses this database under the same pool name shares one budget", "pool", p.cfg.Name, "remedy", nameRemedy)
+	}
 	m := &member{p: p, done: make(chan struct{})}
 	m.f = fleet.New(m, p.fleetOptions())
 	p.member, p.dialer.member = m, m
 	p.gate.setShare(m.f.Share())
 	go m.run(p.dialer.ctx) // Close waits for it
 }
+
+// nameRemedy is for a pool that did not say whose it is.
+const nameRemedy = "set DB_POOL_NAME to the service's name: its pools of that name in one database are one fleet"
+
+func (p *Pool) hasDefaultName() bool { return p.cfg.Name == config.Default().Name }
 
 func (p *Pool) fleetOptions() fleet.Options {
 	return fleet.Options{

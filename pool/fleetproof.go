@@ -36,8 +36,9 @@ type prover struct {
 	watcher *fleet.Watcher // nil when the budget is enforced
 	done    chan struct{}
 
-	mu   sync.Mutex // guards last
-	last FleetStats
+	mu      sync.Mutex // guards all below
+	last    FleetStats
+	unknown bool // said that nothing can be proved
 }
 
 const (
@@ -84,10 +85,14 @@ func (v *prover) wait() {
 // round looks once and returns when to look again.
 func (v *prover) round(ctx context.Context) time.Duration {
 	proof, ok := v.look(ctx)
-	if !ok {
+	switch {
+	case !ok:
 		return proveRetry
+	case proof.Known():
+		v.say(v.take(proof))
+	default:
+		v.sayUnknown()
 	}
-	v.say(v.take(proof))
 	return proveInterval
 }
 
@@ -123,13 +128,29 @@ func (v *prover) take(proof fleet.Proof) (FleetStats, bool) {
 }
 
 func (v *prover) say(s FleetStats, news bool) {
+	if !news {
+		return
+	}
 	attrs := []any{"pool", v.p.cfg.Name, "replicas", s.Replicas, "need", s.Need, "usable", s.Usable, "arithmetic", s.Arithmetic}
-	switch {
-	case !news:
-	case s.Fits:
+	if s.Fits {
 		v.p.log.Info("the fleet fits the server", attrs...)
-	default:
-		v.p.log.Warn("the fleet does not fit the server", append(attrs, "remedies", s.Remedies)...)
+		return
+	}
+	if v.p.hasDefaultName() {
+		attrs = append(attrs, "note", nameRemedy)
+	}
+	v.p.log.Warn("the fleet does not fit the server", append(attrs, "remedies", s.Remedies)...)
+}
+
+// sayUnknown says once that nobody here knows what the pooler allows.
+func (v *prover) sayUnknown() {
+	v.mu.Lock()
+	first := !v.unknown
+	v.unknown = true
+	v.mu.Unlock()
+	if first {
+		v.p.log.Info("whether the fleet fits is not known: a pooler stands before the server", "pool", v.p.cfg.Name,
+			"remedy", "set DB_FLEET_BUDGET to the number of the pooler's clients (max_client_conn) that are this service's, and DB_FLEET_REPLICAS")
 	}
 }
 

@@ -157,6 +157,14 @@ func (g *gate) lostLocked(c *conn) {
 	}
 }
 
+// postpone takes back a dial that was not to be begun now.
+func (g *gate) postpone(s *slot) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.counts.dials--
+	s.giveUpLocked(time.Now())
+}
+
 // abandon gives up a slot whose connection never came into use.
 func (g *gate) abandon(s *slot) {
 	g.mu.Lock()

@@ -33,6 +33,7 @@ type trouble struct {
 	remedy    string
 	full      bool // the server has no room: ErrServerFull
 	permanent bool // trying again cannot help
+	paced     bool // whoever refused says itself when to try again
 }
 
 // classify tells what a failed dial means: by SQLSTATE, then by the text for
@@ -40,7 +41,7 @@ type trouble struct {
 func classify(err error) (code string, t trouble) {
 	var noRoom *fleet.NoRoomError
 	if errors.As(err, &noRoom) {
-		return "", trouble{full: true, reason: "fleet full"}
+		return "", trouble{full: true, paced: true, reason: "fleet full"}
 	}
 	var supplier *credentialsError
 	if errors.As(err, &supplier) {

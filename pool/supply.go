@@ -138,6 +138,10 @@ func (g *gate) dialFailed(sl *slot, e *DialError, t trouble, now time.Time) (new
 	}
 	s.trouble, s.last, s.owed = t, e, 0
 	s.window = 1
+	if t.paced {
+		s.backoff, s.retryAt = 0, time.Time{}
+		return news
+	}
 	s.backoff = min(max(s.backoff*2, minBackoff), maxBackoff)
 	s.retryAt = now.Add(1 + rand.N(s.backoff))
 	s.timer.Reset(s.retryAt.Sub(now))

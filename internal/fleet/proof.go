@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/dbpool-go/dbpool/config"
@@ -23,12 +24,20 @@ type Proof struct {
 	Sessions Sessions
 	Ours     int // of Sessions: the fleet's
 	Ask      Ask
-	Claimed  int // what other services of the server have claimed by DB_FLEET_BUDGET
+	Pooled   bool // a pooler stands before the server: the sessions asked for are its clients
+	Claimed  int  // what other services of the server have claimed by DB_FLEET_BUDGET
 }
 
+// Known reports whether anything can be proved. What a pooler allows it does
+// not tell its clients; only a budget in plain numbers says it.
+func (p Proof) Known() bool { return !p.Pooled || p.Ask.Budget.Absolute() }
+
 // Usable is what the service may have: of what the limits allow and others do
-// not use, its part.
+// not use, its part. Behind a pooler it is the budget, which counts clients there.
 func (p Proof) Usable() int {
+	if p.Pooled {
+		return p.Ask.Budget.Of(math.MaxInt32)
+	}
 	return min(p.Limits.Usable(p.Sessions, p.Ours), p.Ask.Budget.Of(p.Limits.Allowed()))
 }
 
@@ -52,7 +61,7 @@ func (p Proof) Fits() bool { return p.Need() <= p.Usable() && !p.Overclaimed() }
 // Overclaimed reports whether the budgets of all services together are more
 // than there is. A service without a budget of its own takes what is left.
 func (p Proof) Overclaimed() bool {
-	return p.Claimed > 0 && p.Ask.Budget != "" && p.Claimed+p.Ask.Budget.Of(p.Limits.Allowed()) > p.Limits.Server()
+	return !p.Pooled && p.Claimed > 0 && p.Ask.Budget != "" && p.Claimed+p.Ask.Budget.Of(p.Limits.Allowed()) > p.Limits.Server()
 }
 
 // String is the arithmetic, one step per line, and what would make it fit.
@@ -62,6 +71,13 @@ func (p Proof) String() string {
 
 // Steps is the arithmetic, one step per line.
 func (p Proof) Steps() []string {
+	if p.Pooled {
+		return []string{
+			fmt.Sprintf("pooler: DB_FLEET_BUDGET=%s of the clients it lets in (max_client_conn)", p.Ask.Budget),
+			"replicas: as many as DB_FLEET_REPLICAS says; behind a pooler they cannot be counted",
+			p.fleetStep(), p.verdict(),
+		}
+	}
 	steps := []string{p.serverStep()}
 	steps = append(steps, p.limitSteps()...)
 	if p.Ask.Budget != "" {
@@ -117,6 +133,8 @@ func (p Proof) verdict() string {
 		return fmt.Sprintf("does not fit: %d > %d", p.Need(), p.Usable())
 	case p.Overclaimed():
 		return "does not fit: the budgets add up to more than the server has"
+	case p.Ask.Enforced && p.Pooled:
+		return fmt.Sprintf("fits: %d <= %d, divided by number; %d each", p.Need(), p.Usable(), p.Usable()/max(1, p.Replicas()))
 	case p.Ask.Enforced:
 		return fmt.Sprintf("fits: %d <= %d, shared by need; %d each when all are busy", p.Need(), p.Usable(), p.Usable()/max(1, p.Replicas()))
 	}
@@ -133,13 +151,20 @@ func (p Proof) Remedies() []string {
 		return []string{fmt.Sprintf("remedy: lower the DB_FLEET_BUDGET of this service or of others by %d together",
 			p.Claimed+p.Ask.Budget.Of(p.Limits.Allowed())-p.Limits.Server())}
 	}
+	if p.Pooled {
+		return append(p.variables(), fmt.Sprintf("remedy: DB_FLEET_BUDGET=%d, if max_client_conn of the pooler allows that", p.Need()))
+	}
 	return append(p.variables(), p.statements()...)
 }
 
 func (p Proof) variables() []string {
 	var remedies []string
 	if !p.Ask.Enforced && p.Replicas() <= p.Usable() {
-		remedies = append(remedies, fmt.Sprintf("remedy: DB_FLEET=enforce shares the %d among the live replicas", p.Usable()))
+		how := "shares the %d among the live replicas"
+		if p.Pooled {
+			how = "divides the %d by number"
+		}
+		remedies = append(remedies, fmt.Sprintf("remedy: DB_FLEET=enforce "+how, p.Usable()))
 	}
 	if each := p.Usable() / max(1, p.Replicas()); each > 0 && !p.Ask.Enforced {
 		size := (each + 1) / 2
@@ -148,7 +173,7 @@ func (p Proof) variables() []string {
 	if fit := p.Usable()/p.unit() - p.Ask.Surge; fit > 0 {
 		remedies = append(remedies, fmt.Sprintf("remedy: run at most %d replicas", fit))
 	}
-	if p.Ask.Budget != "" && p.Ask.Budget.Of(p.Limits.Allowed()) < p.Need() && p.Need() <= p.Limits.Allowed() {
+	if !p.Pooled && p.Ask.Budget != "" && p.Ask.Budget.Of(p.Limits.Allowed()) < p.Need() && p.Need() <= p.Limits.Allowed() {
 		remedies = append(remedies, fmt.Sprintf("remedy: DB_FLEET_BUDGET=%d", p.Need()))
 	}
 	return remedies

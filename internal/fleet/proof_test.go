@@ -3,6 +3,8 @@ package fleet
 import (
 	"strings"
 	"testing"
+
+	"github.com/dbpool-go/dbpool/config"
 )
 
 // twenty is the seed's server: 20 slots, 3 of them for superusers.
@@ -124,6 +126,25 @@ usable: 9
 fleet: (2 replicas + 0 surge) x (2 pool size + 2 overflow) = 8
 does not fit: the budgets add up to more than the server has
 remedy: lower the DB_FLEET_BUDGET of this service or of others by 2 together`},
+		"behind a pooler": {Proof{Pooled: true, Limits: twenty(), Claimed: 90, Ask: Ask{Replicas: 4, Surge: 1, PoolSize: 5, MaxOverflow: 5, Budget: "100"}}, `
+pooler: DB_FLEET_BUDGET=100 of the clients it lets in (max_client_conn)
+replicas: as many as DB_FLEET_REPLICAS says; behind a pooler they cannot be counted
+fleet: (4 replicas + 1 surge) x (5 pool size + 5 overflow) = 50
+fits: 50 <= 100`},
+		"behind a pooler, divided": {Proof{Pooled: true, Ask: Ask{Replicas: 4, Surge: 1, PoolSize: 5, MaxOverflow: 5, Budget: "40", Enforced: true}}, `
+pooler: DB_FLEET_BUDGET=40 of the clients it lets in (max_client_conn)
+replicas: as many as DB_FLEET_REPLICAS says; behind a pooler they cannot be counted
+fleet: (4 replicas + 1 surge) x at least 1 = 5
+fits: 5 <= 40, divided by number; 8 each`},
+		"too many for the pooler": {Proof{Pooled: true, Ask: Ask{Replicas: 9, Surge: 1, PoolSize: 5, MaxOverflow: 5, Budget: "40"}}, `
+pooler: DB_FLEET_BUDGET=40 of the clients it lets in (max_client_conn)
+replicas: as many as DB_FLEET_REPLICAS says; behind a pooler they cannot be counted
+fleet: (9 replicas + 1 surge) x (5 pool size + 5 overflow) = 100
+does not fit: 100 > 40
+remedy: DB_FLEET=enforce divides the 40 by number
+remedy: DB_POOL_SIZE=2 DB_MAX_OVERFLOW=2: 10 x 4 = 40
+remedy: run at most 3 replicas
+remedy: DB_FLEET_BUDGET=100, if max_client_conn of the pooler allows that`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := test.proof.String(); got != strings.TrimSpace(test.want) {
@@ -133,5 +154,26 @@ remedy: lower the DB_FLEET_BUDGET of this service or of others by 2 together`},
 				t.Error("remedies where none are needed, or none where they are")
 			}
 		})
+	}
+}
+
+func TestBehindAPoolerOnlyANumberSaysWhatThereIs(t *testing.T) {
+	for budget, want := range map[config.Share]bool{"": false, "50%": false, "40": true} {
+		if got := (Proof{Pooled: true, Ask: Ask{Budget: budget}}).Known(); got != want {
+			t.Errorf("DB_FLEET_BUDGET=%s: known %v", budget, got)
+		}
+	}
+	if !(Proof{}).Known() {
+		t.Error("a server tells")
+	}
+}
+
+func TestStaticShare(t *testing.T) {
+	for _, test := range []struct{ connections, replicas, surge, want int }{
+		{40, 3, 1, 10}, {40, 0, 1, 20}, {40, 0, 0, 40}, {3, 9, 1, 1},
+	} {
+		if got := StaticShare(test.connections, test.replicas, test.surge); got != test.want {
+			t.Errorf("%+v: %d", test, got)
+		}
 	}
 }

@@ -28,17 +28,18 @@ func (f *Fleet) Status() Status {
 func (f *Fleet) Proof(poolSize, maxOverflow int) (p Proof, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.seen == nil {
+	ask := Ask{
+		Replicas: max(1, len(f.view.Members), f.opts.Replicas), Surge: f.opts.Surge,
+		PoolSize: poolSize, MaxOverflow: maxOverflow, Budget: f.opts.Part, Enforced: true,
+	}
+	switch {
+	case f.noLocks == transactionPooler:
+		return Proof{Ask: ask, Pooled: true}, true
+	case f.seen == nil:
 		return Proof{}, false
 	}
 	s := sceneOf(f.seen, f.keys)
-	return Proof{
-		Limits: f.seen.Limits, Sessions: f.seen.Sessions, Ours: s.holders(), Claimed: f.seen.claimed(f.keys),
-		Ask: Ask{
-			Replicas: max(len(f.view.Members), f.opts.Replicas), Surge: f.opts.Surge,
-			PoolSize: poolSize, MaxOverflow: maxOverflow, Budget: f.opts.Part, Enforced: true,
-		},
-	}, true
+	return Proof{Limits: f.seen.Limits, Sessions: f.seen.Sessions, Ours: s.holders(), Claimed: f.seen.claimed(f.keys), Ask: ask}, true
 }
 
 // claimed is what other services say is theirs. Each says it on the session

@@ -36,14 +36,17 @@ func (w *Watcher) Look(ctx context.Context, l Locks) (Proof, error) {
 		return Proof{}, err
 	}
 	seen := first.Seen
-	if seen.PID == l.PID() { // else a pooler changes the session, and the lock would stay behind
+	pooled := seen.PID != l.PID()
+	if !pooled { // else a pooler changes the session, and the lock would stay behind
 		second, err := l.Do(ctx, Request{Watch: w.id, Part: w.part(seen), Look: true})
 		if err != nil {
 			return Proof{}, err
 		}
 		seen = second.Seen
 	}
-	return w.prove(seen), nil
+	proof := w.prove(seen)
+	proof.Pooled = pooled
+	return proof, nil
 }
 
 // part is what the service claims of the server, for others to add up.

@@ -1,0 +1,70 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/fleet"
+)
+
+// bounded makes the pool a member of a fleet of eight as far as errors are concerned.
+func bounded(r *rig, share int) {
+	r.cfg.Fleet = config.FleetEnforce
+	r.prover = &prover{p: r.Pool, last: FleetStats{At: time.Now(), Replicas: 8, Usable: 16}}
+	r.gate.setShare(share)
+}
+
+// A caller that waits for the fleet's sake is not told to make the pool larger.
+func TestErrorNamesTheFleetsShare(t *testing.T) {
+	inRig(t, 4, func(t *testing.T, r *rig) {
+		bounded(r, 2)
+		held := r.fill(2)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		others := []*visit{r.ask(t.Context()), r.ask(t.Context())}
+		late := r.ask(ctx)
+		time.Sleep(time.Second)
+		releaseAll(held) // connections come and go, and there are too few
+		time.Sleep(3 * time.Second)
+		late.wantError(ErrServerFull)
+		wantVerdict(t, late.err, ErrServerFull, VerdictServerFull)
+		wantText(t, late.err, `pool "db": no connection within 3s (size 4, overflow 0, in use 2, idle 2, dialing 0, closing 0, waiting 0; `+
+			`the fleet's budget leaves it 2 now: 8 replicas share 16; oldest held 2s by unknown, idle, then 2s by unknown, idle); `+
+			`verdict: server full; give every replica a part of what the server allows, or raise its limit`)
+		releaseAll(others)
+	})
+}
+
+// A replica that finds no place at all says so, and for how many there is one.
+func TestErrorTellsThatTheFleetIsTooLarge(t *testing.T) {
+	inRig(t, 4, func(t *testing.T, r *rig) {
+		bounded(r, 1)
+		r.gate.setConns(0)
+		sl := &slot{g: r.gate}
+		r.gate.dialing++
+		full := &fleet.NoRoomError{Members: 20, Plan: fleet.Plan{Tokens: 15, Headroom: 1}}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		waiting := r.ask(ctx)
+		e, trouble := newDialError(full, time.Now())
+		r.gate.dialFailed(sl, e, trouble, time.Now())
+		if wait := time.Until(r.gate.supply.retryAt); wait > 0 {
+			t.Errorf("the next dial waits %v longer than the fleet wants", wait)
+		}
+		r.gate.setShare(0)
+		time.Sleep(4 * time.Second)
+		waiting.wantError(ErrServerFull)
+		got := wantVerdict(t, waiting.err, ErrServerFull, VerdictServerFull)
+		var cause *fleet.NoRoomError
+		if !errors.As(got.Stats.LastDialError, &cause) {
+			t.Errorf("last dial error: %v", got.Stats.LastDialError)
+		}
+		wantText(t, waiting.err, `pool "db": no connection within 3s (size 4, overflow 0, in use 0, idle 0, dialing 0, closing 0, waiting 0; `+
+			`the fleet's budget leaves it 0 now: 8 replicas share 16; `+
+			`last dial error 3s ago: fleet: 20 live replicas and this one do not fit into 16 connections: run fewer, or raise max_connections or DB_FLEET_BUDGET); `+
+			`verdict: server full; give every replica a part of what the server allows, or raise its limit`)
+	})
+}
