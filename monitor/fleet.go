@@ -74,7 +74,7 @@ func (w *watch) watchFleet(n *newsdesk, l look) {
 		n.note(EventFleetMisfit, SeverityWarning, misfitMessage(l))
 		return
 	}
-	n.note(EventFleetFits, SeverityInfo, fmt.Sprintf("the fleet fits the server again: %s, %d usable", asks(l), f.Usable))
+	n.note(EventFleetFits, SeverityInfo, "the fleet fits again: "+demand(l))
 }
 
 func noteFallback(n *newsdesk, f *pool.FleetStats) {
@@ -92,22 +92,23 @@ func isMisfit(f *pool.FleetStats) bool { return watchesFleet(f) && !f.At.IsZero(
 func misfitMessage(l look) string {
 	f := &l.stats.Fleet
 	if f.Need <= f.Usable {
-		return "the fleet does not fit the server: the budgets of all services together are more than it has"
+		return "the fleet does not fit: the budgets of all services together are more than the server has"
 	}
-	return fmt.Sprintf("the fleet does not fit the server: %s, only %d usable", asks(l), f.Usable)
+	return "the fleet does not fit: " + demand(l)
 }
 
-// asks is "5 replicas + 1 in a deploy can ask for 60 connections".
-func asks(l look) string {
-	f := &l.stats.Fleet
+// demand is "it can ask for 60 connections, and 47 are usable (5 replicas + 1 in
+// a deploy)".
+func demand(l look) string {
+	f, verb := &l.stats.Fleet, "can ask for"
+	if f.Mode == config.FleetEnforce {
+		verb = "needs at least"
+	}
 	who := count(uint64(max(f.Replicas, 0)), "replica", "replicas")
 	if l.cfg.FleetSurge > 0 {
 		who += fmt.Sprintf(" + %d in a deploy", l.cfg.FleetSurge)
 	}
-	if f.Mode == config.FleetEnforce {
-		return fmt.Sprintf("%s need at least %s", who, count(uint64(max(f.Need, 0)), "connection", "connections"))
-	}
-	return fmt.Sprintf("%s can ask for %s", who, count(uint64(max(f.Need, 0)), "connection", "connections"))
+	return fmt.Sprintf("it %s %s, and %d are usable (%s)", verb, count(uint64(max(f.Need, 0)), "connection", "connections"), f.Usable, who)
 }
 
 // fleet judges whether the fleet fits. A fleet that does not works until it is

@@ -67,7 +67,7 @@ func TestAFleetThatDoesNotFitDegrades(t *testing.T) {
 		wantHealth(t, r.Monitor, Degraded, ProblemFleetMisfit)
 		time.Sleep(time.Minute)
 		h := r.HealthReport()
-		want := "the fleet does not fit the server: 5 replicas + 1 in a deploy can ask for 60 connections, only 47 usable"
+		want := "the fleet does not fit: it can ask for 60 connections, and 47 are usable (5 replicas + 1 in a deploy)"
 		if h.Problems[0].Message != want || !h.Problems[0].Since.Equal(began) {
 			t.Errorf("%+v", h.Problems)
 		}
@@ -107,10 +107,10 @@ func TestEventsOfTheFleet(t *testing.T) {
 			said = append(said, e.Message)
 		}
 		for i, want := range []string{
-			"5 replicas + 1 in a deploy can ask for 60 connections, only 47 usable",
-			"fits the server again: 1 replica + 1 in a deploy can ask for 20 connections, 47 usable",
-			"the budgets of all services together are more than it has",
-			"47 replicas + 1 in a deploy need at least 48 connections, 50 usable",
+			"does not fit: it can ask for 60 connections, and 47 are usable (5 replicas + 1 in a deploy)",
+			"fits again: it can ask for 20 connections, and 47 are usable (1 replica + 1 in a deploy)",
+			"the budgets of all services together are more than the server has",
+			"fits again: it needs at least 48 connections, and 50 are usable (47 replicas + 1 in a deploy)",
 			"divided by number, not shared by need: a pooler in transaction mode",
 			"shared by need again",
 		} {

@@ -43,8 +43,8 @@ func TestPageShowsTheFleet(t *testing.T) {
 	src.Set(func(s *pool.Stats) { s.Fleet = misfit() })
 	b.waitFor(t, says("#fleet-verdict", "does not fit"))
 	b.waitFor(t, says("#status", "Degraded"))
-	b.waitFor(t, says("#problems", "can ask for 60 connections, only 47 usable"))
-	b.waitFor(t, says("#events", "5 replicas + 1 in a deploy can ask for 60 connections"))
+	b.waitFor(t, says("#problems", "it can ask for 60 connections, and 47 are usable"))
+	b.waitFor(t, says("#events", "47 are usable (5 replicas + 1 in a deploy)"))
 	for where, text := range map[string]string{
 		"#fleet-figures .legend":       "13too many",
 		"#fleet-figures .facts":        "5, and 1 more while a deploy rolls",
@@ -64,7 +64,7 @@ func TestPageShowsTheFleet(t *testing.T) {
 	})
 	b.waitFor(t, says("#fleet-verdict", "fits")+" && "+says("#fleet-figures", "has 7, may have 8")+" && "+says("#fleet-figures", "shared by need"))
 	b.waitFor(t, says("#status", "Healthy"))
-	b.waitFor(t, says("#events", "the fleet fits the server again"))
+	b.waitFor(t, says("#events", "the fleet fits again"))
 	if value[bool](t, b, "document.querySelector('#fleet-words').textContent.includes('To make it fit')") {
 		t.Error("remedies are shown for a fleet that fits")
 	}

@@ -81,6 +81,9 @@ func (d *Diagnosis) advise(kind RemedyKind, text string) {
 // service passes on what a running service says of itself.
 func (d *Diagnosis) service() {
 	for _, p := range d.Case.Problems {
+		if p.Code == monitor.ProblemFleetMisfit && !d.Proof.Fits() {
+			continue // said already
+		}
 		level := report.Warning
 		if p.Severity == monitor.SeverityCritical {
 			level = report.Critical

@@ -195,6 +195,17 @@ func TestExamineService(t *testing.T) {
 	if c, _ := ExamineService(snap(sample.Busy()), Fleet{Replicas: &eight, Surge: &two, PoolSize: &two, Application: "x"}); c.Ask.Replicas != 8 || c.Ask.Surge != 2 || c.Ask.PoolSize != 2 || c.Ask.MaxOverflow != 5 || c.Application != "x" {
 		t.Errorf("%+v", c.Ask)
 	}
+	c, err = ExamineService(snap(sample.Crowded()), Fleet{})
+	if err != nil || c.Ask.Replicas != 5 || c.Ask.Surge != 1 || c.Counted != "as the service counts them" {
+		t.Errorf("%v, %+v, %s", err, c.Ask, c.Counted)
+	}
+	d = Diagnose(c)
+	finds(t, d, "fleet_too_large", report.Critical, "it may ask for 50 connections")
+	for _, f := range d.Findings {
+		if f.Code == "service_fleet_misfit" {
+			t.Errorf("said twice: %s", f.Text)
+		}
+	}
 	for name, s := range map[string]source.Snapshot{
 		"the database cannot be reached": snap(sample.Down()),
 		"only /health":                   {Health: &sample.Busy().Health, Notes: []string{"only /health could be had: why"}},

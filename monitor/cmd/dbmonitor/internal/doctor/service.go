@@ -19,6 +19,9 @@ type Fleet struct {
 	Budget                *string
 }
 
+// mostReplicas is PostgreSQL's highest max_connections; no fleet has more.
+const mostReplicas = 262143
+
 // ExamineService takes the case from what a running service says, without a
 // connection of its own. The error is a *Refused.
 func ExamineService(s source.Snapshot, f Fleet) (Case, error) {
@@ -66,6 +69,9 @@ func (c *Case) askOf(st *monitor.Status, f Fleet) {
 		PoolSize: st.Pool.Size, MaxOverflow: st.Pool.MaxOverflow, Surge: config.Default().FleetSurge,
 		Enforced: st.Settings.Fleet == string(config.FleetEnforce),
 	}
+	if seen := st.Fleet; seen != nil && 0 <= seen.Surge && seen.Surge <= mostReplicas {
+		c.Ask.Surge = seen.Surge
+	}
 	for _, set := range []struct{ to, from *int }{{&c.Ask.PoolSize, f.PoolSize}, {&c.Ask.MaxOverflow, f.MaxOverflow}, {&c.Ask.Surge, f.Surge}} {
 		if set.from != nil {
 			*set.to = *set.from
@@ -79,6 +85,10 @@ func (c *Case) askOf(st *monitor.Status, f Fleet) {
 	}
 	if f.Replicas != nil && *f.Replicas > 0 {
 		c.Ask.Replicas, c.Counted = *f.Replicas, "as declared"
+		return
+	}
+	if seen := st.Fleet; seen != nil && seen.Fits != nil && 0 < seen.Replicas && seen.Replicas <= mostReplicas {
+		c.Ask.Replicas, c.Counted = seen.Replicas, "as the service counts them"
 		return
 	}
 	c.Ask.Replicas = atLeast(c.ours(), c.Ask.PoolSize+c.Ask.MaxOverflow)

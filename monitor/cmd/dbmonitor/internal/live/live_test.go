@@ -80,6 +80,8 @@ func TestGolden(t *testing.T) {
 		"busy-132x30":    view(132, 30, busy()),
 		"healthy-80x24":  view(80, 24, snap(sample.Healthy())),
 		"down-80x24":     view(80, 24, snap(sample.Down())),
+		"crowded-80x24":  view(80, 24, snap(sample.Crowded())),
+		"shared-200x50":  view(200, 50, snap(sample.Shared())),
 		"gone-80x24":     view(80, 24, gone()),
 		"two-80x24":      view(80, 24, busy(), snap(sample.Healthy())),
 		"five-200x50":    view(200, 50, busy(), snap(sample.Healthy()), snap(sample.Down()), gone(), busy()),
@@ -365,7 +367,7 @@ func TestArea(t *testing.T) {
 
 // FuzzScreen draws hostile documents in windows of every size.
 func FuzzScreen(f *testing.F) {
-	for _, s := range []*monitor.Status{sample.Healthy(), withHistory(sample.Busy()), sample.Down()} {
+	for _, s := range []*monitor.Status{sample.Healthy(), withHistory(sample.Busy()), sample.Down(), sample.Crowded(), sample.Shared()} {
 		doc, err := json.Marshal(s)
 		if err != nil {
 			f.Fatal(err)

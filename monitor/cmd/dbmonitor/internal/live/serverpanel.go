@@ -2,10 +2,12 @@ package live
 
 import (
 	"fmt"
+	"strings"
 
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
+	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
 )
@@ -17,6 +19,9 @@ func (m *model) serverPanel(s *service, width, lines int) []string {
 	note := ""
 	if v != nil {
 		note = fmt.Sprintf("%s, %s@%s", report.Version(v), v.Role, v.Database)
+	}
+	if f := s.status.Fleet; f != nil && lines <= 2 {
+		note = strings.TrimPrefix(note+", fleet "+report.Fits(f), ", ")
 	}
 	out := []string{heading("Server", note, width)}
 	switch {
@@ -61,6 +66,9 @@ func serverTall(s *service, v *serverview.View, width, lines int) []string {
 		" " + faint.Render(report.ServerLimits(v)),
 		" " + faint.Render(report.States(v)),
 	}
+	if f := s.status.Fleet; f != nil && f.Fits != nil {
+		out = append(out, fleetLine(f))
+	}
 	for _, a := range v.Applications {
 		out = append(out, applicationLine(a, v, width))
 	}
@@ -68,6 +76,18 @@ func serverTall(s *service, v *serverview.View, width, lines int) []string {
 		out = out[:lines]
 	}
 	return out
+}
+
+// fleetLine is whether all replicas of the service together fit, and this one's part.
+func fleetLine(f *monitor.FleetFigures) string {
+	text := fmt.Sprintf(" fleet %s: %d of %d usable, %s", report.Fits(f), f.Need, f.Usable, report.Plural(f.Replicas, "replica", "replicas"))
+	if f.Mode == "enforce" {
+		text += fmt.Sprintf("; this has %d of %d", f.Tokens, f.Share)
+	}
+	if !*f.Fits {
+		return warn.Render(text)
+	}
+	return text
 }
 
 func room(v *serverview.View) string {

@@ -25,7 +25,7 @@ func (r replies) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // Whatever a server answers, the report is made of printable lines.
 func FuzzReport(f *testing.F) {
-	for _, s := range []*monitor.Status{sample.Healthy(), sample.Busy(), sample.Down()} {
+	for _, s := range []*monitor.Status{sample.Healthy(), sample.Busy(), sample.Down(), sample.Crowded(), sample.Shared()} {
 		doc, err := json.Marshal(s)
 		if err != nil {
 			f.Fatal(err)

@@ -44,6 +44,9 @@ func TestGolden(t *testing.T) {
 		"down":             {down, nil, Text{}},
 		"unreachable":      {gone, nil, Text{}},
 		"health-only":      {small, nil, Text{}},
+		"crowded":          {snap(sample.Crowded()), nil, Text{}},
+		"shared":           {snap(sample.Shared()), nil, Text{}},
+		"crowded-to-fits":  {healthy, ptr(snap(sample.Crowded())), Text{Marks: true}},
 		"color":            {busy, nil, Text{Color: true}},
 		"first":            {healthy, nil, Text{Marks: true}},
 		"unchanged":        {healthy, &healthy, Text{Marks: true}},
@@ -64,6 +67,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+func ptr(s source.Snapshot) *source.Snapshot { return &s }
+
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -83,7 +88,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 // Only what changed is marked: the same answer twice has no marks and no changes.
 func TestUnchangedIsUnmarked(t *testing.T) {
-	for _, s := range []source.Snapshot{snap(sample.Healthy()), snap(sample.Busy()), snap(sample.Down()), healthOnly(sample.Busy()), unreachable()} {
+	for _, s := range []source.Snapshot{snap(sample.Healthy()), snap(sample.Busy()), snap(sample.Down()), snap(sample.Crowded()), snap(sample.Shared()), healthOnly(sample.Busy()), unreachable()} {
 		r := New(s, &s)
 		for _, row := range r.Rows {
 			if row.Changed {

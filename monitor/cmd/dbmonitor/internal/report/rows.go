@@ -25,6 +25,7 @@ func (w *writer) write() {
 	w.connections()
 	w.access()
 	w.server()
+	w.fleet()
 	w.settings()
 	w.holders()
 	w.queries()

@@ -37,6 +37,7 @@ func Healthy() *monitor.Status {
 			PoolTimeoutSeconds: 30, PoolRecycleSeconds: 300, ConnectTimeoutSeconds: 10, StatementTimeoutSeconds: 30,
 			OverflowLingerSeconds: 30, LeakThresholdSeconds: 60, LogStatusIntervalSeconds: 300, Fleet: "warn",
 		},
+		Fleet:  fleet(1, 20, 20, true),
 		Server: monitor.ServerReport{At: now.Add(-5 * time.Second), AgeSeconds: 5, View: view(), ThresholdPercent: 80},
 		Queries: monitor.QueryReport{At: now, Longest: []serverview.Query{{
 			PID: 4711, Role: "app", Database: "app", ApplicationName: "orders", State: "active",
@@ -87,6 +88,43 @@ func Busy() *monitor.Status {
 		monitor.Problem{Code: monitor.ProblemUsageHigh, Severity: monitor.SeverityWarning, Message: "9 of 10 connections in use (90 %, threshold 80 %)", Since: now.Add(20 * time.Second)},
 		monitor.Problem{Code: monitor.ProblemLeak, Severity: monitor.SeverityWarning, Message: "1 connection is held longer than 1m0s", Since: now.Add(40 * time.Second)})
 	return s
+}
+
+// Crowded is the healthy service with more replicas than the server has room for.
+func Crowded() *monitor.Status {
+	s := Healthy()
+	s.Fleet = fleet(5, 60, 20, false)
+	s.Fleet.Arithmetic = []string{
+		"server: max_connections 100 - superuser_reserved_connections 3 - reserved_connections 2 - 4 sessions of others = 91",
+		"role app: CONNECTION LIMIT 20 - 0 sessions of others = 20", "usable: 20",
+		"fleet: (5 replicas + 1 surge) x (5 pool size + 5 overflow) = 60", "does not fit: 60 > 20",
+	}
+	s.Fleet.Remedies = []string{
+		"DB_FLEET=enforce shares the 20 among the live replicas", "DB_POOL_SIZE=2 DB_MAX_OVERFLOW=1: 6 x 3 = 18", "run at most 1 replicas",
+		`ALTER ROLE "app" CONNECTION LIMIT 60;`,
+	}
+	s.Health = health(s, monitor.Degraded, now.Add(-time.Minute), monitor.Problem{
+		Code: monitor.ProblemFleetMisfit, Severity: monitor.SeverityWarning, Since: now.Add(-time.Minute),
+		Message: "the fleet does not fit: it can ask for 60 connections, and 20 are usable (5 replicas + 1 in a deploy)",
+	})
+	return s
+}
+
+// Shared is the healthy service where the replicas share a budget.
+func Shared() *monitor.Status {
+	s := Healthy()
+	s.Settings.Fleet = "enforce"
+	s.Fleet = fleet(5, 6, 20, true)
+	s.Fleet.Mode, s.Fleet.Share, s.Fleet.Tokens, s.Fleet.Headroom = "enforce", 4, 3, 2
+	return s
+}
+
+// fleet is one that was looked at a moment ago.
+func fleet(replicas, need, usable int, fits bool) *monitor.FleetFigures {
+	return &monitor.FleetFigures{
+		Mode: "warn", At: now.Add(-3 * time.Second), AgeSeconds: 3, Replicas: replicas, Surge: 1, Need: need, Usable: usable, Fits: &fits,
+		Arithmetic: []string{}, Remedies: []string{},
+	}
 }
 
 // Down is the same service when its database has gone.
