@@ -24,6 +24,7 @@ type dialer struct {
 	observer    Observer
 	base        *pgx.ConnConfig // parsed once; each dial works on a copy
 	network     dialFunc
+	hosts       hosts
 	credentials *credentials // nil: the connection string's own
 	options     *connOptions
 	member      *member // nil without a fleet
@@ -164,8 +165,11 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 	}
 	c := d.newConn(sl, t.mode)
 	c.watch(cc)
-	at := &attempt{slot: sl, network: d.network, closeBound: d.closeBound(), cancel: &c.cancel}
-	ctx = at.prepare(ctx, cc, d.cfg.ConnectTimeout)
+	at := &attempt{slot: sl, hosts: &d.hosts, network: d.network, closeBound: d.closeBound(), cancel: &c.cancel}
+	ctx, err := at.prepare(ctx, cc, d.cfg.ConnectTimeout)
+	if err != nil {
+		return nil, err
+	}
 	dc, err := stdlib.GetConnector(*cc).Connect(ctx)
 	if err != nil {
 		return nil, err

@@ -13,129 +13,109 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// attempt is one try to connect, as its sockets see it. pgx tries one address
-// after the other, each with and without TLS if sslmode says so; all of that
-// happens under one slot, so at most one of the sockets is open at a time.
-type attempt struct {
-	slot       *slot
-	network    dialFunc
-	closeBound time.Duration
-	cancel     *cancelState
-	refusal    atomic.Pointer[pgconn.PgError]
+// hosts turns the hosts of a connection string into addresses to try, and
+// remembers which of them was silent lately.
+type hosts struct {
+	silent atomic.Pointer[silentAddress]
 }
 
-// slotKey marks the context of a connect attempt. A dial without it is for a
-// cancel request.
-type slotKey struct{}
-
-// prepare makes cc connect under the attempt.
-func (a *attempt) prepare(ctx context.Context, cc *pgx.ConnConfig, timeout time.Duration) context.Context {
-	cc.DialFunc = a.dial
-	next := cc.OnPgError
-	cc.OnPgError = func(pc *pgconn.PgConn, pg *pgconn.PgError) bool {
-		if pg.Code == stateTooManyConnections {
-			a.refusal.Store(pg)
-		}
-		return next(pc, pg)
-	}
-	share(ctx, cc, timeout)
-	return context.WithValue(ctx, slotKey{}, a)
+// silentAddress did not answer, neither yes nor no.
+type silentAddress struct {
+	address string
+	until   time.Time
 }
 
-// dial opens the next socket of the attempt. Once the server has said that it
-// has no room there is none: pgx would knock again for each address and TLS variant.
-func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if ctx.Value(slotKey{}) != a {
-		return a.dialCancel(ctx, network, address)
-	}
-	if pg := a.refusal.Load(); pg != nil {
-		return nil, pg
-	}
-	if err := a.quiet(ctx); err != nil {
-		return nil, err
-	}
-	c := &netConn{g: a.slot.g, slot: a.slot, closeBound: a.closeBound}
-	a.slot.socketOpens(c)
-	nc, err := a.network(ctx, network, address)
-	if err != nil {
-		c.sessionEnded()
-		return nil, err
-	}
-	c.Conn = nc
-	return c, nil
+// silenceKept is how long an address that was silent is tried last. Trying it
+// first would take its share of the time of every dial.
+const silenceKept = 30 * time.Second
+
+// isSilent notes that an address took all its time to say nothing.
+func (h *hosts) isSilent(address string) {
+	h.silent.Store(&silentAddress{address, time.Now().Add(silenceKept)})
 }
 
-// dialCancel opens a connection for a cancel request. The server spends no
-// session on it, and so no slot is taken.
-func (a *attempt) dialCancel(ctx context.Context, network, address string) (net.Conn, error) {
-	nc, err := a.network(ctx, network, address)
-	if err != nil {
-		return nil, err
+// spread resolves the hosts of cc and shares the time evenly among their
+// addresses: pgx tries one after the other, and without a share the first one
+// that does not answer takes all the time there is.
+func (h *hosts) spread(ctx context.Context, cc *pgx.ConnConfig, timeout time.Duration) error {
+	all, err := resolve(ctx, cc)
+	if len(all) == 0 {
+		return err
 	}
-	return cancelConn{nc, a.cancel}, nil
-}
-
-// quietBound is how long the server may take to end the session of one socket
-// before the attempt goes on with the next.
-const quietBound = time.Second
-
-var errStillOpen = errors.New("the session at the address tried before has not ended, and the limit has no room for one more")
-
-// quiet waits for the end of the socket tried before, or counts it elsewhere.
-func (a *attempt) quiet(ctx context.Context) error {
-	timer := time.NewTimer(quietBound)
-	defer timer.Stop()
-	select {
-	case <-a.slot.whenQuiet():
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-	}
-	if !a.slot.split() {
-		return errStillOpen
+	all = h.sorted(all)
+	cc.Host, cc.Port, cc.TLSConfig, cc.Fallbacks = all[0].Host, all[0].Port, all[0].TLSConfig, all[1:]
+	cc.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	if n := countAddresses(all); n > 1 {
+		cc.ConnectTimeout = timeout / time.Duration(n)
 	}
 	return nil
 }
 
-// share resolves all hosts, once, and shares the time evenly among their
-// addresses: otherwise the first one that does not answer takes all of it, and
-// the others are never tried.
-func share(ctx context.Context, cc *pgx.ConnConfig, timeout time.Duration) {
-	known := resolved{}
-	addresses := 0
-	counted := map[string]bool{}
-	for _, h := range append([]*pgconn.FallbackConfig{{Host: cc.Host, Port: cc.Port}}, cc.Fallbacks...) {
-		if key := net.JoinHostPort(h.Host, strconv.Itoa(int(h.Port))); !counted[key] { // not its other TLS variant
-			counted[key] = true
-			addresses += known.resolve(ctx, cc.LookupFunc, h.Host)
+// sorted puts the address that was silent lately last, in all its TLS variants.
+func (h *hosts) sorted(all []*pgconn.FallbackConfig) []*pgconn.FallbackConfig {
+	s := h.silent.Load()
+	if s == nil || time.Now().After(s.until) {
+		return all
+	}
+	var first, last []*pgconn.FallbackConfig
+	for _, c := range all {
+		if addressOf(c) == s.address {
+			last = append(last, c)
+		} else {
+			first = append(first, c)
 		}
 	}
-	cc.LookupFunc = known.lookup
-	if addresses > 1 {
-		cc.ConnectTimeout = timeout / time.Duration(addresses)
+	return append(first, last...)
+}
+
+func addressOf(c *pgconn.FallbackConfig) string {
+	_, address := pgconn.NetworkAddress(c.Host, c.Port)
+	return address
+}
+
+func countAddresses(all []*pgconn.FallbackConfig) int {
+	distinct := map[string]bool{}
+	for _, c := range all {
+		distinct[addressOf(c)] = true
 	}
+	return len(distinct)
 }
 
-// resolved is what the resolver said about each host.
-type resolved map[string]struct {
-	addresses []string
-	err       error
+// resolve looks the hosts of cc up. A host that cannot be resolved only counts
+// when there is no other.
+func resolve(ctx context.Context, cc *pgx.ConnConfig) (all []*pgconn.FallbackConfig, err error) {
+	first := &pgconn.FallbackConfig{Host: cc.Host, Port: cc.Port, TLSConfig: cc.TLSConfig}
+	known := map[string][]string{}
+	var errs []error
+	for _, c := range append([]*pgconn.FallbackConfig{first}, cc.Fallbacks...) {
+		addresses, ok := known[c.Host]
+		if !ok {
+			addresses, err = lookUp(ctx, cc, c.Host)
+			known[c.Host], errs = addresses, append(errs, err)
+		}
+		for _, a := range addresses {
+			host, port := splitPort(a, c.Port)
+			all = append(all, &pgconn.FallbackConfig{Host: host, Port: port, TLSConfig: c.TLSConfig})
+		}
+	}
+	return all, errors.Join(errs...)
 }
 
-// resolve asks about host, if nobody has yet, and says how many addresses it has.
-func (r resolved) resolve(ctx context.Context, ask pgconn.LookupFunc, host string) int {
+func lookUp(ctx context.Context, cc *pgx.ConnConfig, host string) ([]string, error) {
 	if strings.HasPrefix(host, "/") {
-		return 1 // a unix socket
+		return []string{host}, nil // a unix socket
 	}
-	answer, ok := r[host]
-	if !ok {
-		answer.addresses, answer.err = ask(ctx, host)
-		r[host] = answer
-	}
-	return len(answer.addresses)
+	return cc.LookupFunc(ctx, host)
 }
 
-func (r resolved) lookup(_ context.Context, host string) ([]string, error) {
-	return r[host].addresses, r[host].err
+// splitPort splits an address that a LookupFunc has given a port of its own.
+func splitPort(address string, port uint16) (string, uint16) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return address, port
+	}
+	if n, err := strconv.ParseUint(text, 10, 16); err == nil {
+		port = uint16(n)
+	}
+	return host, port
 }

@@ -20,6 +20,7 @@ type contender struct {
 	tx     func(ctx context.Context, query string) error
 	opened func() int // connections opened so far
 	pool   *Pool      // ours
+	db     func() *sql.DB
 }
 
 // contenders are all three on one server, with the same limit.
@@ -32,6 +33,7 @@ func mine(p *Pool) *contender {
 	return &contender{
 		name: "ours",
 		pool: p,
+		db:   p.DB,
 		exec: func(ctx context.Context, query string, args ...any) error {
 			_, err := p.ExecContext(ctx, query, args...)
 			return err
@@ -58,6 +60,7 @@ func rawPool(t testing.TB, dsn string, limit int) *contender {
 	t.Cleanup(func() { db.Close() })
 	return &contender{
 		name: "database/sql",
+		db:   func() *sql.DB { return db },
 		exec: func(ctx context.Context, query string, args ...any) error {
 			_, err := db.ExecContext(ctx, query, args...)
 			return err

@@ -108,7 +108,7 @@ func classifyPooler(message string) trouble {
 	if strings.Contains(message, "no such database") {
 		return trouble{reason: "no such database", permanent: true, remedy: "add the database to the [databases] section of PgBouncer"}
 	}
-	if strings.Contains(message, "no such user") || strings.Contains(message, "password authentication failed") {
+	if strings.Contains(message, "no such user") || strings.Contains(message, "authentication failed") {
 		return trouble{reason: "authentication", permanent: true, remedy: "add the user to PgBouncer's auth_file"}
 	}
 	return trouble{reason: "refused by the pooler"}

@@ -1,0 +1,115 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// attempt is one try to connect, as its sockets see it. pgx tries one address
+// after the other, each with and without TLS if sslmode says so; all of that
+// happens under one slot, so at most one of the sockets is open at a time.
+type attempt struct {
+	slot       *slot
+	hosts      *hosts
+	network    dialFunc
+	closeBound time.Duration
+	cancel     *cancelState
+	share      time.Duration // for each address, if there are several
+	last       string        // the address tried last
+	began      time.Time     // when its turn began
+	refusal    atomic.Pointer[pgconn.PgError]
+}
+
+// slotKey marks the context of a connect attempt. A dial without it is for a
+// cancel request.
+type slotKey struct{}
+
+// prepare makes cc connect under the attempt.
+func (a *attempt) prepare(ctx context.Context, cc *pgx.ConnConfig, timeout time.Duration) (context.Context, error) {
+	cc.DialFunc = a.dial
+	next := cc.OnPgError
+	cc.OnPgError = func(pc *pgconn.PgConn, pg *pgconn.PgError) bool {
+		if pg.Code == stateTooManyConnections {
+			a.refusal.Store(pg)
+		}
+		return next(pc, pg)
+	}
+	err := a.hosts.spread(ctx, cc, timeout)
+	a.share = cc.ConnectTimeout
+	return context.WithValue(ctx, slotKey{}, a), err
+}
+
+// dial opens the next socket of the attempt. Once the server has said that it
+// has no room there is none: pgx would knock again for each address and TLS variant.
+func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if ctx.Value(slotKey{}) != a {
+		return a.dialCancel(ctx, network, address)
+	}
+	if pg := a.refusal.Load(); pg != nil {
+		return nil, pg
+	}
+	a.turn(address)
+	if err := a.quiet(ctx); err != nil {
+		return nil, err
+	}
+	c := &netConn{g: a.slot.g, slot: a.slot, closeBound: a.closeBound}
+	a.slot.socketOpens(c)
+	nc, err := a.network(ctx, network, address)
+	if err != nil {
+		c.sessionEnded()
+		return nil, err
+	}
+	c.Conn = nc
+	return c, nil
+}
+
+// turn notes which address is tried now, and whether the one before took all its time.
+func (a *attempt) turn(address string) {
+	if address == a.last {
+		return // its other TLS variant
+	}
+	now := time.Now()
+	if a.last != "" && now.Sub(a.began) >= a.share {
+		a.hosts.isSilent(a.last)
+	}
+	a.last, a.began = address, now
+}
+
+// dialCancel opens a connection for a cancel request. The server spends no
+// session on it, and so no slot is taken.
+func (a *attempt) dialCancel(ctx context.Context, network, address string) (net.Conn, error) {
+	nc, err := a.network(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return cancelConn{nc, a.cancel}, nil
+}
+
+// quietBound is how long the server may take to end the session of one socket
+// before the attempt goes on with the next.
+const quietBound = time.Second
+
+var errStillOpen = errors.New("the session at the address tried before has not ended, and the limit has no room for one more")
+
+// quiet waits for the end of the socket tried before, or counts it elsewhere.
+func (a *attempt) quiet(ctx context.Context) error {
+	timer := time.NewTimer(quietBound)
+	defer timer.Stop()
+	select {
+	case <-a.slot.whenQuiet():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+	}
+	if !a.slot.split() {
+		return errStillOpen
+	}
+	return nil
+}
