@@ -12,7 +12,6 @@ type churned struct {
 	refused   int           // 53300 outside of the restart
 	failed    int           // failed requests outside of the restart
 	recovered time.Duration // the longest time until killed replicas' connections were in use again
-	peak      int
 }
 
 // event is something that happens to the fleet at a second of the scene.
@@ -33,7 +32,7 @@ func (s *stage) churn(ctx context.Context) (churned, error) {
 	defer t.leave()
 	t.measure(true)
 	rest(ctx, warmUp)
-	fmt.Fprintf(s.out, "%4s %9s %9s %9s %6s %7s\n", "s", "replicas", "sessions", "served/s", "53300", "failed")
+	fmt.Fprintf(s.out, "%4s %9s %9s %9s %6s %7s\n", "s", "replicas", "sockets", "served/s", "53300", "failed")
 	return s.run(ctx, t, s.plot(ctx, t, lasts), lasts)
 }
 
@@ -62,7 +61,7 @@ const settle = 5
 func (s *stage) run(ctx context.Context, t *troupe, plot []event, lasts int) (churned, error) {
 	var c churned
 	last, _, _ := t.totals()
-	full := sessions(s.srv.Port)
+	full := sockets(s.srv.Port)
 	var killed time.Time
 	restarted := -2 * settle
 	for second := 1; second <= lasts && ctx.Err() == nil; second++ {
@@ -78,10 +77,9 @@ func (s *stage) run(ctx context.Context, t *troupe, plot []event, lasts int) (ch
 			}
 			plot = plot[1:]
 		}
-		peak := s.watch(ctx, time.Second)
+		s.watch(ctx, time.Second)
 		now, _, live := t.totals()
-		open := sessions(s.srv.Port)
-		c.peak = max(c.peak, peak)
+		open := sockets(s.srv.Port)
 		if !killed.IsZero() && open >= full {
 			c.recovered, killed = max(c.recovered, time.Since(killed)), time.Time{}
 		}

@@ -27,6 +27,8 @@ const (
 	kindFleet  = "dbpool, fleet"
 )
 
+var kinds = []string{kindSQL, kindPgx, kindStatic, kindFleet}
+
 // poolSize and maxOverflow are what every kind may open per replica, but for the
 // static one, which is what a careful operator does by hand without a budget.
 const (

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -29,7 +30,7 @@ type result struct {
 	report report
 	rate   float64 // requests served per second
 	jain   float64 // fairness among the replicas' requests served
-	peak   int     // the most sessions seen on the server
+	peak   int     // the most sockets seen at the server: sessions, and what is refused or has ended but not gone
 }
 
 // play plays everything, and the checks if they were asked for.
@@ -49,7 +50,14 @@ func (s *stage) play(ctx context.Context) error {
 	if err != nil || !s.opts.acceptance {
 		return err
 	}
-	return s.judge(even, uneven, c, usable)
+	v := verdict{even: even, uneven: uneven, churned: c}
+	if v.evenRatio, err = s.versus(ctx, s.evenParts()); err != nil {
+		return err
+	}
+	if v.unevenRatio, err = s.versus(ctx, s.unevenParts()); err != nil {
+		return err
+	}
+	return s.judge(v)
 }
 
 func (s *stage) evenParts() []part {
@@ -72,9 +80,9 @@ func (s *stage) unevenParts() []part {
 func (s *stage) compare(ctx context.Context, title string, parts []part) (map[string]result, error) {
 	fmt.Fprintf(s.out, "\n%s\n\n", title)
 	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "\tserved/s\tp99\tfailed: 53300\tfailed: other\tdials refused\tfairness\tmost sessions\t")
+	fmt.Fprintln(table, "\tserved/s\tp99\tfailed: 53300\tfailed: other\tdials refused\tfairness\tmost sockets\t")
 	results := map[string]result{}
-	for _, kind := range []string{kindSQL, kindPgx, kindStatic, kindFleet} {
+	for _, kind := range kinds {
 		r, err := s.measure(ctx, kind, parts)
 		if err != nil {
 			return nil, err
@@ -85,6 +93,28 @@ func (s *stage) compare(ctx context.Context, title string, parts []part) (map[st
 	}
 	return results, table.Flush()
 }
+
+// versus measures the fleet and the fixed partition in turn, several times, and
+// returns the median of the ratios of what they served: on a shared machine
+// neighbours in time compare, and single runs do not.
+func (s *stage) versus(ctx context.Context, parts []part) (float64, error) {
+	var ratios []float64
+	for range versusRounds {
+		static, err := s.measure(ctx, kindStatic, parts)
+		if err != nil {
+			return 0, err
+		}
+		fleet, err := s.measure(ctx, kindFleet, parts)
+		if err != nil {
+			return 0, err
+		}
+		ratios = append(ratios, fleet.rate/static.rate)
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2], nil
+}
+
+const versusRounds = 5
 
 // measure runs one kind for the seconds asked for.
 func (s *stage) measure(ctx context.Context, kind string, parts []part) (result, error) {
@@ -109,10 +139,10 @@ func (s *stage) measure(ctx context.Context, kind string, parts []part) (result,
 	return r, ctx.Err()
 }
 
-// watch returns the most sessions of the service that it saw within d.
+// watch returns the most sockets at the server that it saw within d.
 func (s *stage) watch(ctx context.Context, d time.Duration) (peak int) {
 	for end := time.Now().Add(d); time.Now().Before(end) && ctx.Err() == nil; rest(ctx, 50*time.Millisecond) {
-		peak = max(peak, sessions(s.srv.Port))
+		peak = max(peak, sockets(s.srv.Port))
 	}
 	return peak
 }

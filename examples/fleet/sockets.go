@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// The states of /proc/net/tcp in which a socket of the server is a session:
+// The states of /proc/net/tcp in which a socket of the server is open:
 // established, and closed by the client but not yet by the server.
 const (
 	tcpEstablished = "01"
 	tcpCloseWait   = "08"
 )
 
-// sessions counts the connections to the server on a loopback port, without
+// sockets counts the connections to the server on a loopback port, without
 // being one: on a server of 20, asking it would take a twentieth of what is
 // measured. -1 where the system does not tell.
-func sessions(port int) int {
+func sockets(port int) int {
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
 		return -1
