@@ -101,8 +101,7 @@ func (m *member) kick() {
 
 // Load is what the pool is asked for.
 func (m *member) Load() fleet.Load {
-	busy, waiting, most := m.p.gate.load()
-	return fleet.Load{Busy: busy, Waiting: waiting, Max: most}
+	return m.p.gate.load()
 }
 
 // SetShare bounds the pool's sessions, in any state.
@@ -180,15 +179,16 @@ func (g *gate) heldBack() bool {
 	return g.waiting > 0 && g.limit < g.configured && g.conns+g.dialing+g.closing >= g.limit
 }
 
-// load returns the most connections held at once since the last call, the
-// callers that wait now, and the most that the pool's own settings allow.
-func (g *gate) load() (busy, waiting, most int) {
+// load is the most connections held at once since the last call, the callers
+// that wait now, the connections to keep, those that were closed for their age
+// included, and the most that the pool's own settings allow.
+func (g *gate) load() fleet.Load {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.busyLocked() // the fleet's own look is no load
-	busy = max(g.peak, now)
+	l := fleet.Load{Busy: max(g.peak, now), Waiting: g.waiting, Keep: g.conns + g.supply.owed, Max: g.configured}
 	g.peak = now
-	return busy, g.waiting, g.configured
+	return l
 }
 
 // shrink closes idle connections beyond the limit at once; those in use follow

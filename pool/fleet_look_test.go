@@ -18,7 +18,7 @@ func TestFleetsLookIsInNoStatistics(t *testing.T) {
 			if err := r.errand(ctx, &pc.permit); err != nil {
 				return err
 			}
-			if busy, _, _ := r.gate.load(); busy > 2 {
+			if busy := r.gate.load().Busy; busy > 2 {
 				t.Errorf("the look itself is taken for demand: %d busy", busy)
 			}
 			r.leave(&pc.permit)
@@ -53,10 +53,10 @@ func TestFleetsLookIsInNoStatistics(t *testing.T) {
 			t.Errorf("waits %v and %v, %d and %d in the histograms", before.WaitDuration, s.WaitDuration, s.Wait.Count, s.Hold.Count)
 		}
 		releaseAll(r.fill(2))
-		if busy, _, _ := r.gate.load(); busy != 2 {
+		if busy := r.gate.load().Busy; busy != 2 {
 			t.Errorf("busy at most %d since the last look; want the 2 of the callers", busy)
 		}
-		if busy, _, _ := r.gate.load(); busy != 0 {
+		if busy := r.gate.load().Busy; busy != 0 {
 			t.Errorf("busy %d although nobody holds anything", busy)
 		}
 	})

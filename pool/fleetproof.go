@@ -169,6 +169,9 @@ func (v *prover) stats() FleetStats {
 		now := m.f.Status()
 		s.Share, s.Tokens, s.Headroom, s.Fallback = now.Share, now.Tokens, now.Plan.Headroom, now.NoLocks
 		s.Replicas = max(s.Replicas, now.Replicas)
+		if s.At.IsZero() {
+			s.Usable = now.Plan.Usable
+		}
 	}
 	return s
 }

@@ -56,6 +56,7 @@ type Host interface {
 type Load struct {
 	Busy    int // connections held by callers: the most at once since the last call
 	Waiting int // callers in the queue now
+	Keep    int // sessions it would keep open without need, where nobody else needs them
 	Max     int // the most connections the pool may have by its own settings
 }
 
@@ -81,6 +82,7 @@ type Fleet struct {
 	give     int   // sessions to close
 	max      int   // sessions the pool may have by its own settings
 	demand   int   // sessions this replica could use
+	keep     int   // sessions it would have without need
 	told     int   // of that, what the others were told last
 	serial   uint32
 	speaker  *Session // holds what was told last

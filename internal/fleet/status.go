@@ -38,8 +38,9 @@ func (f *Fleet) Proof(poolSize, maxOverflow int) (p Proof, ok bool) {
 	case f.seen == nil:
 		return Proof{}, false
 	}
-	s := sceneOf(f.seen, f.keys)
-	return Proof{Limits: f.seen.Limits, Sessions: f.seen.Sessions, Ours: s.holders(), Claimed: f.seen.claimed(f.keys), Ask: ask}, true
+	// A session that enters or ends has no token for a moment, and is no stranger.
+	ours := max(sceneOf(f.seen, f.keys).holders(), f.seen.Sessions.Peers)
+	return Proof{Limits: f.seen.Limits, Sessions: f.seen.Sessions, Ours: ours, Claimed: f.seen.claimed(f.keys), Ask: ask}, true
 }
 
 // claimed is what other services say is theirs. Each says it on the session

@@ -67,7 +67,7 @@ func (f *Fleet) letGo(s *Session, drop func(Token) bool) []Token {
 // assess turns load into demand. It rises at once and falls by a quarter per
 // look, so that a pause between two requests does not give a connection away.
 func (f *Fleet) assess(load Load) {
-	f.max = load.Max
+	f.max, f.keep = load.Max, load.Keep
 	f.demand = max(min(load.Max, load.Busy+load.Waiting), f.demand*3/4)
 }
 
@@ -148,8 +148,8 @@ func (f *Fleet) warnOfLost(sessions int) {
 func (f *Fleet) moderate(move Move) int {
 	v, n := f.view, len(f.view.Members)
 	claim, owned := move.Claim, f.owned()
-	if v.Plenty() >= 2*n && len(f.spares()) == 0 && owned < min(f.max, f.demand+1) {
-		claim = max(claim, 1) // one ahead, while there is plenty
+	if v.Plenty() >= 2*n && len(f.spares()) == 0 && owned < min(f.max, max(f.demand+1, f.keep)) {
+		claim = max(claim, 1) // one ahead, or to replace one, while there is plenty
 	}
 	claim = min(claim, f.ceiling(n)-owned)
 	return max(0, min(claim, max(1, owned, v.Free/max(1, n))))
