@@ -8,7 +8,8 @@ import "time"
 // one from several goroutines is safe.
 type Config struct {
 	// Name tells one pool from another in logs, errors, metrics and status
-	// pages. Printable ASCII, at most 63 characters, not empty.
+	// pages. Pools of one name in one database are one fleet (see Fleet): all
+	// services that keep the default would share one budget. Printable ASCII, at most 63 characters, not empty.
 	// Default "db". Env DB_POOL_NAME.
 	Name string `env:"DB_POOL_NAME"`
 

@@ -34,7 +34,7 @@ func Variables() []Variable {
 		{Name: "DATABASE_URL", Field: "DatabaseURL",
 			Description: "Where the database is: a `postgres://` URL or libpq's `host=… user=…`. `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`, … fill in what it leaves out"},
 		{Name: "DB_POOL_NAME", Field: "Name",
-			Description: "Tells this pool from others in logs, errors and metrics"},
+			Description: "Tells this pool from others in logs, errors and metrics; replicas of one name in one database are one fleet"},
 		{Name: "DB_APPLICATION_NAME", Field: "ApplicationName",
 			Description: "What `pg_stat_activity` shows; unset: `application_name` of the connection string, `PGAPPNAME`, or the pool's name"},
 		{Name: "DB_POOL_SIZE", Field: "PoolSize", Unit: "connections",
