@@ -50,7 +50,7 @@ func (w *response) finish() {
 		w.replace(err)
 	}
 	w.session.returned = true
-	err := w.session.finish(ending{commit: !w.refused, last: true, why: overBecause("its handler has returned")})
+	err := w.session.finish(ending{commit: !w.refused, last: true, why: errWorkReturned})
 	switch {
 	case err == nil || w.failure != nil:
 	case !w.begun:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"sync"
 )
 
@@ -163,7 +162,7 @@ func (s *Session) Commit() error {
 	if s == nil {
 		return ErrNoSession
 	}
-	return s.finish(ending{commit: true, why: overBecause("it was committed")})
+	return s.finish(ending{commit: true, why: errCommitted})
 }
 
 // Rollback ends the session before the work ends and undoes what it did, which
@@ -173,7 +172,5 @@ func (s *Session) Rollback() error {
 	if s == nil {
 		return ErrNoSession
 	}
-	return s.finish(ending{why: overBecause("it was rolled back")})
+	return s.finish(ending{why: errUndone})
 }
-
-func overBecause(why string) error { return fmt.Errorf("%w: %s", ErrSessionDone, why) }

@@ -9,10 +9,13 @@ import (
 // unit is the connection a session holds, in a transaction or bare.
 type unit struct {
 	dbtx
-	life     *unitContext
-	commit   func() error
-	rollback func() error
-	unwatch  func() bool // stops watching the session's context
+	end  ender
+	life *unitContext
+}
+
+type ender interface {
+	Commit() error
+	Rollback() error
 }
 
 // startSession returns an open session whose context is a child of ctx.
@@ -72,7 +75,7 @@ func (s *Session) current(ctx context.Context) (*unit, <-chan struct{}, error) {
 
 // begin takes a connection and begins the transaction.
 func (s *Session) begin(ctx context.Context) (u *unit, err error) {
-	life := newUnitContext(ctx, s.ctx)
+	life := newUnitContext(ctx, s.ctx, s.ctxEnded)
 	defer func() { u, err = s.begun(life, u, err) }() // also when the driver panics
 	if s.abortable(life) {
 		u, err = s.open(life)
@@ -96,14 +99,13 @@ func (s *Session) open(life *unitContext) (*unit, error) {
 			return nil, err
 		}
 		bare := &autocommitConn{Conn: conn}
-		return &unit{dbtx: bare, life: life, commit: bare.close, rollback: bare.close}, nil
+		return &unit{bare, bare, life}, nil
 	}
-	opts := s.opts.tx
-	tx, err := s.pool.BeginTx(life, &opts)
+	tx, err := s.pool.BeginTx(life, &s.opts.tx)
 	if err != nil {
 		return nil, err
 	}
-	return &unit{dbtx: tx, life: life, commit: tx.Commit, rollback: tx.Rollback}, nil
+	return &unit{tx, tx, life}, nil
 }
 
 // begun records the outcome of an attempt and wakes those who wait for it. A
@@ -114,7 +116,6 @@ func (s *Session) begun(life *unitContext, u *unit, err error) (*unit, error) {
 	kept := u != nil && over == nil && life.begin()
 	if kept {
 		s.unit = u
-		u.unwatch = context.AfterFunc(s.ctx, s.ctxEnded)
 	} else if err == nil && over == nil {
 		err = life.Err()
 	}
@@ -127,7 +128,7 @@ func (s *Session) begun(life *unitContext, u *unit, err error) (*unit, error) {
 	}
 	defer life.end()
 	if u != nil {
-		_ = rollbackUnit(u) // nothing was done in it
+		_ = rollbackUnit(u) // nothing was done in it; database/sql may have been first
 	}
 	if err == nil {
 		err = over
@@ -161,7 +162,11 @@ func (c *autocommitConn) endRow(next context.CancelFunc) {
 	}
 }
 
-func (c *autocommitConn) close() error {
+// Commit gives the connection back: every statement has been committed already.
+func (c *autocommitConn) Commit() error {
 	c.endRow(nil)
 	return c.Conn.Close()
 }
+
+// Rollback cannot undo anything either.
+func (c *autocommitConn) Rollback() error { return c.Commit() }

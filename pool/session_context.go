@@ -32,39 +32,59 @@ func (c sessionContext) Value(key any) any {
 
 // unitContext is what a session's transaction lives under. While the
 // connection is being acquired it ends with the first statement's context or
-// the session's, whichever ends first; once begun, only finish ends it. So a
-// statement's own deadline bounds the wait but not the transaction, and the
+// the session's, whichever ends first; once begun, only the session ends it. So
+// a statement's own deadline bounds the wait but not the transaction, and the
 // driver, which sends COMMIT and ROLLBACK under this context, can still send
 // them after the session's context has ended.
 type unitContext struct {
 	statement context.Context
 	session   context.Context
-	values    context.Context // the statement's, without its cancellation
 	ended     context.Context // carries this context's own cancellation
 	cancel    context.CancelFunc
-	unbind    [2]func() bool
-	begun     atomic.Bool
+	unbind    [2]func() bool // from the session's context, and the statement's if it is another
+	state     atomic.Int32   // acquiring, then begun or given up
 }
 
-func newUnitContext(statement, session context.Context) *unitContext {
-	c := &unitContext{statement: statement, session: session, values: context.WithoutCancel(statement)}
+const (
+	unitAcquiring = iota
+	unitBegun
+	unitGivenUp
+)
+
+// newUnitContext calls ended when the session's context ends after the unit has begun.
+func newUnitContext(statement, session context.Context, ended func(*unitContext)) *unitContext {
+	c := &unitContext{statement: statement, session: session}
 	c.ended, c.cancel = context.WithCancel(context.Background())
-	c.unbind[0] = context.AfterFunc(statement, c.cancel)
-	c.unbind[1] = context.AfterFunc(session, c.cancel)
+	c.unbind[0] = context.AfterFunc(session, func() {
+		if !c.giveUp() && c.state.Load() == unitBegun {
+			ended(c)
+		}
+	})
+	if statement != session { // usually it is the same
+		c.unbind[1] = context.AfterFunc(statement, func() { c.giveUp() })
+	}
 	return c
 }
 
-// begin cuts the context loose from both; false when one has ended already.
-func (c *unitContext) begin() bool {
-	statement, session := c.unbind[0](), c.unbind[1]()
-	c.begun.Store(statement && session)
-	return statement && session
+// begin cuts the context loose from the statement's; false when it has ended already.
+func (c *unitContext) begin() bool { return c.state.CompareAndSwap(unitAcquiring, unitBegun) }
+
+// giveUp ends the context unless the unit has begun.
+func (c *unitContext) giveUp() bool {
+	acquiring := c.state.CompareAndSwap(unitAcquiring, unitGivenUp)
+	if acquiring {
+		c.cancel()
+	}
+	return acquiring
 }
 
 // end ends the context, and frees what binds it to the other two.
 func (c *unitContext) end() {
-	c.unbind[0]()
-	c.unbind[1]()
+	for _, unbind := range c.unbind {
+		if unbind != nil {
+			unbind()
+		}
+	}
 	c.cancel()
 }
 
@@ -75,7 +95,7 @@ func (c *unitContext) AfterFunc(f func()) func() bool { return context.AfterFunc
 
 func (c *unitContext) Err() error {
 	err := c.ended.Err()
-	if err == nil || c.begun.Load() {
+	if err == nil || c.state.Load() == unitBegun {
 		return err
 	}
 	for _, parent := range []context.Context{c.statement, c.session} {
@@ -87,7 +107,7 @@ func (c *unitContext) Err() error {
 }
 
 func (c *unitContext) Deadline() (time.Time, bool) {
-	if c.begun.Load() {
+	if c.state.Load() == unitBegun {
 		return time.Time{}, false
 	}
 	d, ok := c.statement.Deadline()
@@ -98,13 +118,12 @@ func (c *unitContext) Deadline() (time.Time, bool) {
 }
 
 // Value looks in the statement's context first: a name or lane set for this
-// statement wins. The parents' own cancellation stays hidden, so that children
-// ask this context's Err.
+// statement wins.
 func (c *unitContext) Value(key any) any {
-	if v := c.values.Value(key); v != nil {
+	if v := c.statement.Value(key); v != nil || c.statement == c.session {
 		return v
 	}
-	return context.WithoutCancel(c.session).Value(key)
+	return c.session.Value(key)
 }
 
 // plainCause is why ctx has ended: its error, and its cause where that says more.

@@ -213,37 +213,79 @@ func TestFirstStatementsShareOneConnection(t *testing.T) {
 // Work that returns while a goroutine it left behind still asks for a
 // connection leaves no connection behind.
 func TestSessionEndsWhileItBegins(t *testing.T) {
-	begins := map[string]func(ctx context.Context) error{
-		"waits for its context": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-		"succeeds all the same": func(context.Context) error { time.Sleep(time.Second); return nil },
-		"panics":                func(context.Context) error { time.Sleep(time.Second); panic("driver") },
+	second := func(context.Context) error { time.Sleep(time.Second); return nil }
+	tests := map[string]struct {
+		driver hookDriver
+		opts   []SessionOption
+	}{
+		"waits for its context":     {hookDriver{begin: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}, nil},
+		"succeeds all the same":     {hookDriver{begin: second}, nil},
+		"connects all the same":     {hookDriver{connect: second}, nil},
+		"connects, for autocommit":  {hookDriver{connect: second}, []SessionOption{WithAutocommit()}},
+		"rolls back slowly as well": {hookDriver{begin: second, rollback: second}, nil},
 	}
-	for name, begin := range begins {
+	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p, db := hookPool(t, &hookDriver{
-					begin:    begin,
-					exec:     func(context.Context) error { t.Error("a statement ran"); return nil },
-					rollback: func(context.Context) error { time.Sleep(time.Second); return nil },
-				})
+				tt.driver.exec = func(context.Context) error { t.Error("a statement ran"); return nil }
+				p, db := hookPool(t, &tt.driver)
 				var wg sync.WaitGroup
 				err := p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
 					wg.Go(func() {
-						defer func() { _ = recover() }()
 						if err := insert(context.Background(), s); err == nil {
 							t.Error("a statement succeeded")
 						}
 					})
 					synctest.Wait()
 					return nil
-				})
-				inUse := db.Stats().InUse
+				}, tt.opts...)
 				wg.Wait()
-				if name != "panics" && (err != nil || inUse != 0) {
-					t.Errorf("%v, in use %d", err, inUse)
+				time.Sleep(2 * time.Second) // database/sql may be the one that rolls back
+				if err != nil || db.Stats().InUse != 0 {
+					t.Errorf("%v, in use %d", err, db.Stats().InUse)
 				}
 			})
 		})
+	}
+}
+
+// A first statement that gave up, though its connection came, leaves the
+// session able to begin.
+func TestSessionBeginsAfterAStatementGaveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, db := hookPool(t, &hookDriver{begin: func(context.Context) error { time.Sleep(time.Second); return nil }})
+		err := p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
+			short, cancel := context.WithTimeout(ctx, time.Millisecond)
+			defer cancel()
+			if err := insert(short, s); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			return insert(ctx, s)
+		})
+		if err != nil || db.Stats().InUse != 0 {
+			t.Errorf("%v, in use %d", err, db.Stats().InUse)
+		}
+	})
+}
+
+// A driver that panics takes its caller with it, but not the session's lock.
+func TestSessionSurvivesADriverThatPanics(t *testing.T) {
+	broken := true
+	p, _ := hookPool(t, &hookDriver{begin: func(context.Context) error {
+		if broken {
+			panic("driver")
+		}
+		return nil
+	}})
+	s := p.startSession(t.Context(), sessionOptions{}, nil, nil)
+	defer s.abandon()
+	func() {
+		defer func() { _ = recover() }()
+		_ = insert(t.Context(), s)
+	}()
+	broken = false
+	if err := s.Rollback(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -255,11 +297,11 @@ func TestUnitContext(t *testing.T) {
 		defer end()
 		statement, cancel := context.WithTimeout(WithName(context.Background(), "step"), time.Minute)
 		defer cancel()
-		c := newUnitContext(statement, session)
+		c := newUnitContext(statement, session, nil)
 		if nameOf(c) != "step" || c.Value(key{}) != 1 {
 			t.Error("values are not the statement's, then the session's")
 		}
-		for _, c := range []*unitContext{c, newUnitContext(session, statement), newUnitContext(context.Background(), statement), newUnitContext(statement, context.Background())} {
+		for _, c := range []*unitContext{c, newUnitContext(session, statement, nil), newUnitContext(context.Background(), statement, nil), newUnitContext(statement, context.Background(), nil)} {
 			if d, ok := c.Deadline(); !ok || time.Until(d) != time.Minute {
 				t.Error("the deadline is not the earlier one")
 			}
@@ -279,7 +321,7 @@ func TestUnitContext(t *testing.T) {
 
 func TestUnitContextOnceBegun(t *testing.T) {
 	statement, cancel := context.WithTimeout(t.Context(), time.Hour)
-	c := newUnitContext(statement, t.Context())
+	c := newUnitContext(statement, t.Context(), nil)
 	if !c.begin() {
 		t.Fatal("does not begin")
 	}

@@ -89,6 +89,7 @@ func (l *logLines) with(t *testing.T, msg string) []map[string]any {
 
 // hookDriver is a driver whose steps the test controls. A nil hook succeeds.
 type hookDriver struct {
+	connect  func(ctx context.Context) error
 	begin    func(ctx context.Context) error
 	exec     func(ctx context.Context) error
 	commit   func(txContext context.Context) error
@@ -96,8 +97,10 @@ type hookDriver struct {
 	rows     func() driver.Rows
 }
 
-func (d *hookDriver) Connect(context.Context) (driver.Conn, error) { return &hookConn{d: d}, nil }
-func (d *hookDriver) Driver() driver.Driver                        { return nil }
+func (d *hookDriver) Driver() driver.Driver { return nil }
+func (d *hookDriver) Connect(ctx context.Context) (driver.Conn, error) {
+	return &hookConn{d: d}, hook(d.connect, ctx)
+}
 
 type hookConn struct {
 	d  *hookDriver

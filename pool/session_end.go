@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -17,6 +16,11 @@ const endGrace = 5 * time.Second
 var (
 	errCommit     = errors.New("commit")
 	errRolledBack = errors.New("rolled back")
+
+	errWorkReturned = overBecause("its work has returned")
+	errWorkPanicked = overBecause("its work panicked")
+	errCommitted    = overBecause("it was committed")
+	errUndone       = overBecause("it was rolled back")
 )
 
 // ending is how a session ends.
@@ -31,7 +35,7 @@ type ending struct {
 // end ends the work, of which err is the outcome, and returns its own.
 func (s *Session) end(err error) error {
 	s.returned = true
-	undone := s.finish(ending{commit: err == nil, last: true, why: overBecause("its work has returned")})
+	undone := s.finish(ending{commit: err == nil, last: true, why: errWorkReturned})
 	if err != nil && undone != nil {
 		return errors.Join(err, undone)
 	}
@@ -48,16 +52,21 @@ func (s *Session) abandon() {
 	if s.returned {
 		return
 	}
-	if err := s.finish(ending{last: true, why: overBecause("its work panicked")}); err != nil {
+	if err := s.finish(ending{last: true, why: errWorkPanicked}); err != nil {
 		s.pool.log.Error("rollback after a panic failed", "pool", s.pool.cfg.Name, "name", nameOf(s.ctx), "error", err)
 	}
 }
 
-// ctxEnded rolls back when the session's context ends before the work does.
-func (s *Session) ctxEnded() {
+// ctxEnded rolls back when the session's context ends before the work does. It
+// does not cut off a COMMIT under way, or nobody would know whether it was done.
+func (s *Session) ctxEnded(life *unitContext) {
+	grace := time.AfterFunc(endGrace, life.cancel)
+	defer grace.Stop()
 	cause := plainCause(s.ctx)
 	_ = s.finish(ending{aside: true, why: fmt.Errorf("%w: %w", ErrSessionDone, cause), lost: rolledBack(cause)})
 }
+
+func overBecause(why string) error { return fmt.Errorf("%w: %s", ErrSessionDone, why) }
 
 func rolledBack(cause error) error { return fmt.Errorf("pool: %w: %w", errRolledBack, cause) }
 
@@ -109,7 +118,6 @@ func (s *Session) settle(e ending, beginning <-chan struct{}, abort func()) {
 // endUnit commits or rolls back and gives the connection back.
 func (s *Session) endUnit(u *unit, e ending) (lost, undone error) {
 	defer u.life.end()
-	u.unwatch()
 	if s.opts.autocommit {
 		e.lost = nil // what was done stays done
 	} else if s.ctx.Err() != nil && e.commit {
@@ -117,7 +125,7 @@ func (s *Session) endUnit(u *unit, e ending) (lost, undone error) {
 	}
 	s.letGo(e)
 	if e.commit && e.lost == nil {
-		return s.commitUnit(u), nil
+		return commitUnit(u), nil
 	}
 	if err := rollbackUnit(u); err != nil {
 		undone = fmt.Errorf("pool: roll back: %w", err)
@@ -144,22 +152,8 @@ func (s *Session) letGo(e ending) {
 	}
 }
 
-// commitUnit commits. Once COMMIT is on its way, the end of the session's
-// context must not cut it off, or nobody would know whether it was done.
-func (s *Session) commitUnit(u *unit) error {
-	over := make(chan struct{})
-	defer close(over)
-	stop := context.AfterFunc(s.ctx, func() {
-		grace := time.NewTimer(endGrace)
-		defer grace.Stop()
-		select {
-		case <-over:
-		case <-grace.C:
-			u.life.cancel()
-		}
-	})
-	defer stop()
-	if err := u.commit(); err != nil && !errors.Is(err, sql.ErrConnDone) {
+func commitUnit(u *unit) error {
+	if err := u.end.Commit(); err != nil && !errors.Is(err, sql.ErrConnDone) {
 		return fmt.Errorf("pool: %w: %w", errCommit, err)
 	}
 	return nil
@@ -168,7 +162,7 @@ func (s *Session) commitUnit(u *unit) error {
 func rollbackUnit(u *unit) error {
 	grace := time.AfterFunc(endGrace, u.life.cancel)
 	defer grace.Stop()
-	err := u.rollback()
+	err := u.end.Rollback()
 	if errors.Is(err, sql.ErrTxDone) || errors.Is(err, sql.ErrConnDone) {
 		return nil // the driver ended it first
 	}

@@ -94,6 +94,34 @@ func TestSessionClosesRowsThatTheEndOfItsContextWaitsFor(t *testing.T) {
 	}
 }
 
+// Rows are closed by their reader's goroutine, or by database/sql under its
+// locks: bytes being read must not be pulled away. The race detector judges.
+func TestEndOfContextLeavesBytesBeingReadAlone(t *testing.T) {
+	for _, opts := range [][]SessionOption{nil, {WithAutocommit()}} {
+		for range 20 {
+			p, _ := hookPool(t, &hookDriver{})
+			ctx, cancel := context.WithCancel(t.Context())
+			err := p.WithSession(ctx, func(ctx context.Context, s *Session) error {
+				rows, err := s.QueryContext(ctx, "select")
+				if err != nil {
+					return err
+				}
+				go cancel()
+				var raw sql.RawBytes
+				for rows.Next() {
+					if err := rows.Scan(&raw); err == nil && string(raw) != "1" {
+						t.Errorf("read %q", raw)
+					}
+				}
+				return rows.Err()
+			}, opts...)
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 func TestSessionForgetsClosedRows(t *testing.T) {
 	p, _ := hookPool(t, &hookDriver{})
 	err := p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
