@@ -55,6 +55,7 @@ func TestErrorTellsThatTheFleetIsTooLarge(t *testing.T) {
 			t.Errorf("the next dial waits %v longer than the fleet wants", wait)
 		}
 		r.gate.setShare(0)
+		r.gate.closing++ // the session that found no place
 		time.Sleep(4 * time.Second)
 		waiting.wantError(ErrServerFull)
 		got := wantVerdict(t, waiting.err, ErrServerFull, VerdictServerFull)
@@ -62,7 +63,7 @@ func TestErrorTellsThatTheFleetIsTooLarge(t *testing.T) {
 		if !errors.As(got.Stats.LastDialError, &cause) {
 			t.Errorf("last dial error: %v", got.Stats.LastDialError)
 		}
-		wantText(t, waiting.err, `pool "db": no connection within 3s (size 4, overflow 0, in use 0, idle 0, dialing 0, closing 0, waiting 0; `+
+		wantText(t, waiting.err, `pool "db": no connection within 3s (size 4, overflow 0, in use 0, idle 0, dialing 0, closing 1, waiting 0; `+
 			`the fleet's budget leaves it 0 now: 8 replicas share 16; `+
 			`last dial error 3s ago: fleet: 20 live replicas and this one do not fit into 16 connections: run fewer, or raise max_connections or DB_FLEET_BUDGET); `+
 			`verdict: server full; give every replica a part of what the server allows, or raise its limit`)
