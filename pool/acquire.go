@@ -137,7 +137,10 @@ func look[T any](p *Pool, pc *permitContext, call func() (T, error)) (T, error) 
 	defer p.leave(&pc.permit)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		result, err := call()
-		if err == nil || !lookAgain(err) {
+		if err == nil {
+			return result, nil
+		}
+		if !lookAgain(err) {
 			return result, p.translate(&pc.permit, err)
 		}
 		if err := pc.rest(pause); err != nil {
@@ -170,8 +173,12 @@ func (c *permitContext) rest(d time.Duration) error {
 	}
 }
 
-// translate gives errors of the driver seam the form that callers branch on.
+// translate gives errors of the driver seam the form that callers branch on. A
+// panic goes on as such.
 func (p *Pool) translate(k *permit, err error) error {
+	if panicked, ok := err.(*panicError); ok {
+		panic(panicked.value)
+	}
 	if err == ErrPoolTimeout || err == ErrClosed {
 		return p.explain(k, err)
 	}

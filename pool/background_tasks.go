@@ -69,8 +69,9 @@ func (b *backgroundTasks) remove(t *Task, panicked bool) {
 
 // shutdown refuses new tasks and waits for those that run. When ctx ends first
 // it cancels them, waits on until they have let go of their connections, and
-// returns ctx's error with the names of those it cut off. Later and concurrent
-// calls do the same.
+// returns ctx's error with the names of those it cut off. One that does not
+// heed its cancelled context is waited for no longer than closeGrace. Later and
+// concurrent calls do the same.
 func (b *backgroundTasks) shutdown(ctx context.Context) error {
 	drained := b.close()
 	select {
@@ -84,7 +85,12 @@ func (b *backgroundTasks) shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	names := b.cut()
-	<-drained
+	late := time.NewTimer(closeGrace)
+	defer late.Stop()
+	select {
+	case <-drained:
+	case <-late.C:
+	}
 	if len(names) == 0 {
 		return nil
 	}

@@ -44,7 +44,7 @@ type conn struct {
 	statements atomic.Uint32 // how many were begun
 	retire     atomic.Int32  // a closeReason set by whoever wants it closed when it comes back
 	pid        uint32
-	rows       rows
+	open       *rows          // of the latest query, until they are closed
 	inputs     map[string]int // how many parameters each statement has that was prepared here
 	inTx       bool
 	closed     bool

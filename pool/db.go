@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"sync"
+	"time"
 )
 
 // DB returns a plain *sql.DB for libraries that insist on one. Each of its
@@ -27,8 +28,11 @@ type lentDB struct {
 func (l *lentDB) get(k leaser) *sql.DB {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closed && (l.db == nil || isClosed(l.db)) {
+	if l.db == nil || !l.closed && isClosed(l.db) {
 		l.db = newLeases(k)
+	}
+	if l.closed {
+		_ = l.db.Close()
 	}
 	return l.db
 }
@@ -75,7 +79,11 @@ var errNudge = errors.New("pool: no connection was wanted")
 
 // nudge has a connect of db fail, which makes database/sql look after those who
 // wait in its own queue.
-func nudge(db *sql.DB) { _, _ = db.Conn(context.WithValue(context.Background(), nudgeKey{}, true)) }
+func nudge(db *sql.DB) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, _ = db.Conn(context.WithValue(ctx, nudgeKey{}, true))
+}
 
 // isClosed asks with a context that has ended: a *sql.DB looks at that second.
 func isClosed(db *sql.DB) bool {

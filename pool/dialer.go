@@ -59,11 +59,12 @@ func (d *dialer) run() {
 	}
 	started := time.Now()
 	c, err := d.open(sl, k)
-	d.observer.Dialed(time.Since(started), err)
-	if err != nil {
-		d.failed(sl, err)
-	} else {
+	took := time.Since(started)
+	if err == nil {
+		d.observer.Dialed(took, nil)
 		d.handOver(c)
+	} else {
+		d.observer.Dialed(took, d.failed(sl, err)) // pgx's own error holds the password
 	}
 	d.demand()
 }
@@ -84,12 +85,13 @@ func (d *dialer) handOver(c *conn) {
 	}
 }
 
-func (d *dialer) failed(sl *slot, err error) {
+func (d *dialer) failed(sl *slot, err error) *DialError {
 	e, t := newDialError(err, time.Now())
 	if d.g.dialFailed(sl, e, t, time.Now()) {
 		d.suspend()
 		d.log.Warn("no new connections", "pool", d.cfg.Name, "reason", e.Reason, "error", e.Message, "remedy", e.Remedy)
 	}
+	return e
 }
 
 // maxTries bounds the tries of one dial: as configured, as a pooler wants it,

@@ -102,7 +102,7 @@ func (v *prover) look(ctx context.Context) (proof fleet.Proof, ok bool) {
 	if v.watcher == nil {
 		return v.p.member.f.Proof(v.p.cfg.PoolSize, v.p.cfg.MaxOverflow)
 	}
-	if !v.p.gate.hasConns() {
+	if !v.p.gate.lookable() {
 		return fleet.Proof{}, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.p.cfg.ConnectTimeout)
@@ -176,8 +176,9 @@ func (v *prover) stats() FleetStats {
 	return s
 }
 
-func (g *gate) hasConns() bool {
+// lookable reports whether a look finds a connection without having one dialed.
+func (g *gate) lookable() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.conns > 0
+	return g.conns > 0 && (g.held < g.conns || g.roomLocked() <= 0)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 )
 
 // leaseForeign leases a connection of a *sql.DB that is not the pool's own: of
@@ -32,6 +33,13 @@ type foreignLease struct {
 	held   *sql.Conn
 	inner  driver.Conn
 	inTx   bool
+	bad    bool // the inner connection said so: it must not be given back as if it were good
+}
+
+// note remembers what database/sql would tell the inner connection's own pool.
+func (l *foreignLease) note(err error) error {
+	l.bad = l.bad || errors.Is(err, driver.ErrBadConn)
+	return err
 }
 
 // begin notes for the permit's holder that a statement runs, until the returned
@@ -62,21 +70,26 @@ var (
 )
 
 // Prepare is the inner connection's.
-func (l *foreignLease) Prepare(query string) (driver.Stmt, error) { return l.inner.Prepare(query) }
+func (l *foreignLease) Prepare(query string) (driver.Stmt, error) {
+	s, err := l.inner.Prepare(query)
+	return s, l.note(err)
+}
 
 // PrepareContext is the inner connection's, if it has it.
 func (l *foreignLease) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	if c, ok := l.inner.(driver.ConnPrepareContext); ok {
-		return c.PrepareContext(ctx, query)
+		s, err := c.PrepareContext(ctx, query)
+		return s, l.note(err)
 	}
-	return l.inner.Prepare(query)
+	return l.Prepare(query)
 }
 
 // ExecContext is the inner connection's, if it has it.
 func (l *foreignLease) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if c, ok := l.inner.(driver.ExecerContext); ok {
 		defer l.begin()()
-		return c.ExecContext(ctx, query, args)
+		r, err := c.ExecContext(ctx, query, args)
+		return r, l.note(err)
 	}
 	return nil, driver.ErrSkip
 }
@@ -85,7 +98,8 @@ func (l *foreignLease) ExecContext(ctx context.Context, query string, args []dri
 func (l *foreignLease) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	if c, ok := l.inner.(driver.QueryerContext); ok {
 		defer l.begin()()
-		return c.QueryContext(ctx, query, args)
+		r, err := c.QueryContext(ctx, query, args)
+		return r, l.note(err)
 	}
 	return nil, driver.ErrSkip
 }
@@ -100,7 +114,7 @@ func (l *foreignLease) BeginTx(ctx context.Context, opts driver.TxOptions) (driv
 	defer l.begin()()
 	tx, err := l.beginTx(ctx, opts)
 	if err != nil {
-		return nil, err
+		return nil, l.note(err)
 	}
 	l.inTx = true
 	return foreignTx{tx, l}, nil
@@ -109,6 +123,9 @@ func (l *foreignLease) BeginTx(ctx context.Context, opts driver.TxOptions) (driv
 func (l *foreignLease) beginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	if c, ok := l.inner.(driver.ConnBeginTx); ok {
 		return c.BeginTx(ctx, opts)
+	}
+	if opts.Isolation != 0 || opts.ReadOnly {
+		return nil, errors.New("pool: this driver knows neither isolation levels nor read-only transactions")
 	}
 	return l.inner.Begin() //nolint:staticcheck // all that such a driver has
 }
@@ -122,20 +139,20 @@ type foreignTx struct {
 func (t foreignTx) Commit() error {
 	defer t.l.begin()()
 	t.l.inTx = false
-	return t.Tx.Commit()
+	return t.l.note(t.Tx.Commit())
 }
 
 func (t foreignTx) Rollback() error {
 	defer t.l.begin()()
 	t.l.inTx = false
-	return t.Tx.Rollback()
+	return t.l.note(t.Tx.Rollback())
 }
 
 // Ping is the inner connection's, if it has it.
 func (l *foreignLease) Ping(ctx context.Context) error {
 	if c, ok := l.inner.(driver.Pinger); ok {
 		defer l.begin()()
-		return c.Ping(ctx)
+		return l.note(c.Ping(ctx))
 	}
 	return nil
 }
@@ -156,7 +173,13 @@ func (*foreignLease) IsValid() bool { return false }
 
 // Close gives the connection back to its *sql.DB, and then the permit.
 func (l *foreignLease) Close() error {
+	if l.bad {
+		_ = l.held.Raw(func(any) error { return driver.ErrBadConn }) // has it closed instead
+	}
 	err := l.held.Close()
 	l.p.leave(l.permit)
+	if l.bad {
+		return nil
+	}
 	return err
 }

@@ -235,6 +235,9 @@ func (g *gate) unuse(p *permit) (released bool) {
 func (g *gate) settleLocked(p *permit, now time.Time) {
 	p.state = permitDone
 	g.holders.remove(p)
+	if g.held > g.poolSize {
+		g.overflow = now
+	}
 	g.held--
 	g.heldBy[p.lane]--
 	if p.keeping {

@@ -219,7 +219,7 @@ func TestShareLowersTheLimit(t *testing.T) {
 	inRig(t, 4, func(t *testing.T, r *rig) {
 		for _, tt := range []struct{ share, want int }{{3, 3}, {9, 4}, {0, 0}, {1, 1}} {
 			r.gate.setShare(tt.share)
-			if limit, _ := r.gate.limits(); limit != tt.want {
+			if limit := r.gate.currentLimit(); limit != tt.want {
 				t.Errorf("share %d: limit %d, want %d", tt.share, limit, tt.want)
 			}
 		}

@@ -20,38 +20,39 @@ type idleLimit struct {
 // raise is called before an overflow connection is handed to database/sql.
 func (i *idleLimit) raise() {
 	if i.linger > 0 && i.raised.CompareAndSwap(false, true) {
-		i.db.SetMaxIdleConns(i.g.currentLimit())
+		i.set()
 	}
 }
 
 // lower undoes raise. If another raise comes in between, that one counts.
-func (i *idleLimit) lower(size int) {
-	if !i.raised.CompareAndSwap(true, false) {
-		return
+func (i *idleLimit) lower() {
+	if i.raised.CompareAndSwap(true, false) {
+		i.set()
+	}
+}
+
+// set gives database/sql the limit of the moment. It knows nothing of a fleet's
+// share, which comes and goes: trim and conn.verdict see to that.
+func (i *idleLimit) set() {
+	configured, size := i.g.settings()
+	if i.raised.Load() {
+		size = configured
 	}
 	i.db.SetMaxIdleConns(size)
-	if i.raised.Load() {
-		i.db.SetMaxIdleConns(i.g.currentLimit())
-	}
 }
 
 // trim closes so many idle connections now.
 func (i *idleLimit) trim(excess int) {
 	i.db.SetMaxIdleConns(max(0, i.db.Stats().Idle-excess))
-	limit, size := i.g.limits()
-	if i.raised.Load() {
-		size = limit
-	}
-	i.db.SetMaxIdleConns(size)
+	i.set()
 }
 
 // settle goes back to PoolSize once overflow has not been in use for linger.
 func (i *idleLimit) settle(now time.Time) {
-	size, quiet := i.g.overflowQuiet(now, i.linger)
-	if !quiet {
+	if !i.g.overflowQuiet(now, i.linger) {
 		return
 	}
-	i.lower(size)
+	i.lower()
 	for _, c := range i.g.surplusSpares(now) {
 		_ = c.Close()
 	}
@@ -70,11 +71,11 @@ func (g *gate) beyondPoolSize() bool {
 	return g.conns >= g.poolSize
 }
 
-// overflowQuiet reports PoolSize and whether more than that were last in use longer than linger ago.
-func (g *gate) overflowQuiet(now time.Time, linger time.Duration) (size int, quiet bool) {
+// overflowQuiet reports whether more than PoolSize were last in use longer than linger ago.
+func (g *gate) overflowQuiet(now time.Time, linger time.Duration) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.poolSize, g.held <= g.poolSize && now.Sub(g.overflow) >= linger
+	return g.held <= g.poolSize && now.Sub(g.overflow) >= linger
 }
 
 // surplusSpares takes out the dialed connections that nobody came for and that

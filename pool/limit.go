@@ -8,6 +8,7 @@ func (g *gate) resize(poolSize, maxOpen int) {
 	defer g.mu.Unlock()
 	g.poolSize, g.configured = poolSize, maxOpen
 	g.limitLocked()
+	g.supply.owed = min(g.supply.owed, max(0, g.roomLocked())) // else nothing would ever pay it
 }
 
 // setShare sets this replica's part of a fleet's budget and reports whether that is news.
@@ -31,11 +32,11 @@ func (g *gate) limitLocked() {
 	g.dispatchLocked(time.Now())
 }
 
-// limits returns the limit and the pool size.
-func (g *gate) limits() (limit, poolSize int) {
+// settings returns what is configured: the most connections, and the pool size.
+func (g *gate) settings() (configured, poolSize int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.limit, g.poolSize
+	return g.configured, g.poolSize
 }
 
 // setConns makes n connections available that the gate does not open itself.

@@ -16,7 +16,7 @@ type Observer interface {
 	AcquireEnd(ctx context.Context, lane Lane, name string, waited time.Duration, err error)
 	// Released is called when a connection was given back after held.
 	Released(lane Lane, name string, held time.Duration)
-	// Dialed is called after each dial, with its duration and outcome.
+	// Dialed is called after each dial, with its duration and outcome: nil or a *DialError.
 	Dialed(took time.Duration, err error)
 }
 

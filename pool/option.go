@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -27,6 +28,10 @@ func newSettings(opts []Option) *settings {
 	for _, o := range opts {
 		o(s)
 	}
+	s.log, s.observer = cmp.Or(s.log, slog.Default()), cmp.Or[Observer](s.observer, nobody{})
+	if s.network == nil {
+		s.network = dialSocket
+	}
 	return s
 }
 
@@ -50,7 +55,8 @@ func WithNestedRefused() Option { return func(s *settings) { s.refuseNested = tr
 
 // WithReclaim takes a connection away from a holder that has left it without a
 // running statement for longer than after; its next statement returns
-// ErrReclaimed, its transaction is rolled back. A running statement is never
+// ErrReclaimed, its transaction is rolled back and its session on the server
+// ends; its place in the pool comes free when the holder gives it back. A running statement is never
 // touched. Default 0: no connection is ever taken away.
 func WithReclaim(after time.Duration) Option { return func(s *settings) { s.reclaimAfter = after } }
 

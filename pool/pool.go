@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,6 +54,7 @@ type Pool struct {
 	tasks    backgroundTasks
 
 	resizing  sync.Mutex // one Resize at a time
+	closed    atomic.Bool
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -158,11 +160,21 @@ func (p *Pool) Ready(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil || !passes(err) {
 			return p.notReady(err)
 		}
+		pause(ctx, lastPause) // what is refused at once would be asked again at once
 	}
 }
 
 // passes reports whether waiting longer may help.
-func passes(err error) bool { return errors.Is(err, ErrPoolTimeout) }
+func passes(err error) bool { return errors.Is(err, ErrPoolTimeout) || errors.Is(err, ErrOverloaded) }
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
 
 func (p *Pool) notReady(err error) error {
 	if err == nil {
@@ -187,29 +199,33 @@ func (p *Pool) Resize(poolSize, maxOverflow int) error {
 	}
 	p.resizing.Lock()
 	defer p.resizing.Unlock()
+	// database/sql wakes nobody when its limit rises, so it is the first to
+	// allow more and the last to allow less.
+	was, _ := p.gate.settings()
+	p.ownOrForeign().SetMaxOpenConns(max(was, cfg.MaxOpen()))
 	p.gate.resize(poolSize, cfg.MaxOpen())
-	p.applyLimit()
+	p.ownOrForeign().SetMaxOpenConns(cfg.MaxOpen())
+	p.resized(poolSize, cfg.MaxOpen())
 	return nil
 }
 
-// applyLimit brings database/sql in line with the gate's limit, the one place
-// where a resize and a fleet's share meet.
-func (p *Pool) applyLimit() {
-	limit, size := p.gate.limits()
+// ownOrForeign is the *sql.DB that opens or hands out the connections.
+func (p *Pool) ownOrForeign() *sql.DB {
 	if p.foreign != nil {
-		p.gate.setConns(limit)
-		p.foreign.SetMaxOpenConns(limit)
-		p.foreign.SetMaxIdleConns(min(size, limit))
+		return p.foreign
+	}
+	return p.db
+}
+
+// resized closes what a smaller size leaves over and opens what a larger one asks for.
+func (p *Pool) resized(poolSize, maxOpen int) {
+	if p.foreign != nil {
+		p.foreign.SetMaxIdleConns(poolSize)
+		p.gate.setConns(maxOpen)
 		return
 	}
-	if p.idle.raised.Load() {
-		size = limit
-	}
-	p.db.SetMaxOpenConns(limit)
-	p.db.SetMaxIdleConns(min(size, limit))
-	for _, c := range p.gate.surplusSpares(time.Now()) {
-		_ = c.Close()
-	}
+	p.idle.set()
+	p.shrink()
 	p.gate.demand()
 }
 
@@ -217,7 +233,7 @@ func (p *Pool) applyLimit() {
 const closeGrace = 5 * time.Second
 
 // Close ends the pool: waiting callers get ErrClosed, idle connections are
-// closed, dials are abandoned. Connections in use are closed when their holders
+// closed, dials are abandoned, background tasks are cancelled. Connections in use are closed when their holders
 // give them back. It waits, for a few seconds at most, until the server has
 // ended the sessions of all connections that are not in use, and may be called
 // more than once. See Shutdown for a way that lets work finish.
@@ -227,6 +243,7 @@ func (p *Pool) Close() error {
 }
 
 func (p *Pool) close() error {
+	p.closed.Store(true)
 	p.gate.close()
 	p.dialer.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
@@ -267,11 +284,17 @@ func canceled(ctx context.Context) context.Context {
 // error when something had to be cut short.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	err := p.tasks.shutdown(ctx)
+	p.closed.Store(true)
 	p.gate.close()
+	released := p.gate.whenReleased()
 	select {
-	case <-p.gate.whenReleased():
+	case <-released:
 	case <-ctx.Done():
-		err = errors.Join(err, ctx.Err())
+		select {
+		case <-released: // both, and nothing was cut short
+		default:
+			err = errors.Join(err, ctx.Err())
+		}
 	}
 	return errors.Join(err, p.Close())
 }

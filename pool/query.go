@@ -71,17 +71,28 @@ func (p *Pool) PingContext(ctx context.Context) error {
 // as sql.DB.PrepareContext does. Each execution waits for a connection like any
 // other statement. The caller closes the statement.
 func (p *Pool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	if p.closed.Load() {
+		return nil, ErrClosed
+	}
 	return p.leases.PrepareContext(ctx, query)
 }
 
 // BeginTx starts a transaction, as sql.DB.BeginTx does. When ctx ends, the
 // transaction is rolled back on the server and its connection goes back to the pool.
 func (p *Pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
+	if p.closed.Load() {
+		return nil, ErrClosed
+	}
 	return p.leases.BeginTx(ctx, opts)
 }
 
 // Conn returns a single connection, as sql.DB.Conn does. It is held until Conn.Close.
-func (p *Pool) Conn(ctx context.Context) (*sql.Conn, error) { return p.leases.Conn(ctx) }
+func (p *Pool) Conn(ctx context.Context) (*sql.Conn, error) {
+	if p.closed.Load() {
+		return nil, ErrClosed
+	}
+	return p.leases.Conn(ctx)
+}
 
 // lookAgain reports whether err means that nothing was done and the call may be made again.
 func lookAgain(err error) bool { return errors.Is(err, driver.ErrBadConn) || err == errLookAgain }

@@ -6,9 +6,9 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// rows notes when the rows of a query are closed. A connection has one set of
-// open rows at most, so each connection keeps one of these and no query
-// allocates it.
+// rows notes when the rows of a query are closed. Each query has its own:
+// database/sql may still read from the rows of one query, an empty result say,
+// after the next has begun on the same connection.
 type rows struct {
 	*stdlib.Rows
 	c *conn
@@ -24,8 +24,10 @@ var (
 // Close reads what is left and ends the query.
 func (r *rows) Close() error {
 	err := r.Rows.Close()
-	c := r.c
-	c.activity.CompareAndSwap(activityRows, activityRunning)
-	c.end()
+	if c := r.c; c.open == r {
+		c.open = nil
+		c.activity.CompareAndSwap(activityRows, activityRunning)
+		c.end()
+	}
 	return err
 }

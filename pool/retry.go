@@ -65,7 +65,7 @@ func (c *conn) judgeBad(ctx context.Context) error {
 // the statement.
 func (c *conn) endedUnheard(err error) bool {
 	var pg *pgconn.PgError
-	return !c.inTx && errors.As(err, &pg) && pg.Code == stateAdminShutdown && c.said.unanswered()
+	return !c.inTx && !c.mode.pooler && errors.As(err, &pg) && pg.Code == stateAdminShutdown && c.said.unanswered()
 }
 
 // judgeHarmless is judge for what changes nothing on the server, and so can be

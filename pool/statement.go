@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"database/sql/driver"
+	"fmt"
+	"runtime/debug"
 
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -30,7 +32,11 @@ func (c *conn) begin(ctx context.Context) error {
 // end notes that a statement is over.
 func (c *conn) end() {
 	after := activityIdle
-	if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
+	switch {
+	case c.IsClosed():
+	case c.open != nil && c.PgConn().IsBusy(): // the statement was refused, rows are still being read
+		after = activityRows
+	case c.PgConn().TxStatus() != 'I':
 		after = activityTx
 	}
 	c.activity.CompareAndSwap(activityRunning, after)
@@ -63,11 +69,36 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	if err := c.begin(ctx); err != nil {
 		return nil, err
 	}
-	finished := false
-	defer c.survive(&finished)
-	r, err := c.pgxConn.QueryContext(ctx, query, args)
-	finished = true
+	r, err := c.query(ctx, query, args)
 	return c.opened(ctx, r, err)
+}
+
+// query turns a panic of the driver call into an error: database/sql gives back
+// neither the connection nor the locks of a call whose QueryContext panics, and
+// the pool, or the transaction, would be stuck. Pool.QueryContext panics with
+// the same value once that is done; see look.
+func (c *conn) query(ctx context.Context, query string, args []driver.NamedValue) (r driver.Rows, err error) {
+	finished := false
+	defer func() {
+		if !finished {
+			err = &panicError{value: recover(), stack: debug.Stack()}
+			c.survive(&finished)
+		}
+	}()
+	r, err = c.pgxConn.QueryContext(ctx, query, args)
+	finished = true
+	return r, err
+}
+
+// panicError is a panic on its way out of database/sql.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+// Error says what the panic said, and where it was.
+func (e *panicError) Error() string {
+	return fmt.Sprintf("pool: panic in a driver call: %v\n%s", e.value, e.stack)
 }
 
 // opened notes that rows are open, or that the query failed.
@@ -77,8 +108,8 @@ func (c *conn) opened(ctx context.Context, r driver.Rows, err error) (driver.Row
 		return nil, c.judge(ctx, err)
 	}
 	c.activity.CompareAndSwap(activityRunning, activityRows)
-	c.rows = rows{Rows: r.(*stdlib.Rows), c: c}
-	return &c.rows, nil
+	c.open = &rows{Rows: r.(*stdlib.Rows), c: c}
+	return c.open, nil
 }
 
 // Ping makes a round trip.

@@ -15,7 +15,7 @@ type Stats struct {
 
 	PoolSize    int // connections kept when idle
 	MaxOverflow int // connections beyond PoolSize
-	Limit       int // the most connections allowed now: PoolSize + MaxOverflow, or less while a fleet share or a full server says so
+	Limit       int // the most connections allowed now: PoolSize + MaxOverflow, or less while a fleet's share says so
 
 	InUse       int // connections held by callers
 	Idle        int // connections open and free
