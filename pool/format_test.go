@@ -38,7 +38,7 @@ func TestPoolPrintsItselfWithoutSecrets(t *testing.T) {
 	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("text", "pool", p, "held", held)
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("json", "pool", p, "held", held)
-	asJSON, _ := json.Marshal(p)
+	asJSON, _ := json.Marshal(p) //nolint:staticcheck // that nothing is exported is the point
 	all := fmt.Sprintf("%+v %#v %s %v", held, held, asJSON, p.Config()) + log.String()
 	if strings.Contains(all, "hush-hush") {
 		t.Errorf("the password is in %s", all)

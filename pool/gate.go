@@ -61,7 +61,7 @@ type counters struct {
 	acquired, waited, timedOut, shed, canceled, nested uint64
 	waitDuration, holdDuration                         time.Duration
 	wait, hold                                         Histogram
-	opened, dials, dialErrors, cancels, leaks          uint64
+	opened, dials, dialErrors, leaks                   uint64
 	closedFor                                          ClosedStats
 }
 

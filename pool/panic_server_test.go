@@ -21,7 +21,7 @@ func recovered(f func()) (v any) {
 func TestPanicInAQueryCostsNoConnection(t *testing.T) {
 	p := openShared(t, 1, 0, nil)
 	defer p.Close()
-	if v := recovered(func() { _, _ = p.QueryContext(t.Context(), "select $1::text", panicValuer{}) }); v != "valuer" { //nolint:rowserrcheck,sqlclosecheck // it panics
+	if v := recovered(func() { _, _ = p.QueryContext(t.Context(), "select $1::text", panicValuer{}) }); v != "valuer" {
 		t.Error("the panic became", v)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)

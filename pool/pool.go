@@ -182,7 +182,7 @@ func (p *Pool) notReady(err error) error {
 	}
 	var known *DialError
 	if last := p.Stats().LastDialError; last != nil && !errors.As(err, &known) {
-		return fmt.Errorf("pool %q: not ready: %w; last dial error: %s", p.cfg.Name, err, last)
+		return fmt.Errorf("pool %q: not ready: %w; last dial error: %s", p.cfg.Name, err, last.Error())
 	}
 	return fmt.Errorf("pool %q: not ready: %w", p.cfg.Name, err)
 }
