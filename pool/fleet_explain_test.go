@@ -44,7 +44,9 @@ func TestErrorTellsThatTheFleetIsTooLarge(t *testing.T) {
 		bounded(r, 1)
 		r.gate.setConns(0)
 		sl := &slot{g: r.gate}
+		r.gate.mu.Lock()
 		r.gate.dialing++
+		r.gate.mu.Unlock()
 		full := &fleet.NoRoomError{Members: 20, Plan: fleet.Plan{Tokens: 15, Headroom: 1}}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
@@ -55,7 +57,9 @@ func TestErrorTellsThatTheFleetIsTooLarge(t *testing.T) {
 			t.Errorf("the next dial waits %v longer than the fleet wants", wait)
 		}
 		r.gate.setShare(0)
+		r.gate.mu.Lock()
 		r.gate.closing++ // the session that found no place
+		r.gate.mu.Unlock()
 		time.Sleep(4 * time.Second)
 		waiting.wantError(ErrServerFull)
 		got := wantVerdict(t, waiting.err, ErrServerFull, VerdictServerFull)
