@@ -72,6 +72,7 @@ func (p *Pool) Background(ctx context.Context, name string, fn func(ctx context.
 }
 
 func (p *Pool) runTask(ctx context.Context, t *Task, fn func(ctx context.Context, s *Session) error, o sessionOptions) {
+	ctx, _ = p.labelled(ctx, t.name) // the goroutine ends with the task
 	s := p.startSession(ctx, o, nil, nil)
 	returned := false
 	defer func() {

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -49,8 +50,10 @@ func (p *Pool) Middleware(next http.Handler, opts ...SessionOption) http.Handler
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, outer *http.Request) {
 		var r *http.Request
-		s := p.startSession(outer.Context(), o, FromContext(outer.Context()), nil)
-		if nameOf(outer.Context()) == "" {
+		ctx, unlabel := p.labelled(outer.Context(), cmp.Or(nameOf(outer.Context()), routeName(outer)))
+		defer unlabel()
+		s := p.startSession(ctx, o, FromContext(ctx), nil)
+		if nameOf(ctx) == "" {
 			s.route = func() string { return routeName(r) }
 		}
 		r = outer.WithContext(s.ctx)

@@ -88,6 +88,8 @@ func (p *Pool) WithSession(ctx context.Context, fn func(ctx context.Context, s *
 	if err != nil {
 		return err
 	}
+	ctx, unlabel := p.labelled(ctx, nameOf(ctx))
+	defer unlabel()
 	s := p.startSession(ctx, o, FromContext(ctx), nil)
 	defer s.abandon()
 	return s.end(fn(s.ctx, s))
