@@ -66,7 +66,7 @@ func (s *stage) run(ctx context.Context, t *troupe, plot []event, lasts int) (ch
 	restarted := -2 * settle
 	for second := 1; second <= lasts && ctx.Err() == nil; second++ {
 		note := ""
-		if len(plot) > 0 && plot[0].at == second {
+		if len(plot) > 0 && plot[0].at <= second {
 			if err := plot[0].happens(); err != nil {
 				return c, err
 			}
