@@ -82,8 +82,11 @@ func (a *attempt) turn(address string) {
 }
 
 // dialCancel opens a connection for a cancel request. The server spends no
-// session on it, and so no slot is taken.
+// session on it, and so no slot is taken. pgx would let it take 15 s, and keep
+// the connection that it belongs to open meanwhile.
 func (a *attempt) dialCancel(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, cancelGrace)
+	defer cancel()
 	nc, err := a.network(ctx, network, address)
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ type conn struct {
 	said   dialogue
 
 	born       time.Time
-	recycleAt  time.Time      // when it should be replaced: PoolRecycle, less a random part
+	recycleAt  time.Time      // when it is due to be replaced: a random moment before PoolRecycle is over
 	generation uint64         // the pool's, when it was dialed
 	mode       *mode          // how it was set up
 	place      *fleet.Session // in the fleet's budget; nil without a fleet

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -188,15 +187,9 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 // newConn is a connection about to be dialed.
 func (d *dialer) newConn(sl *slot, m *mode) *conn {
 	c := &conn{g: d.g, slot: sl, options: d.options, mode: m, born: time.Now(), generation: d.generation.Load()}
-	c.recycleAt = c.born.Add(jittered(d.cfg.PoolRecycle))
+	c.recycleAt = c.born.Add(dueAfter(d.cfg.PoolRecycle))
 	c.cancel.count = &d.g.cancels
 	return c
-}
-
-// jittered is PoolRecycle less up to a quarter, so that connections opened
-// together are not replaced together.
-func jittered(recycle time.Duration) time.Duration {
-	return recycle - rand.N(recycle/4+1)
 }
 
 // closeBound is how long a session that was given up may take to end before its

@@ -14,8 +14,17 @@ import (
 // It is read after a failure, when pgx may be saying its farewell in the
 // background: hence the atomic.
 type dialogue struct {
-	began atomic.Uint32 // asked<<8 | answered; answered is 0 until something comes
+	began atomic.Uint32 // sent | asked<<8 | answered; answered is 0 until something comes
 }
+
+// sent marks that at least a part of the latest message got out.
+const sent = 1 << 16
+
+// begin forgets what was said before.
+func (d *dialogue) begin() { d.began.Store(0) }
+
+// wasSent reports whether the server may have read any of the latest message.
+func (d *dialogue) wasSent() bool { return d.began.Load()&sent != 0 }
 
 // frontend builds pgx's side of the protocol with the dialogue overheard.
 func (d *dialogue) frontend(r io.Reader, to io.Writer) *pgproto3.Frontend {
@@ -53,8 +62,14 @@ type dialogueWriter struct {
 }
 
 func (w dialogueWriter) Write(b []byte) (int, error) {
-	if len(b) > 0 && b[0] != 'X' { // Terminate asks nothing
-		w.d.began.Store(uint32(b[0]) << 8)
+	n, err := w.Writer.Write(b)
+	if len(b) == 0 || b[0] == 'X' { // Terminate asks nothing
+		return n, err
 	}
-	return w.Writer.Write(b)
+	began := uint32(b[0]) << 8
+	if n > 0 {
+		began |= sent
+	}
+	w.d.began.Store(began)
+	return n, err
 }

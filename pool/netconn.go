@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -28,7 +29,8 @@ type netConn struct {
 	slot       *slot         // guarded by g.mu
 	closeBound time.Duration // 0: as long as the peer's kernel answers
 	closing    sync.Once
-	ended      sync.Once // the server's end of file, or a broken connection, was seen
+	farewell   atomic.Bool // Close was called
+	ended      sync.Once   // the server's end of file, or a broken connection, was seen
 }
 
 // silenceBound is how long a peer may be silent, neither answering a keepalive
@@ -65,10 +67,20 @@ func (c *netConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Write notes that the connection broke: nobody is there to read from it.
+func (c *netConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err != nil && !isDeadline(err) && !c.farewell.Load() {
+		c.sessionEnded()
+	}
+	return n, err
+}
+
 // Close ends the sending half at once and the socket when the server has done
 // the same. It does not block.
 func (c *netConn) Close() error {
 	c.closing.Do(func() {
+		c.farewell.Store(true)
 		if c.endSending() {
 			go c.drain() // ends when the slot comes free, which Pool.Close waits for
 			return

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 )
@@ -52,10 +53,14 @@ const recycleGap = 50 * time.Millisecond
 // a connection that was closed for its age: a few of its looks.
 const shareGap = 3 * time.Second
 
-// gap is the least time between two replacements for age: the last quarter of
-// a lifetime, in which connections become due, is enough for all of them.
+// A connection becomes due at a random moment of the tenth of its lifetime that
+// begins at three quarters. Another tenth is enough for the turns of all that
+// became due together, so that none is left when the lifetime ends.
+func dueAfter(lifetime time.Duration) time.Duration { return lifetime*3/4 + rand.N(lifetime/10+1) }
+
+// gap is the least time between two replacements for age.
 func (r *recycler) gap() time.Duration {
-	return max(recycleGap, r.lifetime/time.Duration(4*max(1, r.g.currentLimit())))
+	return max(recycleGap, r.lifetime/time.Duration(10*max(1, r.g.currentLimit())))
 }
 
 // soonest reports whether any connection is due, and how soon the one after it

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
+	"io"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -35,30 +37,39 @@ import (
 //   - rows were being read;
 //   - the connection was the caller's own: sql.Conn, and a sql.Tx.
 
+// errLost is the error of a statement whose connection broke without a word
+// after it was sent.
+var errLost = fmt.Errorf("pool: connection lost while a statement was under way, it may have been executed: %w", io.ErrUnexpectedEOF)
+
 // judge gives an error of the driver the form that database/sql and callers act on.
 func (c *conn) judge(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case err == driver.ErrBadConn:
-		return c.judgeBad(ctx)
-	case ctx.Err() == nil && c.endedUnheard(err):
+	case ctx.Err() != nil:
+		return c.judgeCanceled(ctx, err)
+	case c.endedUnheard(err):
 		return driver.ErrBadConn
-	}
-	var pg *pgconn.PgError
-	if ctx.Err() != nil && errors.As(err, &pg) && pg.Code == stateQueryCanceled {
-		return &canceledError{pg: pg, ctx: ctx.Err()}
+	case (err == driver.ErrBadConn || pgconn.SafeToRetry(err)) && c.said.wasSent():
+		// pgx says that nothing was sent when a simple query loses its
+		// connection: it looks at the state it is in, not at the one it was in.
+		return errLost
 	}
 	return err
 }
 
-// judgeBad keeps the connection of a context that ended before its statement
-// was sent: pgx calls that safe to retry, and stdlib would have it thrown away.
-func (c *conn) judgeBad(ctx context.Context) error {
-	if err := ctx.Err(); err != nil && !c.IsClosed() {
-		return err
+// judgeCanceled is judge for a context that has ended. Where that happened
+// before anything was sent, pgx calls it safe to retry, and stdlib would have
+// the connection thrown away.
+func (c *conn) judgeCanceled(ctx context.Context, err error) error {
+	var pg *pgconn.PgError
+	switch {
+	case err == driver.ErrBadConn && !c.IsClosed():
+		return ctx.Err()
+	case errors.As(err, &pg) && pg.Code == stateQueryCanceled:
+		return &canceledError{pg: pg, ctx: ctx.Err()}
 	}
-	return driver.ErrBadConn
+	return err
 }
 
 // endedUnheard reports whether the server ended the session before it looked at

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -14,6 +15,7 @@ import (
 // spares, or on its way into the free list from its last user. Only when there
 // are more holders than connections does one of them have to seek.
 type seeker struct {
+	p   *permit
 	got chan found
 }
 
@@ -27,7 +29,7 @@ type found struct {
 // seek finds a connection for the holder of a permit that found none free in
 // database/sql. It returns nil when there should be one by now.
 func (g *gate) seek(ctx context.Context, p *permit) (*conn, error) {
-	c, k := g.takeSpare()
+	c, k := g.takeSpare(p)
 	if k == nil {
 		return c, nil
 	}
@@ -50,7 +52,7 @@ func (g *gate) seek(ctx context.Context, p *permit) (*conn, error) {
 // takeSpare returns a dialed connection; or registers a seeker when there are
 // more holders than connections; or neither, when there is a connection for
 // this holder but somebody is just putting it into database/sql's free list.
-func (g *gate) takeSpare() (*conn, *seeker) {
+func (g *gate) takeSpare(p *permit) (*conn, *seeker) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := &g.supply
@@ -63,8 +65,9 @@ func (g *gate) takeSpare() (*conn, *seeker) {
 	if g.lookingLocked() <= g.conns {
 		return nil, nil
 	}
-	k := &seeker{got: make(chan found, 1)}
+	k := &seeker{p: p, got: make(chan found, 1)}
 	s.seekers = append(s.seekers, k)
+	slices.SortStableFunc(s.seekers, func(a, b *seeker) int { return a.p.asked.Compare(b.p.asked) })
 	return nil, k
 }
 
@@ -105,12 +108,7 @@ func (g *gate) unseek(k *seeker, err error) (*conn, error) {
 	if err == ErrPoolTimeout {
 		g.counts.timedOut++
 	}
-	for i, other := range g.supply.seekers {
-		if other == k {
-			g.supply.seekers = append(g.supply.seekers[:i], g.supply.seekers[i+1:]...)
-			break
-		}
-	}
+	g.supply.seekers = slices.DeleteFunc(g.supply.seekers, func(other *seeker) bool { return other == k })
 	return nil, err
 }
 

@@ -21,6 +21,7 @@ func (c *conn) begin(ctx context.Context) error {
 			return cmp.Or(ctx.Err(), driver.ErrBadConn)
 		}
 	}
+	c.said.begin()
 	c.statements.Add(1)
 	before := c.activity.Load()
 	if before == activityReclaimed || !c.activity.CompareAndSwap(before, activityRunning) {

@@ -17,7 +17,7 @@ import (
 // All fields are guarded by gate.mu.
 type supply struct {
 	spares  []*conn   // dialed and not yet taken by database/sql
-	seekers []*seeker // holders of a permit whose connection died under them
+	seekers []*seeker // holders of a permit whose connection died under them, longest waiting first
 
 	state   ServerState
 	trouble trouble       // what the last failed dial meant, while state is not OK

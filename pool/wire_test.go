@@ -18,13 +18,14 @@ import (
 	"github.com/dbpool-go/dbpool/config"
 )
 
-// wireServer speaks just enough of PostgreSQL's protocol over net.Pipe for the
+// wireServer speaks just enough of PostgreSQL's protocol over memPipe for the
 // whole pool to run in virtual time. It understands begin, commit, rollback,
 // sleep followed by a duration, and answers everything else with one row: 1.
 type wireServer struct {
 	mu       sync.Mutex
 	refuse   *pgproto3.ErrorResponse // to newcomers, if set
 	deaf     bool                    // dials hang
+	faults   wireFaults
 	sessions map[uint32]*wireSession
 	peak     int
 	opened   uint32
@@ -45,12 +46,13 @@ func newWireServer() *wireServer { return &wireServer{sessions: make(map[uint32]
 func (s *wireServer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	s.mu.Lock()
 	deaf := s.deaf
+	s.faults.dials = append(s.faults.dials, time.Now())
 	s.mu.Unlock()
 	if deaf {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	client, server := net.Pipe()
+	client, server := memPipe()
 	go s.serve(server)
 	return client, nil
 }
@@ -63,18 +65,22 @@ func (s *wireServer) serve(c net.Conn) {
 		return
 	}
 	if cancel, ok := start.(*pgproto3.CancelRequest); ok {
-		s.cancel(cancel.ProcessID)
+		if !s.loseCancel() {
+			s.cancel(cancel.ProcessID)
+		}
 		return
 	}
+	s.pause(func(f *wireFaults) time.Duration { return f.connect })
 	if refusal := s.admit(w); refusal != nil {
 		w.send(refusal)
 		return
 	}
 	defer s.leave(w)
+	defer s.pause(func(f *wireFaults) time.Duration { return f.end })
 	w.send(&pgproto3.AuthenticationOk{}, &pgproto3.BackendKeyData{ProcessID: w.pid, SecretKey: []byte{1, 2, 3, 4}}, w.ready())
 	for {
 		msg, err := w.backend.Receive()
-		if err != nil || !w.answer(msg) {
+		if err != nil || !s.scripted(w, msg) || !w.answer(msg) {
 			return
 		}
 	}
@@ -85,6 +91,9 @@ func (s *wireServer) admit(w *wireSession) *pgproto3.ErrorResponse {
 	defer s.mu.Unlock()
 	if s.refuse != nil {
 		return s.refuse
+	}
+	if refusal := s.full(); refusal != nil {
+		return refusal
 	}
 	s.opened++
 	w.pid = s.opened

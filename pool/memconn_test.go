@@ -1,0 +1,115 @@
+package pool
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// memConn is one end of a connection in memory that can be closed half, as TCP
+// can and net.Pipe cannot. It buffers without limit.
+type memConn struct {
+	in, out *stream
+}
+
+// memPipe returns both ends.
+func memPipe() (client, server *memConn) {
+	a, b := newStream(), newStream()
+	return &memConn{a, b}, &memConn{b, a}
+}
+
+// stream is one direction.
+type stream struct {
+	mu       sync.Mutex
+	changed  *sync.Cond
+	data     []byte
+	ended    bool // by the writer: end of file after data
+	dead     bool // by the reader: it will not read any more
+	deadline time.Time
+	timer    *time.Timer
+}
+
+func newStream() *stream {
+	s := &stream{}
+	s.changed = sync.NewCond(&s.mu)
+	return s
+}
+
+func (c *memConn) Read(b []byte) (int, error)  { return c.in.read(b) }
+func (c *memConn) Write(b []byte) (int, error) { return c.out.write(b) }
+
+// CloseWrite ends the sending half.
+func (c *memConn) CloseWrite() error {
+	c.out.set(func(s *stream) { s.ended = true })
+	return nil
+}
+
+func (c *memConn) Close() error {
+	c.in.set(func(s *stream) { s.dead = true })
+	return c.CloseWrite()
+}
+
+func (*memConn) LocalAddr() net.Addr  { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+func (*memConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5432} }
+
+func (c *memConn) SetDeadline(t time.Time) error {
+	return c.SetReadDeadline(t) // a write never waits
+}
+
+func (c *memConn) SetReadDeadline(t time.Time) error {
+	c.in.set(func(s *stream) {
+		s.deadline = t
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		if !t.IsZero() {
+			s.timer = time.AfterFunc(time.Until(t), func() { s.set(func(*stream) {}) })
+		}
+	})
+	return nil
+}
+
+func (*memConn) SetWriteDeadline(time.Time) error { return nil }
+
+func (s *stream) set(change func(*stream)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
+	s.changed.Broadcast()
+}
+
+func (s *stream) read(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		switch {
+		case s.dead:
+			return 0, net.ErrClosed
+		case !s.deadline.IsZero() && !time.Now().Before(s.deadline):
+			return 0, os.ErrDeadlineExceeded
+		case len(s.data) > 0:
+			n := copy(b, s.data)
+			s.data = s.data[n:]
+			return n, nil
+		case s.ended:
+			return 0, io.EOF
+		}
+		s.changed.Wait()
+	}
+}
+
+func (s *stream) write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return 0, net.ErrClosed
+	}
+	if s.dead {
+		return 0, io.ErrClosedPipe
+	}
+	s.data = append(s.data, b...)
+	s.changed.Broadcast()
+	return len(b), nil
+}
