@@ -7,46 +7,52 @@ import (
 )
 
 // enter gets a permit for one database/sql call on behalf of ctx, waiting in
-// the caller's lane for at most pool_timeout. The returned context carries the
-// permit and everything that ctx carries. Its own caller is called by whoever
-// asks for a connection.
-func (p *Pool) enter(ctx context.Context) (*permitContext, error) {
-	pc := &permitContext{Context: ctx}
-	pc.permit.by.capture()
-	return pc, p.pass(ctx, pc)
+// the caller's lane for at most pool_timeout. The permit is the context for that
+// call, with everything that ctx carries. The function that calls enter is the
+// one that somebody outside this library called.
+func (p *Pool) enter(ctx context.Context) (*permit, error) {
+	k := &permit{Context: ctx}
+	k.by.capture(2, p.gate.alert.Load())
+	return k, p.pass(ctx, k)
 }
 
-// enterFar is enter for callers with a library or two in between.
-func (p *Pool) enterFar(ctx context.Context) (*permitContext, error) {
-	pc := &permitContext{Context: ctx}
-	pc.permit.by.captureFar()
-	return pc, p.pass(ctx, pc)
+// enterFar is enter where there are libraries in between, unless somebody
+// further out has remembered the caller.
+func (p *Pool) enterFar(ctx context.Context) (*permit, error) {
+	k := &permit{Context: ctx}
+	if by, ok := ctx.Value(callerKey{}).(*caller); ok {
+		k.by = *by
+	} else {
+		k.by.captureFar(2, p.gate.alert.Load())
+	}
+	return k, p.pass(ctx, k)
 }
 
-// pass fills in the permit of pc and has the gate grant it.
-func (p *Pool) pass(ctx context.Context, pc *permitContext) error {
+// pass fills in k and has the gate grant it.
+func (p *Pool) pass(ctx context.Context, k *permit) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	k := &pc.permit
 	k.asked = time.Now()
 	k.lane, k.name, k.scope = laneOf(ctx), nameOf(ctx), scopeOf(ctx).of(p)
 	k.outer = k.scope.holding()
-	p.setDeadline(ctx, k)
+	p.setPatience(ctx, k)
 	if p.observer == nil {
 		return p.admit(ctx, k)
 	}
-	pc.Context = p.observer.AcquireStart(ctx, k.lane, k.name)
+	k.Context = p.observer.AcquireStart(ctx, k.lane, k.name)
 	err := p.admit(ctx, k)
-	p.observer.AcquireEnd(pc.Context, k.lane, k.name, time.Since(k.asked), err)
+	p.observer.AcquireEnd(k.Context, k.lane, k.name, time.Since(k.asked), err)
 	return err
 }
 
-// setDeadline ends the wait at pool_timeout or at ctx's own deadline, whichever is first.
-func (p *Pool) setDeadline(ctx context.Context, k *permit) {
-	k.deadline = k.asked.Add(p.cfg.PoolTimeout)
-	if d, ok := ctx.Deadline(); ok && d.Before(k.deadline) {
-		k.deadline, k.ownDeadline = d, true
+// setPatience ends the wait at pool_timeout or at ctx's own deadline, whichever is first.
+func (p *Pool) setPatience(ctx context.Context, k *permit) {
+	k.patience = p.cfg.PoolTimeout
+	if d, ok := ctx.Deadline(); ok {
+		if left := d.Sub(k.asked); left < k.patience {
+			k.patience, k.ownDeadline = left, true
+		}
 	}
 }
 
@@ -69,7 +75,7 @@ func (p *Pool) admit(ctx context.Context, k *permit) error {
 
 // await waits in the queue.
 func (p *Pool) await(ctx context.Context, k *permit) error {
-	timer := time.NewTimer(time.Until(k.deadline))
+	timer := time.NewTimer(time.Until(k.waitEnds()))
 	defer timer.Stop()
 	select {
 	case <-k.ready:
@@ -118,7 +124,7 @@ func (p *Pool) released(k *permit) {
 		return
 	}
 	if p.observer != nil {
-		p.observer.Released(k.lane, k.name, time.Since(k.granted))
+		p.observer.Released(k.lane, k.name, time.Since(k.grantedAt()))
 	}
 	if k.warned {
 		p.keeper.allClear(k)
@@ -128,23 +134,23 @@ func (p *Pool) released(k *permit) {
 	}
 }
 
-// look runs one database/sql call under the permit of pc, and again while
+// look runs one database/sql call under the permit k, and again while
 // database/sql reports driver.ErrBadConn: by contract that means that nothing
 // was done. Either the connections it tried were dead, after a server restart
 // all of them, and have been removed; or one was given back a moment ago and is
 // not in database/sql's free list yet.
-func look[T any](p *Pool, pc *permitContext, call func() (T, error)) (T, error) {
-	defer p.leave(&pc.permit)
+func look[T any](p *Pool, k *permit, call func() (T, error)) (T, error) {
+	defer p.leave(k)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		result, err := call()
 		if err == nil {
 			return result, nil
 		}
 		if !lookAgain(err) {
-			return result, p.translate(&pc.permit, err)
+			return result, p.translate(k, err)
 		}
-		if err := pc.rest(pause); err != nil {
-			return result, p.translate(&pc.permit, err)
+		if err := k.rest(pause); err != nil {
+			return result, p.translate(k, err)
 		}
 	}
 }
@@ -157,8 +163,8 @@ const (
 )
 
 // rest waits a little; it returns why there is no time left for another look.
-func (c *permitContext) rest(d time.Duration) error {
-	if left := time.Until(c.permit.deadline); left <= 0 {
+func (p *permit) rest(d time.Duration) error {
+	if left := time.Until(p.waitEnds()); left <= 0 {
 		return ErrPoolTimeout
 	} else if d > left {
 		d = left
@@ -168,8 +174,8 @@ func (c *permitContext) rest(d time.Duration) error {
 	select {
 	case <-timer.C:
 		return nil
-	case <-c.Done():
-		return c.Err()
+	case <-p.Done():
+		return p.Err()
 	}
 }
 

@@ -7,25 +7,41 @@ import (
 	"syscall"
 )
 
-// peek looks at an idle socket without blocking and without taking anything
-// from it: quiet when nothing has arrived, as it should be between statements.
-// Otherwise the server closed it, or sent something that only a full round trip
-// can tell from a farewell.
-func peek(nc net.Conn) (quiet bool) {
+// peephole looks at a socket without blocking and without taking anything from
+// it. Made once per connection, so that a look allocates nothing.
+type peephole struct {
+	raw   syscall.RawConn
+	look  func(fd uintptr)
+	quiet bool
+	byte  [1]byte
+}
+
+// newPeephole returns nil when the connection has no socket to look at.
+func newPeephole(nc net.Conn) *peephole {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
-		return false
+		return nil
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
+		return nil
+	}
+	p := &peephole{raw: raw}
+	p.look = func(fd uintptr) {
+		_, _, e := syscall.Recvfrom(int(fd), p.byte[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		p.quiet = e == syscall.EAGAIN || e == syscall.EWOULDBLOCK
+	}
+	return p
+}
+
+// isQuiet reports that nothing has arrived, as it should be between statements.
+// Otherwise the server closed the connection, or sent something that only a full
+// round trip can tell from a farewell.
+func (p *peephole) isQuiet() bool {
+	if p == nil {
 		return false
 	}
 	// Control, not Read: pgx may have left a reader waiting on the socket, after
 	// a slow write, and Read would wait for that one.
-	err = raw.Control(func(fd uintptr) {
-		var b [1]byte
-		_, _, e := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		quiet = e == syscall.EAGAIN || e == syscall.EWOULDBLOCK
-	})
-	return quiet && err == nil
+	return p.raw.Control(p.look) == nil && p.quiet
 }

@@ -1,33 +1,79 @@
 package pool
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
 )
 
-// caller is where a connection was asked for. Capturing program counters costs
-// about 50 ns a frame, so calls that go straight to the pool keep a few, and
-// those that come through other layers of libraries keep many. Names are looked
-// up only when somebody reads them.
+// caller is where a connection was asked for. Capturing a frame costs some 50
+// ns in practice, which every query pays, so little is captured while there is
+// nothing to be told about: see gate.alertLocked. Names are looked up only when
+// somebody reads them.
 type caller struct {
-	n    int
-	near [nearFrames]uintptr
+	near [2]uintptr
 	far  []uintptr // instead of near
 }
 
 const (
-	nearFrames = 6
-	farFrames  = 20 // database/sql's own, an ORM's, and what is left for the service
+	alertFrames = 12 // a way through the service
+
+	// Between a service and its connection may stand database/sql, and on top of
+	// it an ORM.
+	sqlFrames = 8
+	ormFrames = 6
 )
 
-// capture keeps the frames above the function that called capture's caller.
-func (c *caller) capture() { c.n = runtime.Callers(4, c.near[:]) }
+// capture keeps the frames from skip on, 0 being the one that calls capture.
+func (c *caller) capture(skip int, alert bool) {
+	if alert {
+		c.keep(skip+1, alertFrames)
+		return
+	}
+	runtime.Callers(skip+2, c.near[:])
+}
 
-// captureFar keeps more frames of a caller further up.
-func (c *caller) captureFar() {
-	c.far = make([]uintptr, farFrames)
-	c.n = runtime.Callers(4, c.far)
+// captureFar keeps more, for callers behind other libraries.
+func (c *caller) captureFar(skip int, alert bool) {
+	frames := sqlFrames + ormFrames
+	if alert {
+		frames += alertFrames
+	}
+	c.keep(skip+1, frames)
+}
+
+func (c *caller) keep(skip, frames int) {
+	c.far = make([]uintptr, frames)
+	c.far = c.far[:runtime.Callers(skip+2, c.far)]
+}
+
+// callerKey finds the caller that was captured further out, where fewer
+// libraries stood in between.
+type callerKey struct{}
+
+// remembered is a context with its caller.
+type remembered struct {
+	context.Context
+	by caller
+}
+
+// Value finds the caller and passes everything else on.
+func (r *remembered) Value(key any) any {
+	if _, ok := key.(callerKey); ok {
+		return &r.by
+	}
+	return r.Context.Value(key)
+}
+
+// remember captures the caller of the function that calls remember.
+func (p *Pool) remember(ctx context.Context) context.Context {
+	if ctx.Value(callerKey{}) != nil {
+		return ctx
+	}
+	r := &remembered{Context: ctx}
+	r.by.capture(2, p.gate.alert.Load())
+	return r
 }
 
 // frames calls yield with every captured frame, innermost first.
@@ -36,13 +82,10 @@ func (c *caller) frames(yield func(runtime.Frame) bool) {
 	if pcs == nil {
 		pcs = c.near[:]
 	}
-	if c.n == 0 {
-		return
-	}
-	frames := runtime.CallersFrames(pcs[:c.n])
+	frames := runtime.CallersFrames(pcs)
 	for {
 		f, more := frames.Next()
-		if !yield(f) || !more {
+		if f.PC != 0 && !yield(f) || !more {
 			return
 		}
 	}

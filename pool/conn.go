@@ -29,7 +29,8 @@ type conn struct {
 	*pgxConn
 	g      *gate
 	slot   *slot
-	socket *netConn // the connection's own socket, below any TLS
+	socket *netConn  // the connection's own socket, below any TLS
+	hole   *peephole // to look at it while idle
 	cancel cancelState
 	said   dialogue
 
@@ -40,6 +41,7 @@ type conn struct {
 	place      *fleet.Session // in the fleet's budget; nil without a fleet
 
 	permit     *permit // who uses it; nil while idle
+	idleSince  time.Time
 	activity   atomic.Int32
 	statements atomic.Uint32 // how many were begun
 	retire     atomic.Int32  // a closeReason set by whoever wants it closed when it comes back
@@ -123,6 +125,11 @@ func (c *conn) use(p *permit) {
 	c.g.bind(p, c)
 }
 
+// fresh is how recently a connection must have been used for its server not to
+// be looked for. A farewell within it would be as likely to come a moment later,
+// during the statement; the look costs a system call.
+const fresh = time.Millisecond
+
 // awake makes sure that the server is still there: a look at the socket, and a
 // round trip only when something has arrived on it. The round trip does not end
 // with ctx: a caller who goes away must not take the connection along.
@@ -133,7 +140,7 @@ func (c *conn) awake(ctx context.Context) error {
 	if err := c.settle(ctx); err != nil {
 		return err
 	}
-	if peek(c.socket.Conn) {
+	if time.Since(c.idleSince) < fresh || c.hole.isQuiet() {
 		return nil
 	}
 	return c.roundTrip(ctx)
@@ -165,12 +172,14 @@ func (c *conn) roundTrip(ctx context.Context) error {
 // IsValid is called when the holder gives the connection back, and says whether
 // it may be used again. The permit goes back here.
 func (c *conn) IsValid() bool {
-	reason := c.verdict(time.Now())
+	now := time.Now()
+	reason := c.verdict(now)
 	if reason != closeUnknown {
 		c.retire.CompareAndSwap(int32(closeUnknown), int32(reason))
 		c.lose()
 		return false
 	}
+	c.idleSince = now
 	c.release(nil)
 	return true
 }

@@ -177,6 +177,7 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 	}
 	c.pgxConn = dc.(*pgxConn)
 	c.socket, c.pid = sl.lastSocket(), c.PgConn().PID()
+	c.hole = newPeephole(c.socket.Conn)
 	if err := d.check(ctx, c); err != nil {
 		_ = c.pgxConn.Close()
 		return nil, err

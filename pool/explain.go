@@ -79,7 +79,7 @@ func (p *Pool) judge(e *AcquireError, holders []*permit) Verdict {
 func judgeHolders(holders []*permit, asked time.Time) Verdict {
 	stuck, running := 0, 0
 	for _, k := range holders {
-		if k.granted.After(asked) {
+		if k.grantedAt().After(asked) {
 			continue
 		}
 		stuck++

@@ -123,11 +123,11 @@ func (m *member) Borrow(ctx context.Context, use func(*fleet.Session, fleet.Lock
 // is first in line, as health probes are, and in no statistics: nobody asked
 // for it. A connection on which use fails is closed.
 func (p *Pool) borrow(ctx context.Context, use func(*conn) error) error {
-	pc := &permitContext{Context: ctx}
-	if err := p.errand(ctx, &pc.permit); err != nil {
+	k := &permit{Context: ctx}
+	if err := p.errand(ctx, k); err != nil {
 		return err
 	}
-	held, err := look(p, pc, func() (*sql.Conn, error) { return p.db.Conn(pc) })
+	held, err := look(p, k, func() (*sql.Conn, error) { return p.db.Conn(k) })
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (p *Pool) errand(ctx context.Context, k *permit) error {
 		return err
 	}
 	k.asked, k.lane, k.name, k.keeping = time.Now(), LaneProbe, "fleet", true
-	p.setDeadline(ctx, k)
+	p.setPatience(ctx, k)
 	if p.gate.enter(k, k.asked) {
 		return nil
 	}

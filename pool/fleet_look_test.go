@@ -14,14 +14,14 @@ func TestFleetsLookIsInNoStatistics(t *testing.T) {
 		look := func(within time.Duration) error {
 			ctx, cancel := context.WithTimeout(t.Context(), within)
 			defer cancel()
-			pc := &permitContext{Context: ctx}
-			if err := r.errand(ctx, &pc.permit); err != nil {
+			k := &permit{Context: ctx}
+			if err := r.errand(ctx, k); err != nil {
 				return err
 			}
 			if busy := r.gate.load().Busy; busy > 2 {
 				t.Errorf("the look itself is taken for demand: %d busy", busy)
 			}
-			r.leave(&pc.permit)
+			r.leave(k)
 			return nil
 		}
 		held := r.fill(2)
@@ -29,7 +29,7 @@ func TestFleetsLookIsInNoStatistics(t *testing.T) {
 			t.Errorf("with all connections in use: %v", err)
 		}
 		waiting := r.ask(t.Context())
-		time.AfterFunc(time.Second, func() { r.leave(&held[0].pc.permit) })
+		time.AfterFunc(time.Second, func() { r.leave(held[0].k) })
 		if err := look(5 * time.Second); err != nil {
 			t.Error(err)
 		}

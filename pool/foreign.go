@@ -10,13 +10,13 @@ import (
 // leaseForeign leases a connection of a *sql.DB that is not the pool's own: of
 // go-sqlmock in a test, of another driver. Nothing of the pool is in its driver
 // seam, so the permit is given back when the lease is.
-func (p *Pool) leaseForeign(pc *permitContext) (driver.Conn, error) {
-	held, err := p.foreign.Conn(pc)
+func (p *Pool) leaseForeign(k *permit) (driver.Conn, error) {
+	held, err := p.foreign.Conn(k)
 	if err != nil {
-		p.leave(&pc.permit)
+		p.leave(k)
 		return nil, err
 	}
-	l := &foreignLease{p: p, permit: &pc.permit, held: held}
+	l := &foreignLease{p: p, permit: k, held: held}
 	if err := held.Raw(func(dc any) error { l.inner = dc.(driver.Conn); return nil }); err != nil {
 		_ = l.Close()
 		return nil, err

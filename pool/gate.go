@@ -24,6 +24,7 @@ type gate struct {
 	maxWaiters int
 	demand     func() // called, outside the lock, when connections may be wanted
 	cancels    atomic.Uint64
+	alert      atomic.Bool // callers are to be remembered in full; see alertLocked
 
 	mu         sync.Mutex
 	configured int  // pool_size + max_overflow
@@ -153,7 +154,7 @@ func (g *gate) grantLocked(p *permit, now time.Time) {
 	} else {
 		g.countGrantLocked(p, now)
 	}
-	p.state, p.granted = permitHeld, now
+	p.state, p.waited = permitHeld, now.Sub(p.asked)
 	p.uses.Store(1)
 	g.holders.push(p)
 	g.held++
@@ -166,6 +167,7 @@ func (g *gate) grantLocked(p *permit, now time.Time) {
 	if g.busyLocked() > g.poolSize {
 		g.overflow = now
 	}
+	g.alertLocked()
 	if p.scope != nil {
 		p.scope.held.CompareAndSwap(nil, p)
 	}
@@ -183,6 +185,15 @@ func (g *gate) countGrantLocked(p *permit, now time.Time) {
 	}
 	g.counts.acquired++
 	g.counts.wait.observe(waited)
+}
+
+// alertLocked decides how much of their stacks callers are remembered with. As
+// long as half of the connections are free, and nobody has been warned of, the
+// innermost frames do; somebody may want to know more from then on.
+func (g *gate) alertLocked() {
+	if alert := 2*g.held > g.limit || g.counts.leaks > 0; alert != g.alert.Load() {
+		g.alert.Store(alert)
+	}
 }
 
 // countNested counts a caller that was refused because it holds a connection already.
@@ -245,12 +256,10 @@ func (g *gate) settleLocked(p *permit, now time.Time) {
 	} else {
 		g.countReturnLocked(p, now)
 	}
-	if p.warned {
-		p.returned = now
-	}
 	if p.scope != nil {
 		p.scope.held.CompareAndSwap(p, nil)
 	}
+	g.alertLocked()
 	g.watchLocked()
 	g.wakeSeekerLocked()
 	g.dispatchLocked(now)
@@ -259,7 +268,7 @@ func (g *gate) settleLocked(p *permit, now time.Time) {
 
 // countReturnLocked counts a connection that came back, and learns from it.
 func (g *gate) countReturnLocked(p *permit, now time.Time) {
-	hold := max(0, now.Sub(p.granted))
+	hold := max(0, now.Sub(p.grantedAt()))
 	if p.lane == LaneRequest {
 		g.pace.returned(now, hold)
 	}

@@ -80,7 +80,7 @@ func (c *crowd) giveBack(lost func(*gate)) {
 		return
 	}
 	i := c.rnd.IntN(len(c.holding))
-	k := &c.holding[i].pc.permit
+	k := c.holding[i].k
 	c.holding[i].cancel()
 	c.holding = slices.Delete(c.holding, i, i+1)
 	c.gate.bind(k, &conn{})
@@ -130,7 +130,7 @@ func (c *crowd) count(m *guest) {
 		n.served++
 		c.holding = append(c.holding, m)
 		return
-	case m.pc.permit.asked.IsZero():
+	case m.k.asked.IsZero():
 		n.early++ // its context had ended
 	case errors.Is(m.err, ErrPoolTimeout):
 		n.timedOut++

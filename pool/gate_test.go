@@ -239,7 +239,7 @@ func TestShareLowersTheLimit(t *testing.T) {
 func TestPermitComesBackOnceNobodyNeedsIt(t *testing.T) {
 	inRig(t, 1, func(t *testing.T, r *rig) {
 		v := r.ask(t.Context())
-		k := &v.pc.permit
+		k := v.k
 		for range 2 { // a dead connection, then a live one that outlives the call
 			r.gate.bind(k, &conn{})
 			if r.gate.unbind(k, nil) {
@@ -267,7 +267,7 @@ func TestLostConnectionIsPromisedToNobody(t *testing.T) {
 	inRig(t, 2, func(t *testing.T, r *rig) {
 		held := r.fill(2)
 		next := r.ask(t.Context())
-		k := &held[0].pc.permit
+		k := held[0].k
 		r.gate.bind(k, &conn{})
 		r.gate.returned(k)
 		r.gate.unbind(k, func(g *gate) { g.conns-- })

@@ -82,7 +82,7 @@ func (a arrivals) request(t *testing.T, r *rig, hold time.Duration) func(*tally)
 	ctx, cancel := context.WithTimeout(t.Context(), a.deadline)
 	defer cancel()
 	arrived := time.Now()
-	pc, err := r.enter(ctx)
+	k, err := r.enter(ctx)
 	switch {
 	case errors.Is(err, ErrOverloaded) && time.Since(arrived) == 0:
 		return func(t *tally) { t.refused++ }
@@ -91,7 +91,7 @@ func (a arrivals) request(t *testing.T, r *rig, hold time.Duration) func(*tally)
 	}
 	left := a.deadline - time.Since(arrived)
 	time.Sleep(min(hold, left))
-	r.leave(&pc.permit)
+	r.leave(k)
 	if hold > left {
 		return func(t *tally) { t.late++ }
 	}

@@ -38,7 +38,7 @@ func (p *Pool) describe(k *permit, now time.Time) Holder {
 		Lane:     k.lane,
 		Name:     k.name,
 		Caller:   k.by.String(),
-		Held:     max(0, now.Sub(k.granted)),
+		Held:     max(0, now.Sub(k.grantedAt())),
 		Activity: activityName(k.doing()),
 		Stack:    k.by.stack(),
 	}

@@ -17,7 +17,12 @@ type keeper struct {
 	silent map[*permit]silence
 
 	mu   sync.Mutex // guards owed
-	owed []*permit  // leaks that came back and have not been logged yet
+	owed []cameBack // leaks that came back and have not been logged yet
+}
+
+type cameBack struct {
+	p  *permit
+	at time.Time
 }
 
 const (
@@ -95,7 +100,7 @@ func (g *gate) newLeaks(now time.Time, threshold time.Duration) []*permit {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var out []*permit
-	for p := g.holders.first; p != nil && now.Sub(p.granted) >= threshold; p = p.next {
+	for p := g.holders.first; p != nil && now.Sub(p.grantedAt()) >= threshold; p = p.next {
 		if !p.warned {
 			p.warned = true
 			g.counts.leaks++
@@ -109,7 +114,7 @@ func (g *gate) newLeaks(now time.Time, threshold time.Duration) []*permit {
 // called under database/sql's locks, so the line is written by the keeper.
 func (k *keeper) allClear(p *permit) {
 	k.mu.Lock()
-	k.owed = append(k.owed, p)
+	k.owed = append(k.owed, cameBack{p, time.Now()})
 	k.mu.Unlock()
 	select {
 	case k.wake <- struct{}{}:
@@ -122,9 +127,9 @@ func (k *keeper) logAllClears() {
 	owed := k.owed
 	k.owed = nil
 	k.mu.Unlock()
-	for _, p := range owed {
-		k.p.log.Info("connection came back", "pool", k.p.cfg.Name, "held", p.returned.Sub(p.granted).Round(time.Millisecond),
-			"caller", p.by.String(), "name", p.name)
+	for _, r := range owed {
+		k.p.log.Info("connection came back", "pool", k.p.cfg.Name, "held", r.at.Sub(r.p.grantedAt()).Round(time.Millisecond),
+			"caller", r.p.by.String(), "name", r.p.name)
 	}
 }
 

@@ -36,14 +36,14 @@ func TestBackgroundHasItsTurn(t *testing.T) {
 		lanes := make(chan Lane, 100)
 		worker := func(l Lane) {
 			for range 20 {
-				pc, err := r.enter(inLane(t, l))
+				k, err := r.enter(inLane(t, l))
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				lanes <- l
 				time.Sleep(time.Millisecond)
-				r.leave(&pc.permit)
+				r.leave(k)
 			}
 		}
 		for range 4 {

@@ -20,14 +20,14 @@ func (l leaser) Connect(ctx context.Context) (driver.Conn, error) {
 	if ctx.Value(nudgeKey{}) != nil {
 		return nil, errNudge
 	}
-	pc, err := l.p.enterFar(ctx)
+	k, err := l.p.enterFar(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if l.p.db == nil {
-		return l.p.leaseForeign(pc)
+		return l.p.leaseForeign(k)
 	}
-	held, err := look(l.p, pc, func() (*sql.Conn, error) { return l.p.db.Conn(pc) })
+	held, err := look(l.p, k, func() (*sql.Conn, error) { return l.p.db.Conn(k) })
 	if err != nil {
 		return nil, err
 	}

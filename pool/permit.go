@@ -7,42 +7,48 @@ import (
 )
 
 // A permit is the right to hold one connection, and the record of who holds
-// it. It rides on the context of the database/sql call down to the driver seam
-// (conn.ResetSession, connector.Connect), where the connection that the call
-// got is bound to it, and comes back when database/sql gives that connection
+// it. It is the context of the database/sql call, which brings it down to the
+// driver seam (conn.ResetSession, connector.Connect). There the connection that
+// the call got is bound to it, and comes back when database/sql gives that connection
 // back (conn.IsValid, conn.Close).
 //
 // A permit is given back when both its call has returned and no connection is
 // bound: a call may lose a dead connection and go on with another, and a
 // connection may outlive its call (open rows, a transaction).
+//
+// Every query allocates one, so it is kept small.
 type permit struct {
-	lane  Lane
-	name  string
-	asked time.Time
-	by    caller
-	outer *permit // what this caller already held; nil almost always
-	scope *scope  // where nested acquisitions of the same unit of work look; may be nil
+	context.Context // what the call's own context was, or the observer made of it
 
-	deadline    time.Time // when the wait ends: pool_timeout or the caller's own deadline
-	ownDeadline bool      // the caller's own deadline is the nearer one
-
-	keeping bool // the pool's own, for a moment: not in the statistics
+	lane        Lane
+	ownDeadline bool // the caller's own deadline is nearer than pool_timeout
+	keeping     bool // the pool's own, for a moment: not in the statistics
+	name        string
+	asked       time.Time
+	patience    time.Duration // how long the caller waits: pool_timeout or its own deadline
+	by          caller
+	outer       *permit // what this caller already held; nil almost always
+	scope       *scope  // where nested acquisitions of the same unit of work look; may be nil
 
 	conn    atomic.Pointer[conn] // the bound connection, for whoever describes the holder
 	foreign atomic.Int32         // what a connection of another driver is doing, for New
-
-	uses atomic.Int32 // who still needs it: the database/sql call, and the connection bound to it
+	uses    atomic.Int32         // who still needs it: the database/sql call, and the connection bound to it
 
 	// The fields below are guarded by gate.mu.
 	state      permitState
 	warned     bool          // the leak warning was given
 	hungry     bool          // callers were waiting when it came back
+	waited     time.Duration // from being asked for to being granted
 	ready      chan struct{} // closed when a queued permit is granted or refused
 	err        error         // why a queued permit was refused
-	granted    time.Time
-	returned   time.Time // after a warning
-	prev, next *permit   // neighbours in the queue, then among the holders
+	prev, next *permit       // neighbours in the queue, then among the holders
 }
+
+// waitEnds is when the caller stops waiting.
+func (p *permit) waitEnds() time.Time { return p.asked.Add(p.patience) }
+
+// grantedAt is when the connection was granted; it never changes after that.
+func (p *permit) grantedAt() time.Time { return p.asked.Add(p.waited) }
 
 type permitState uint8
 
@@ -53,21 +59,15 @@ const (
 	permitDone
 )
 
-// permitContext carries a permit. It is one allocation for the context and the
-// permit together, because every query pays it.
-type permitContext struct {
-	context.Context
-	permit permit
-}
-
 type permitKey struct{}
 
-// Value finds the permit and passes everything else on.
-func (c *permitContext) Value(key any) any {
+// Value makes the permit the context of its own call: it finds itself and
+// passes everything else on.
+func (p *permit) Value(key any) any {
 	if _, ok := key.(permitKey); ok {
-		return &c.permit
+		return p
 	}
-	return c.Context.Value(key)
+	return p.Context.Value(key)
 }
 
 func permitOf(ctx context.Context) *permit {

@@ -43,5 +43,5 @@ func (g *gate) hopelessLocked(p *permit, now time.Time, wait time.Duration) bool
 		}
 		need += work
 	}
-	return need > 0 && now.Add(need).After(p.deadline)
+	return need > 0 && now.Add(need).After(p.waitEnds())
 }

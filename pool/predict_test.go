@@ -186,7 +186,7 @@ func TestLongHoldersDoNotMakeABurstHopeless(t *testing.T) {
 			go func() {
 				if <-burst[i].done; burst[i].err == nil {
 					time.Sleep(5 * time.Millisecond)
-					r.leave(&burst[i].pc.permit)
+					r.leave(burst[i].k)
 				}
 			}()
 		}

@@ -12,40 +12,40 @@ import (
 // the statement on the server.
 func (p *Pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	if p.db == nil {
-		return p.leases.ExecContext(ctx, query, args...)
+		return p.leases.ExecContext(p.remember(ctx), query, args...)
 	}
-	pc, err := p.enter(ctx)
+	k, err := p.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return look(p, pc, func() (sql.Result, error) { return p.db.ExecContext(pc, query, args...) })
+	return look(p, k, func() (sql.Result, error) { return p.db.ExecContext(k, query, args...) })
 }
 
 // QueryContext runs a statement that returns rows, as sql.DB.QueryContext does.
 // The connection is held until the rows are closed or read to the end.
 func (p *Pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if p.db == nil {
-		return p.leases.QueryContext(ctx, query, args...)
+		return p.leases.QueryContext(p.remember(ctx), query, args...)
 	}
-	pc, err := p.enter(ctx)
+	k, err := p.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return look(p, pc, func() (*sql.Rows, error) { return p.db.QueryContext(pc, query, args...) })
+	return look(p, k, func() (*sql.Rows, error) { return p.db.QueryContext(k, query, args...) })
 }
 
 // QueryRowContext runs a statement that returns at most one row, as
 // sql.DB.QueryRowContext does: errors, those of the wait among them, come from Row.Scan.
 func (p *Pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	if p.db == nil {
-		return p.leases.QueryRowContext(ctx, query, args...)
+		return p.leases.QueryRowContext(p.remember(ctx), query, args...)
 	}
-	pc, err := p.enter(ctx)
+	k, err := p.enter(ctx)
 	if err != nil {
 		return rowOf(err)
 	}
-	row, err := look(p, pc, func() (*sql.Row, error) {
-		row := p.db.QueryRowContext(pc, query, args...)
+	row, err := look(p, k, func() (*sql.Row, error) {
+		row := p.db.QueryRowContext(k, query, args...)
 		return row, row.Err()
 	})
 	if err != nil && row.Err() != err {
@@ -57,13 +57,13 @@ func (p *Pool) QueryRowContext(ctx context.Context, query string, args ...any) *
 // PingContext makes a round trip to the server, opening a connection if need be.
 func (p *Pool) PingContext(ctx context.Context) error {
 	if p.db == nil {
-		return p.leases.PingContext(ctx)
+		return p.leases.PingContext(p.remember(ctx))
 	}
-	pc, err := p.enter(ctx)
+	k, err := p.enter(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = look(p, pc, func() (struct{}, error) { return struct{}{}, p.db.PingContext(pc) })
+	_, err = look(p, k, func() (struct{}, error) { return struct{}{}, p.db.PingContext(k) })
 	return err
 }
 
@@ -74,7 +74,7 @@ func (p *Pool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, err
 	if p.closed.Load() {
 		return nil, ErrClosed
 	}
-	return p.leases.PrepareContext(ctx, query)
+	return p.leases.PrepareContext(p.remember(ctx), query)
 }
 
 // BeginTx starts a transaction, as sql.DB.BeginTx does. When ctx ends, the
@@ -83,7 +83,7 @@ func (p *Pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error
 	if p.closed.Load() {
 		return nil, ErrClosed
 	}
-	return p.leases.BeginTx(ctx, opts)
+	return p.leases.BeginTx(p.remember(ctx), opts)
 }
 
 // Conn returns a single connection, as sql.DB.Conn does. It is held until Conn.Close.
@@ -91,7 +91,7 @@ func (p *Pool) Conn(ctx context.Context) (*sql.Conn, error) {
 	if p.closed.Load() {
 		return nil, ErrClosed
 	}
-	return p.leases.Conn(ctx)
+	return p.leases.Conn(p.remember(ctx))
 }
 
 // lookAgain reports whether err means that nothing was done and the call may be made again.

@@ -74,7 +74,7 @@ func (g *gate) dispatchLocked(now time.Time) {
 // deadline does not suffice for the work, so that serving it would spend a
 // connection on an answer that nobody waits for while others wait for it.
 func (g *gate) lateLocked(p *permit, now time.Time) error {
-	if !now.Before(p.deadline) {
+	if !now.Before(p.waitEnds()) {
 		g.countTimeoutLocked(p)
 		return ErrPoolTimeout
 	}

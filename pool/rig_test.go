@@ -44,7 +44,7 @@ func inRig(t *testing.T, size int, test func(t *testing.T, r *rig), edit ...func
 // visit is one caller: in the queue, holding, or gone with an error.
 type visit struct {
 	r      *rig
-	pc     *permitContext
+	k      *permit
 	err    error
 	asked  time.Time
 	done   chan struct{} // closed when the gate has decided
@@ -57,7 +57,7 @@ func (r *rig) ask(ctx context.Context) *visit {
 	v := &visit{r: r, asked: time.Now(), done: make(chan struct{})}
 	go func() {
 		defer close(v.done)
-		v.pc, v.err = r.enter(ctx)
+		v.k, v.err = r.enter(ctx)
 		v.waited = time.Since(v.asked)
 	}()
 	synctest.Wait()
@@ -112,18 +112,18 @@ func (v *visit) wantError(want error) *AcquireError {
 
 // release gives the connection back, and lets the next one have it.
 func (v *visit) release() {
-	v.r.leave(&v.pc.permit)
+	v.r.leave(v.k)
 	synctest.Wait()
 }
 
 // hold takes a connection and gives it back after d, waiting for it if need be.
 func (r *rig) hold(d time.Duration) {
-	pc, err := r.enter(r.t.Context())
+	k, err := r.enter(r.t.Context())
 	if err != nil {
 		return
 	}
 	time.Sleep(d)
-	r.leave(&pc.permit)
+	r.leave(k)
 }
 
 func releaseAll(visits []*visit) {

@@ -34,7 +34,7 @@ func (g *gate) seek(ctx context.Context, p *permit) (*conn, error) {
 		return c, nil
 	}
 	g.demand()
-	timer := time.NewTimer(time.Until(p.deadline))
+	timer := time.NewTimer(time.Until(p.waitEnds()))
 	defer timer.Stop()
 	select {
 	case f := <-k.got:

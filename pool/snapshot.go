@@ -33,7 +33,7 @@ func (g *gate) snapshot(s *Stats, leakThreshold time.Duration) {
 	s.Server = g.supply.state
 	s.Wait, s.Hold = c.wait, c.hold
 	s.LeakWarningCount = c.leaks
-	for k := g.holders.first; k != nil && leakThreshold > 0 && s.At.Sub(k.granted) >= leakThreshold; k = k.next {
+	for k := g.holders.first; k != nil && leakThreshold > 0 && s.At.Sub(k.grantedAt()) >= leakThreshold; k = k.next {
 		s.Leaking++
 	}
 }

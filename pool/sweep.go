@@ -55,13 +55,11 @@ func (k *keeper) checkout(ctx context.Context) *sql.Conn { return k.take(ctx, k.
 
 // take takes a connection with a permit of the keeper's.
 func (k *keeper) take(ctx context.Context, enter func(*permit, time.Time) bool) *sql.Conn {
-	pc := &permitContext{Context: ctx}
-	pc.permit.lane, pc.permit.name, pc.permit.asked = LaneProbe, "recycling", time.Now()
-	pc.permit.deadline, pc.permit.keeping = pc.permit.asked.Add(minPeriod), true
-	if !enter(&pc.permit, pc.permit.asked) {
+	p := &permit{Context: ctx, lane: LaneProbe, name: "recycling", asked: time.Now(), patience: minPeriod, keeping: true}
+	if !enter(p, p.asked) {
 		return nil
 	}
-	held, err := look(k.p, pc, func() (*sql.Conn, error) { return k.p.db.Conn(pc) })
+	held, err := look(k.p, p, func() (*sql.Conn, error) { return k.p.db.Conn(p) })
 	if err != nil {
 		return nil
 	}
@@ -90,7 +88,7 @@ func (g *gate) anyStranded(then time.Time) bool {
 	for p := g.holders.first; p != nil; p = p.next {
 		if p.conn.Load() != nil {
 			free--
-		} else if p.granted.Before(then) {
+		} else if p.grantedAt().Before(then) {
 			stranded = true
 		}
 	}
