@@ -133,7 +133,7 @@ func (k *keeper) logAllClears() {
 	}
 }
 
-// silence is how long a holder has been seen without a new statement.
+// silence is how long a holder has been seen without a statement.
 type silence struct {
 	statements uint32
 	since      time.Time
@@ -152,7 +152,7 @@ func (k *keeper) reclaim(now time.Time) {
 			continue
 		}
 		s, known := k.silent[p]
-		if n := c.statements.Load(); !known || s.statements != n {
+		if n := c.statements.Load(); !known || s.statements != n || c.busy() {
 			s = silence{statements: n, since: now}
 		}
 		seen[p] = s
@@ -162,6 +162,12 @@ func (k *keeper) reclaim(now time.Time) {
 		}
 	}
 	k.silent = seen
+}
+
+// busy reports whether a statement runs, or its rows are open.
+func (c *conn) busy() bool {
+	a := c.activity.Load()
+	return a == activityRunning || a == activityRows
 }
 
 // takeAway ends the session of a holder that runs nothing. Whoever wins the
