@@ -271,7 +271,7 @@ func TestRotatingPassword(t *testing.T) {
 		password.Store("zero")
 		var asked atomic.Int64
 		cfg := settled(srv.DSN("postgres", "app", "never used"), limit, 0)
-		cfg.PoolRecycle = 200 * time.Millisecond
+		cfg.PoolRecycle = time.Second
 		p := open(t, cfg, WithCredentials(func(context.Context) (Credentials, error) {
 			asked.Add(1)
 			return Credentials{Password: password.Load().(string)}, nil
