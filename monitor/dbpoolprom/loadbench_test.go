@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"syscall"
 	"testing"
@@ -105,18 +104,6 @@ func query(tb testing.TB, p *pool.Pool, n, workers int) {
 // scrapeEvery asks h until stopped; the stop waits.
 func scrapeEvery(ctx context.Context, h http.Handler, interval time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(interval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				h.ServeHTTP(discard{http.Header{}}, httptest.NewRequestWithContext(ctx, http.MethodGet, "/metrics", nil))
-			}
-		}
-	})
-	return func() { cancel(); wg.Wait() }
+	done := askEvery(ctx, h, "/metrics", interval)
+	return func() { cancel(); <-done }
 }
