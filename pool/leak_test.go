@@ -177,8 +177,8 @@ func TestReclaimTakesWhatIsLeftAlone(t *testing.T) {
 		if _, err := p.ExecContext(within(t, time.Second), "update"); err != nil {
 			t.Errorf("the next one: %v", err)
 		}
-		if open, _, opened := s.figures(); open != 1 || opened != 2 {
-			t.Errorf("%d open, %d opened", open, opened)
+		if _, _, opened := s.figures(); s.live() != 1 || opened != 2 {
+			t.Errorf("%d open, %d opened", s.live(), opened)
 		}
 		if st := p.Stats(); st.Closed.Unclean != 1 {
 			t.Errorf("%+v", st.Closed)
