@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx" of raw database/sql
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx" of database/sql alone
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/pool"
@@ -19,49 +19,59 @@ import (
 // contender is one way to a database.
 type contender struct {
 	name  string
-	query func(ctx context.Context, sql string, args ...any) error // one query, one row
+	query func(ctx context.Context, sql string) error // one query, one row
 }
 
-// contenders are raw database/sql, this library by its two faces, and pgxpool,
-// each with at most conns connections.
+// lifetime is of every contender's connections; statementTimeout of its statements.
+const (
+	lifetime         = time.Hour
+	statementTimeout = 30 * time.Second
+)
+
+// contenders are database/sql alone, pgxpool, and this library by its two
+// faces: all with the same driver and settings, and conns connections at most.
 func contenders(b *testing.B, dsn string, conns int) []contender {
 	b.Helper()
-	raw, err := sql.Open("pgx", dsn)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = raw.Close() })
-	raw.SetMaxOpenConns(conns)
-	raw.SetMaxIdleConns(conns)
-	raw.SetConnMaxLifetime(time.Hour)
-	ours := ourPool(b, dsn, conns)
-	rival, err := pgxpool.New(b.Context(), with(dsn, "pool_max_conns", strconv.Itoa(conns)))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(rival.Close)
-	db := ours.DB()
+	theirs := with(dsn, "statement_timeout", strconv.FormatInt(statementTimeout.Milliseconds(), 10))
+	raw, rival, ours, lent := openSQL(b, theirs, conns), openPgxpool(b, theirs, conns), openOurs(b, dsn, conns), openOurs(b, dsn, conns).DB()
 	return []contender{
-		{"database/sql", func(ctx context.Context, sql string, args ...any) error {
-			return scan(raw.QueryRowContext(ctx, sql, args...))
-		}},
-		{"pgxpool", func(ctx context.Context, sql string, args ...any) error {
-			return scan(rival.QueryRow(ctx, sql, args...))
-		}},
-		{"dbpool", func(ctx context.Context, sql string, args ...any) error {
-			return scan(ours.QueryRowContext(ctx, sql, args...))
-		}},
-		{"dbpool.DB", func(ctx context.Context, sql string, args ...any) error {
-			return scan(db.QueryRowContext(ctx, sql, args...))
-		}},
+		{"database/sql", func(ctx context.Context, sql string) error { return scan(raw.QueryRowContext(ctx, sql)) }},
+		{"pgxpool", func(ctx context.Context, sql string) error { return scan(rival.QueryRow(ctx, sql)) }},
+		{"dbpool", func(ctx context.Context, sql string) error { return scan(ours.QueryRowContext(ctx, sql)) }},
+		{"dbpool DB()", func(ctx context.Context, sql string) error { return scan(lent.QueryRowContext(ctx, sql)) }},
 	}
 }
 
-func ourPool(b *testing.B, dsn string, conns int) *pool.Pool {
+func openSQL(b *testing.B, dsn string, conns int) *sql.DB {
+	b.Helper()
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	db.SetConnMaxLifetime(lifetime)
+	return db
+}
+
+func openPgxpool(b *testing.B, dsn string, conns int) *pgxpool.Pool {
+	b.Helper()
+	p, err := pgxpool.New(b.Context(), with(dsn, "pool_max_conns", strconv.Itoa(conns)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(p.Close)
+	return p
+}
+
+func openOurs(b *testing.B, dsn string, conns int) *pool.Pool {
 	b.Helper()
 	cfg := config.Default()
 	cfg.DatabaseURL, cfg.PoolSize, cfg.MaxOverflow = config.DSN(dsn), conns, 0
-	cfg.PoolTimeout, cfg.PoolRecycle, cfg.Fleet = 2*time.Minute, time.Hour, config.FleetOff
+	cfg.PoolTimeout = 24 * time.Hour // rivals wait as long as the context lets them
+	cfg.PoolRecycle, cfg.StatementTimeout = lifetime, statementTimeout
+	cfg.Fleet = config.FleetOff
 	p, err := pool.Open(cfg, pool.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		b.Fatal(err)
