@@ -41,7 +41,6 @@ type conn struct {
 	place      *fleet.Session // in the fleet's budget; nil without a fleet
 
 	permit     *permit // who uses it; nil while idle
-	idleSince  time.Time
 	activity   atomic.Int32
 	statements atomic.Uint32 // how many were begun
 	retire     atomic.Int32  // a closeReason set by whoever wants it closed when it comes back
@@ -125,14 +124,13 @@ func (c *conn) use(p *permit) {
 	c.g.bind(p, c)
 }
 
-// fresh is how recently a connection must have been used for its server not to
-// be looked for. A farewell within it would be as likely to come a moment later,
-// during the statement; the look costs a system call.
-const fresh = time.Millisecond
-
 // awake makes sure that the server is still there: a look at the socket, and a
 // round trip only when something has arrived on it. The round trip does not end
 // with ctx: a caller who goes away must not take the connection along.
+//
+// The look is a system call, a quarter of a microsecond, and made however lately
+// the connection was used: what it finds can be tried elsewhere, and a statement
+// that was sent to a session at its end may not be.
 func (c *conn) awake(ctx context.Context) error {
 	if c.IsClosed() {
 		return driver.ErrBadConn
@@ -140,7 +138,7 @@ func (c *conn) awake(ctx context.Context) error {
 	if err := c.settle(ctx); err != nil {
 		return err
 	}
-	if time.Since(c.idleSince) < fresh || c.hole.isQuiet() {
+	if c.hole.isQuiet() {
 		return nil
 	}
 	return c.roundTrip(ctx)
@@ -172,14 +170,12 @@ func (c *conn) roundTrip(ctx context.Context) error {
 // IsValid is called when the holder gives the connection back, and says whether
 // it may be used again. The permit goes back here.
 func (c *conn) IsValid() bool {
-	now := time.Now()
-	reason := c.verdict(now)
+	reason := c.verdict(time.Now())
 	if reason != closeUnknown {
 		c.retire.CompareAndSwap(int32(closeUnknown), int32(reason))
 		c.lose()
 		return false
 	}
-	c.idleSince = now
 	c.release(nil)
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -27,6 +28,7 @@ type stream struct {
 	data     []byte
 	ended    bool // by the writer: end of file after data
 	dead     bool // by the reader: it will not read any more
+	reset    bool // the writer has been told, by a packet that came back to its first write
 	deadline time.Time
 	timer    *time.Timer
 }
@@ -106,8 +108,12 @@ func (s *stream) write(b []byte) (int, error) {
 	if s.ended {
 		return 0, net.ErrClosed
 	}
+	if s.reset {
+		return 0, syscall.ECONNRESET
+	}
 	if s.dead {
-		return 0, io.ErrClosedPipe
+		s.reset = true
+		return len(b), nil
 	}
 	s.data = append(s.data, b...)
 	s.changed.Broadcast()

@@ -110,6 +110,29 @@ func TestNothingRecycledInTrouble(t *testing.T) {
 	})
 }
 
+// TestNothingRecycledAtTheLimit has to give a connection up to find out that
+// there is no other to be had; it does so once.
+func TestNothingRecycledAtTheLimit(t *testing.T) {
+	const size, lifetime = 5, 20 * time.Second
+	inWire(t, func(c *config.Config) { c.PoolSize, c.MaxOverflow, c.PoolRecycle = size, 0, lifetime }, func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+		for _, c := range holdAll(t, p, size) {
+			c.Close()
+		}
+		s.refuseAll(stateTooManyConnections, "sorry, too many clients already")
+		p.Recycle()
+		if h := follow(p, 10*lifetime); len(h.closed) != 1 {
+			t.Errorf("closed after %s", h.closed)
+		}
+		if n := p.Stats().DialErrorCount; n > uint64(10*lifetime/idleProbe)+2 {
+			t.Errorf("%d dials for nobody", n)
+		}
+		s.refuseAll("", "")
+		if h := follow(p, lifetime); len(h.closed) < size-1 {
+			t.Errorf("closed after %s", h.closed)
+		}
+	})
+}
+
 // TestLinger lets overflow stay for a while after a burst, or not.
 func TestLinger(t *testing.T) {
 	const size, overflow = 2, 3

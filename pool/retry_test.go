@@ -25,6 +25,18 @@ func atText(text string) func(pgproto3.FrontendMessage) bool {
 	return func(m pgproto3.FrontendMessage) bool { q, ok := m.(*pgproto3.Query); return ok && q.String == text }
 }
 
+// second is the second time that a moment comes: before a connection is used
+// the pool may have made a round trip of its own.
+func second(at func(pgproto3.FrontendMessage) bool) func(pgproto3.FrontendMessage) bool {
+	times := 0
+	return func(m pgproto3.FrontendMessage) bool {
+		if at(m) {
+			times++
+		}
+		return times == 2
+	}
+}
+
 // endOnce ends the session at a moment, once: with PostgreSQL's words for an
 // administrator's command, or without a word.
 func (s *wireServer) endOnce(at func(pgproto3.FrontendMessage) bool, words bool) (ended *bool) {
@@ -89,8 +101,8 @@ func TestRetry(t *testing.T) {
 		words   bool
 		noticed bool
 	}{
-		{"ping", ping, atText("-- ping"), words, false},
-		{"ping", ping, atText("-- ping"), silence, false},
+		{"ping", ping, second(atText("-- ping")), words, false},
+		{"ping", ping, second(atText("-- ping")), silence, false},
 		{"begin", within(""), atText("begin"), words, false},
 		{"begin", within(""), atText("begin"), silence, false},
 		{"prepare", prepare, atParse, words, false},
@@ -112,6 +124,7 @@ func TestRetry(t *testing.T) {
 				if err := known(t.Context(), p); err != nil {
 					t.Fatal(err)
 				}
+				time.Sleep(time.Second) // so that the pool looks before it uses the connection again
 				ended := s.endOnce(c.at, c.words)
 				err := c.call(t.Context(), p)
 				if !*ended {
@@ -229,6 +242,64 @@ func TestContextEndedBefore(t *testing.T) {
 		c.Close()
 		if n := p.Stats().OpenedCount; n != 1 {
 			t.Errorf("opened %d", n)
+		}
+	})
+}
+
+// TestContextEndsMeanwhile has the context end between the pool's look and pgx's.
+func TestContextEndsMeanwhile(t *testing.T) {
+	inWire(t, sized(1, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+		c := holdAll(t, p, 1)[0]
+		if _, err := c.ExecContext(&endingContext{Context: t.Context()}, "x"); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		c.Close()
+		if n := p.Stats().Idle; n != 1 {
+			t.Errorf("%d idle, %+v", n, p.Stats().Closed)
+		}
+	})
+}
+
+// endingContext ends when it has been asked once.
+type endingContext struct {
+	context.Context
+	asked bool
+}
+
+func (c *endingContext) Err() error {
+	if !c.asked {
+		c.asked = true
+		return nil
+	}
+	return context.Canceled
+}
+
+func (*endingContext) Done() <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+// TestLateCancel has a cancel request arrive when its statement has ended: it
+// must not hit the next one.
+func TestLateCancel(t *testing.T) {
+	inWire(t, sized(1, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+		askWire(t.Context(), p, "x").want(t, 0, nil)
+		s.with(func(f *wireFaults) {
+			f.script = func(w *wireSession, m pgproto3.FrontendMessage) bool {
+				if atText("hard of hearing")(m) {
+					<-w.canceled
+					w.canceled <- struct{}{}
+				}
+				return true
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		askWire(ctx, p, "hard of hearing").want(t, time.Second, nil)
+		askWire(t.Context(), p, "sleep 1s").want(t, time.Second, nil)
+		if st := p.Stats(); st.OpenedCount != 1 || st.CancelCount != 1 {
+			t.Errorf("opened %d, cancelled %d", st.OpenedCount, st.CancelCount)
 		}
 	})
 }

@@ -53,7 +53,7 @@ func classify(err error) (code string, t trouble) {
 	}
 	switch pg.Code {
 	case stateTooManyConnections:
-		t = classifyFull(pg.Message)
+		t = classifyFull(pg)
 	case stateCannotConnectNow:
 		t = trouble{reason: startingReason(pg.Message)}
 	case stateAdminShutdown, stateCrashShutdown:
@@ -72,15 +72,18 @@ func classify(err error) (code string, t trouble) {
 	return pg.Code, t
 }
 
-func classifyFull(message string) trouble {
+// classifyFull goes by the place in the server's source that refused, which is
+// the same in all languages, and else by the text.
+func classifyFull(pg *pgconn.PgError) trouble {
+	said := func(routine, text string) bool { return pg.Routine == routine || strings.Contains(pg.Message, text) }
 	t := trouble{full: true, reason: "server full",
 		remedy: "lower DB_POOL_SIZE and DB_MAX_OVERFLOW, end other sessions, or raise max_connections"}
 	switch {
-	case strings.Contains(message, "too many connections for role"):
+	case said("InitializeSessionUserId", "too many connections for role"):
 		t.reason, t.remedy = "role limit", "lower DB_POOL_SIZE and DB_MAX_OVERFLOW, or ALTER ROLE … CONNECTION LIMIT"
-	case strings.Contains(message, "too many connections for database"):
+	case said("CheckMyDatabase", "too many connections for database"):
 		t.reason, t.remedy = "database limit", "lower DB_POOL_SIZE and DB_MAX_OVERFLOW, or ALTER DATABASE … CONNECTION LIMIT"
-	case strings.Contains(message, "reserved for"):
+	case said("InitPostgres", "reserved for"):
 		t.reason = "reserved slots" // only the reserved slots are left: full for an ordinary role
 	}
 	return t

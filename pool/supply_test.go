@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"github.com/dbpool-go/dbpool/config"
 )
 
@@ -150,15 +152,64 @@ func TestSeekers(t *testing.T) {
 		for _, c := range held[1:] {
 			c.Close()
 		}
-		s.kill(func(pid uint32) bool { return pid != live })
+		s.with(func(f *wireFaults) {
+			f.script = func(w *wireSession, m pgproto3.FrontendMessage) bool {
+				if w.pid == live {
+					return true
+				}
+				time.Sleep(100 * time.Millisecond) // so that both have begun when they are found dead
+				return false
+			}
+		})
 		s.deafen()
-		first := askWire(t.Context(), p, "sleep 1s")
-		time.Sleep(time.Nanosecond)
-		second := askWire(t.Context(), p, "sleep 1s")
-		time.Sleep(time.Second)
+		first, second := askWire(t.Context(), p, "sleep 1s"), askWire(t.Context(), p, "sleep 1s")
+		time.Sleep(500 * time.Millisecond)
+		if n := p.gate.seeking(); n != 2 {
+			t.Errorf("%d seek a connection, want both", n)
+		}
+		time.Sleep(500 * time.Millisecond)
 		held[0].Close()
-		first.want(t, 2*time.Second, nil)
-		second.want(t, 3*time.Second, nil)
+		<-first.done
+		<-second.done
+		if early, late := min(first.after, second.after), max(first.after, second.after); first.err != nil || second.err != nil || late > 3*time.Second+time.Millisecond {
+			t.Errorf("served after %s and %s; %v, %v", early, late, first.err, second.err)
+		}
+	})
+}
+
+func (g *gate) seeking() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.supply.seekers)
+}
+
+// TestSeekersInOrder serves the one who has waited longest first, whoever began
+// to seek first.
+func TestSeekersInOrder(t *testing.T) {
+	inRig(t, 3, func(t *testing.T, r *rig) {
+		held := r.fill(3)
+		r.gate.setConns(1)
+		var served []int
+		for _, i := range []int{2, 1} { // the later one begins
+			held[i].k.asked = time.Now().Add(time.Duration(i-3) * time.Second)
+			go func() {
+				if c, err := r.gate.seek(t.Context(), held[i].k); c != nil || err != nil {
+					t.Errorf("%v, %v", c, err)
+				}
+				served = append(served, i)
+			}()
+			synctest.Wait()
+		}
+		held[0].release()
+		if len(served) != 1 || served[0] != 1 {
+			t.Errorf("%v were served, want 1", served)
+		}
+		held[1].release()
+		if len(served) != 2 {
+			t.Errorf("%v were served, want both", served)
+		}
+		held[2].release()
+		r.gate.setConns(3)
 	})
 }
 

@@ -45,6 +45,18 @@ func (s *wireServer) full() *pgproto3.ErrorResponse {
 	return fatal(stateTooManyConnections, "sorry, too many clients already")
 }
 
+// hit reports whether a cancel request hits the statement that begins now.
+func (w *wireSession) hit() bool {
+	select {
+	case <-w.canceled:
+		return true
+	default:
+		return false
+	}
+}
+
+var userCancel = &pgproto3.ErrorResponse{Severity: "ERROR", Code: stateQueryCanceled, Message: "canceling statement due to user request"}
+
 var goodbye = fatal(stateAdminShutdown, "terminating connection due to administrator command")
 
 func fatal(code, message string) *pgproto3.ErrorResponse {

@@ -179,6 +179,8 @@ var oneColumn = &pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Na
 // simple answers a query of the simple protocol.
 func (w *wireSession) simple(sql string) {
 	switch {
+	case strings.HasPrefix(sql, "--") && w.hit():
+		w.backend.Send(userCancel)
 	case strings.HasPrefix(sql, "--"):
 		w.backend.Send(&pgproto3.EmptyQueryResponse{})
 	case sql == checkQuery:
@@ -203,7 +205,7 @@ func (w *wireSession) complete(tag string) {
 
 func (w *wireSession) run(sql string) {
 	if d, ok := strings.CutPrefix(sql, "sleep "); ok && !w.sleep(d) {
-		w.backend.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: stateQueryCanceled, Message: "canceling statement due to user request"})
+		w.backend.Send(userCancel)
 		return
 	}
 	w.backend.Send(&pgproto3.DataRow{Values: [][]byte{[]byte("1")}})

@@ -1,0 +1,105 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+func refusal53300(message string) error {
+	return &pgconn.PgError{Code: stateTooManyConnections, Message: message}
+}
+
+func TestClassify(t *testing.T) {
+	pg := func(code, message string) error { return &pgconn.PgError{Code: code, Message: message} }
+	for _, c := range []struct {
+		err             error
+		reason          string
+		full, permanent bool
+	}{
+		{refusal53300("sorry, too many clients already"), "server full", true, false},
+		{refusal53300("remaining connection slots are reserved for non-replication superuser connections"), "reserved slots", true, false},
+		{refusal53300("remaining connection slots are reserved for roles with the SUPERUSER attribute"), "reserved slots", true, false},
+		{refusal53300(`remaining connection slots are reserved for roles with privileges of the "pg_use_reserved_connections" role`), "reserved slots", true, false},
+		{refusal53300(`too many connections for role "x"`), "role limit", true, false},
+		{refusal53300(`too many connections for database "x"`), "database limit", true, false},
+		{&pgconn.PgError{Code: stateTooManyConnections, Routine: "CheckMyDatabase", Message: "zu viele Verbindungen für Datenbank »x«"}, "database limit", true, false},
+		{pg("57P03", "the database system is starting up"), "starting up", false, false},
+		{pg("57P03", "the database system is in recovery mode"), "in recovery", false, false},
+		{pg("57P03", "the database system is shutting down"), "shutting down", false, false},
+		{pg("57P01", "terminating connection due to administrator command"), "shutting down", false, false},
+		{pg("28P01", `password authentication failed for user "x"`), "authentication", false, true},
+		{pg("28000", `role "x" does not exist`), "authentication", false, true},
+		{pg("3D000", `database "x" does not exist`), "no such database", false, true},
+		{pg("42501", `permission denied for database "x"`), "no privilege to connect", false, true},
+		{pg("08P01", "no more connections allowed (max_client_conn)"), "pooler full", true, false},
+		{pg("08P01", "unsupported startup parameter: x"), "refused by the pooler", false, true},
+		{pg("08P01", "no such database: x"), "no such database", false, true},
+		{pg("08P01", "no such user: x"), "authentication", false, true},
+		{pg("08P01", "SASL authentication failed"), "authentication", false, true},
+		{pg("08P01", "something new"), "refused by the pooler", false, false},
+		{pg("XX000", "something new"), "refused by the server", false, false},
+		{errors.New("tls error: server refused TLS connection"), "no TLS", false, true},
+		{errors.New("tls: failed to verify certificate: x509: unknown authority"), "certificate not trusted", false, true},
+		{&net.DNSError{Err: "no such host", Name: "x"}, "host not found", false, false},
+		{context.DeadlineExceeded, "no answer", false, false},
+		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "unreachable", false, false},
+		{&credentialsError{errors.New("vault sealed")}, "credentials", false, false},
+	} {
+		for _, err := range []error{c.err, fmt.Errorf("wrapped: %w", c.err), errors.Join(errors.New("another host"), c.err)} {
+			d, got := newDialError(err, time.Now())
+			if got.reason != c.reason || got.full != c.full || got.permanent != c.permanent || d.Reason != c.reason {
+				t.Errorf("%v: %+v, want %q, full %v, permanent %v", err, got, c.reason, c.full, c.permanent)
+			}
+		}
+	}
+}
+
+// FuzzDialError wants no text, whatever a server or a proxy says, to break the
+// reading of it, and every 53300 to mean a full server.
+func FuzzDialError(f *testing.F) {
+	for _, message := range []string{"sorry, too many clients already", `too many connections for role "x"`, "unsupported startup parameter: a", "", "\x00 reserved for"} {
+		f.Add(stateTooManyConnections, message, "InitPostgres")
+		f.Add("08P01", message, "")
+	}
+	f.Fuzz(func(t *testing.T, code, message, routine string) {
+		d, tr := newDialError(fmt.Errorf("connect: %w", &pgconn.PgError{Code: code, Message: message, Routine: routine}), time.Now())
+		if d.SQLState != code || d.Reason == "" || d.Reason != tr.reason || !strings.Contains(d.Error(), message) {
+			t.Errorf("%+v", d)
+		}
+		if tr.full && tr.permanent || code == stateTooManyConnections && !tr.full {
+			t.Errorf("%+v", tr)
+		}
+	})
+}
+
+// TestJudgeTimeout says how the statement timeout is kept.
+func TestJudgeTimeout(t *testing.T) {
+	const want = 30 * time.Second
+	for _, c := range []struct {
+		want, got time.Duration
+		pooler    bool
+		how       string
+		inForce   bool
+	}{
+		{0, 0, false, "the server's own", true},
+		{want, want, false, "startup parameter", true},
+		{want, 0, false, "not in force", false},
+		{want, time.Second, false, "not in force", false},
+		{want, want, true, "role or database setting", true},
+		{want, time.Second, true, "role or database setting", true},
+		{want, time.Minute, true, "transactions only", false},
+		{want, 0, true, "transactions only", false},
+	} {
+		if how, inForce := judgeTimeout(c.want, c.got, c.pooler); how != c.how || inForce != c.inForce {
+			t.Errorf("%+v: %q, %v", c, how, inForce)
+		}
+	}
+}
