@@ -12,19 +12,14 @@ import (
 // one that somebody outside this library called.
 func (p *Pool) enter(ctx context.Context) (*permit, error) {
 	k := &permit{Context: ctx}
-	k.by.capture(2, p.gate.alert.Load())
+	k.by.capture()
 	return k, p.pass(ctx, k)
 }
 
-// enterFar is enter where there are libraries in between, unless somebody
-// further out has remembered the caller.
+// enterFar is enter where there are libraries in between.
 func (p *Pool) enterFar(ctx context.Context) (*permit, error) {
 	k := &permit{Context: ctx}
-	if by, ok := ctx.Value(callerKey{}).(*caller); ok {
-		k.by = *by
-	} else {
-		k.by.captureFar(2, p.gate.alert.Load())
-	}
+	k.by.captureFar()
 	return k, p.pass(ctx, k)
 }
 

@@ -1,79 +1,30 @@
 package pool
 
 import (
-	"context"
 	"fmt"
 	"runtime"
 	"strings"
+
+	"github.com/dbpool-go/dbpool/internal/stack"
 )
 
-// caller is where a connection was asked for. Capturing a frame costs some 50
-// ns in practice, which every query pays, so little is captured while there is
-// nothing to be told about: see gate.alertLocked. Names are looked up only when
+// caller is where a connection was asked for. Names are looked up only when
 // somebody reads them.
 type caller struct {
-	near [2]uintptr
-	far  []uintptr // instead of near
+	near [8]uintptr
+	far  []uintptr // instead of near, for those who come through other libraries
 }
 
-const (
-	alertFrames = 12 // a way through the service
+// farFrames is enough for database/sql's own, an ORM's, and a way through the service.
+const farFrames = 32
 
-	// Between a service and its connection may stand database/sql, and on top of
-	// it an ORM.
-	sqlFrames = 8
-	ormFrames = 6
-)
+// capture keeps the callers of whoever called enter, which calls capture and
+// has it inlined.
+func (c *caller) capture() { stack.Callers(1, c.near[:]) }
 
-// capture keeps the frames from skip on, 0 being the one that calls capture.
-func (c *caller) capture(skip int, alert bool) {
-	if alert {
-		c.keep(skip+1, alertFrames)
-		return
-	}
-	runtime.Callers(skip+2, c.near[:])
-}
-
-// captureFar keeps more, for callers behind other libraries.
-func (c *caller) captureFar(skip int, alert bool) {
-	frames := sqlFrames + ormFrames
-	if alert {
-		frames += alertFrames
-	}
-	c.keep(skip+1, frames)
-}
-
-func (c *caller) keep(skip, frames int) {
-	c.far = make([]uintptr, frames)
-	c.far = c.far[:runtime.Callers(skip+2, c.far)]
-}
-
-// callerKey finds the caller that was captured further out, where fewer
-// libraries stood in between.
-type callerKey struct{}
-
-// remembered is a context with its caller.
-type remembered struct {
-	context.Context
-	by caller
-}
-
-// Value finds the caller and passes everything else on.
-func (r *remembered) Value(key any) any {
-	if _, ok := key.(callerKey); ok {
-		return &r.by
-	}
-	return r.Context.Value(key)
-}
-
-// remember captures the caller of the function that calls remember.
-func (p *Pool) remember(ctx context.Context) context.Context {
-	if ctx.Value(callerKey{}) != nil {
-		return ctx
-	}
-	r := &remembered{Context: ctx}
-	r.by.capture(2, p.gate.alert.Load())
-	return r
+func (c *caller) captureFar() {
+	c.far = make([]uintptr, farFrames)
+	stack.Callers(1, c.far)
 }
 
 // frames calls yield with every captured frame, innermost first.

@@ -24,7 +24,6 @@ type gate struct {
 	maxWaiters int
 	demand     func() // called, outside the lock, when connections may be wanted
 	cancels    atomic.Uint64
-	alert      atomic.Bool // callers are to be remembered in full; see alertLocked
 
 	mu         sync.Mutex
 	configured int  // pool_size + max_overflow
@@ -167,7 +166,6 @@ func (g *gate) grantLocked(p *permit, now time.Time) {
 	if g.busyLocked() > g.poolSize {
 		g.overflow = now
 	}
-	g.alertLocked()
 	if p.scope != nil {
 		p.scope.held.CompareAndSwap(nil, p)
 	}
@@ -185,15 +183,6 @@ func (g *gate) countGrantLocked(p *permit, now time.Time) {
 	}
 	g.counts.acquired++
 	g.counts.wait.observe(waited)
-}
-
-// alertLocked decides how much of their stacks callers are remembered with. As
-// long as half of the connections are free, and nobody has been warned of, the
-// innermost frames do; somebody may want to know more from then on.
-func (g *gate) alertLocked() {
-	if alert := 2*g.held > g.limit || g.counts.leaks > 0; alert != g.alert.Load() {
-		g.alert.Store(alert)
-	}
 }
 
 // countNested counts a caller that was refused because it holds a connection already.
@@ -259,7 +248,6 @@ func (g *gate) settleLocked(p *permit, now time.Time) {
 	if p.scope != nil {
 		p.scope.held.CompareAndSwap(p, nil)
 	}
-	g.alertLocked()
 	g.watchLocked()
 	g.wakeSeekerLocked()
 	g.dispatchLocked(now)

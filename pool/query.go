@@ -12,7 +12,7 @@ import (
 // the statement on the server.
 func (p *Pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	if p.db == nil {
-		return p.leases.ExecContext(p.remember(ctx), query, args...)
+		return p.leases.ExecContext(ctx, query, args...)
 	}
 	k, err := p.enter(ctx)
 	if err != nil {
@@ -25,7 +25,7 @@ func (p *Pool) ExecContext(ctx context.Context, query string, args ...any) (sql.
 // The connection is held until the rows are closed or read to the end.
 func (p *Pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if p.db == nil {
-		return p.leases.QueryContext(p.remember(ctx), query, args...)
+		return p.leases.QueryContext(ctx, query, args...)
 	}
 	k, err := p.enter(ctx)
 	if err != nil {
@@ -38,7 +38,7 @@ func (p *Pool) QueryContext(ctx context.Context, query string, args ...any) (*sq
 // sql.DB.QueryRowContext does: errors, those of the wait among them, come from Row.Scan.
 func (p *Pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	if p.db == nil {
-		return p.leases.QueryRowContext(p.remember(ctx), query, args...)
+		return p.leases.QueryRowContext(ctx, query, args...)
 	}
 	k, err := p.enter(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (p *Pool) QueryRowContext(ctx context.Context, query string, args ...any) *
 // PingContext makes a round trip to the server, opening a connection if need be.
 func (p *Pool) PingContext(ctx context.Context) error {
 	if p.db == nil {
-		return p.leases.PingContext(p.remember(ctx))
+		return p.leases.PingContext(ctx)
 	}
 	k, err := p.enter(ctx)
 	if err != nil {
@@ -74,7 +74,7 @@ func (p *Pool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, err
 	if p.closed.Load() {
 		return nil, ErrClosed
 	}
-	return p.leases.PrepareContext(p.remember(ctx), query)
+	return p.leases.PrepareContext(ctx, query)
 }
 
 // BeginTx starts a transaction, as sql.DB.BeginTx does. When ctx ends, the
@@ -83,7 +83,7 @@ func (p *Pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error
 	if p.closed.Load() {
 		return nil, ErrClosed
 	}
-	return p.leases.BeginTx(p.remember(ctx), opts)
+	return p.leases.BeginTx(ctx, opts)
 }
 
 // Conn returns a single connection, as sql.DB.Conn does. It is held until Conn.Close.
@@ -91,7 +91,7 @@ func (p *Pool) Conn(ctx context.Context) (*sql.Conn, error) {
 	if p.closed.Load() {
 		return nil, ErrClosed
 	}
-	return p.leases.Conn(p.remember(ctx))
+	return p.leases.Conn(ctx)
 }
 
 // lookAgain reports whether err means that nothing was done and the call may be made again.

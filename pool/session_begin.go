@@ -76,7 +76,6 @@ func (s *Session) current(ctx context.Context) (*unit, <-chan struct{}, error) {
 // begin takes a connection and begins the transaction.
 func (s *Session) begin(ctx context.Context) (u *unit, err error) {
 	life := newUnitContext(ctx, s.ctx, s.ctxEnded)
-	life.by.capture(3, s.pool.gate.alert.Load())      // of who called the Session's method
 	defer func() { u, err = s.begun(life, u, err) }() // also when the driver panics
 	if s.abortable(life) {
 		u, err = s.open(life)

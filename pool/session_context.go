@@ -43,7 +43,6 @@ type unitContext struct {
 	cancel    context.CancelFunc
 	unbind    [2]func() bool // from the session's context, and the statement's if it is another
 	state     atomic.Int32   // acquiring, then begun or given up
-	by        caller         // of the session's first statement
 }
 
 const (
@@ -121,9 +120,6 @@ func (c *unitContext) Deadline() (time.Time, bool) {
 // Value looks in the statement's context first: a name or lane set for this
 // statement wins.
 func (c *unitContext) Value(key any) any {
-	if _, ok := key.(callerKey); ok {
-		return &c.by
-	}
 	if v := c.statement.Value(key); v != nil || c.statement == c.session {
 		return v
 	}
