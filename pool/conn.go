@@ -105,13 +105,13 @@ func (c *conn) watch(cc *pgx.ConnConfig) {
 // list for a caller: the permit in ctx is bound to it. ErrBadConn makes
 // database/sql close it and take another.
 func (c *conn) ResetSession(ctx context.Context) error {
-	if c.awake(ctx) != nil {
-		c.retire.CompareAndSwap(int32(closeUnknown), int32(closeBroken))
-		return driver.ErrBadConn
-	}
 	p := permitOf(ctx)
 	if p == nil {
 		return driver.ErrBadConn // nobody gets past the gate; Connect refuses likewise
+	}
+	if c.awake(ctx) != nil {
+		c.retire.CompareAndSwap(int32(closeUnknown), int32(closeBroken))
+		return driver.ErrBadConn
 	}
 	c.use(p)
 	return nil
@@ -170,13 +170,14 @@ func (c *conn) roundTrip(ctx context.Context) error {
 // IsValid is called when the holder gives the connection back, and says whether
 // it may be used again. The permit goes back here.
 func (c *conn) IsValid() bool {
-	reason := c.verdict(time.Now())
+	now := time.Now()
+	reason := c.verdict(now)
 	if reason != closeUnknown {
 		c.retire.CompareAndSwap(int32(closeUnknown), int32(reason))
 		c.lose()
 		return false
 	}
-	c.release(nil)
+	c.release(now, nil)
 	return true
 }
 
@@ -206,17 +207,17 @@ func (c *conn) lose() {
 		c.g.lost(c)
 		return
 	}
-	c.release(func(g *gate) { g.lostLocked(c) })
+	c.release(time.Now(), func(g *gate) { g.lostLocked(c) })
 }
 
 // release gives the permit back, if there is one.
-func (c *conn) release(lost func(*gate)) {
+func (c *conn) release(now time.Time, lost func(*gate)) {
 	p := c.permit
 	if p == nil {
 		return
 	}
 	c.permit = nil
-	if c.g.unbind(p, lost) {
+	if c.g.unbind(p, now, lost) {
 		c.options.released(p)
 	}
 	if lost != nil {

@@ -200,31 +200,29 @@ func (g *gate) bind(p *permit, c *conn) {
 
 // unbind notes that p's connection was given back. When the connection did not
 // survive, lost says so in the same step, so that nobody is granted its place.
-func (g *gate) unbind(p *permit, lost func(*gate)) (released bool) {
+func (g *gate) unbind(p *permit, now time.Time, lost func(*gate)) (released bool) {
 	p.conn.Store(nil)
 	if lost == nil {
-		return g.unuse(p)
+		return p.lastUse() && g.settle(p, now)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	lost(g)
-	if p.uses.Add(-1) > 0 {
+	if !p.lastUse() {
 		return false
 	}
-	g.settleLocked(p, time.Now())
+	g.settleLocked(p, now)
 	return true
 }
 
 // returned notes that the database/sql call with p is over.
-func (g *gate) returned(p *permit) (released bool) { return g.unuse(p) }
+func (g *gate) returned(p *permit) (released bool) { return p.lastUse() && g.settle(p, time.Now()) }
 
-// unuse gives the permit back once neither call nor connection needs it. As
-// long as one of them does, this costs no lock.
-func (g *gate) unuse(p *permit) (released bool) {
-	if p.uses.Add(-1) > 0 {
-		return false
-	}
-	now := time.Now()
+// lastUse notes that the call with p, or its connection, needs it no more. It
+// reports true when neither does: only then the lock has to be taken.
+func (p *permit) lastUse() bool { return p.uses.Add(-1) == 0 }
+
+func (g *gate) settle(p *permit, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.settleLocked(p, now)

@@ -85,7 +85,7 @@ func (c *crowd) giveBack(lost func(*gate)) {
 	c.holding = slices.Delete(c.holding, i, i+1)
 	c.gate.bind(k, &conn{})
 	c.gate.returned(k)
-	if !c.gate.unbind(k, lost) {
+	if !c.gate.unbind(k, time.Now(), lost) {
 		c.t.Error("the permit did not come back")
 	}
 	c.tally.released++

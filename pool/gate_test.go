@@ -242,7 +242,7 @@ func TestPermitComesBackOnceNobodyNeedsIt(t *testing.T) {
 		k := v.k
 		for range 2 { // a dead connection, then a live one that outlives the call
 			r.gate.bind(k, &conn{})
-			if r.gate.unbind(k, nil) {
+			if r.gate.unbind(k, time.Now(), nil) {
 				t.Fatal("the call is not over")
 			}
 		}
@@ -254,7 +254,7 @@ func TestPermitComesBackOnceNobodyNeedsIt(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		time.Sleep(time.Minute)
-		if !r.gate.unbind(k, nil) {
+		if !r.gate.unbind(k, time.Now(), nil) {
 			t.Error("nobody needs it any more")
 		}
 		if s := r.Stats(); s.InUse != 0 || s.HoldDuration != time.Minute || s.Hold.Count != 1 {
@@ -270,7 +270,7 @@ func TestLostConnectionIsPromisedToNobody(t *testing.T) {
 		k := held[0].k
 		r.gate.bind(k, &conn{})
 		r.gate.returned(k)
-		r.gate.unbind(k, func(g *gate) { g.conns-- })
+		r.gate.unbind(k, time.Now(), func(g *gate) { g.conns-- })
 		next.wantWaiting()
 		if s := r.Stats(); s.InUse != 1 || s.Idle != 0 {
 			t.Errorf("in use %d, idle %d", s.InUse, s.Idle)

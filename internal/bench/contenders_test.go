@@ -4,13 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"log/slog"
-	"net/url"
+	"net"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx" of database/sql alone
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/pool"
@@ -22,18 +23,26 @@ type contender struct {
 	query func(ctx context.Context, sql string) error // one query, one row
 }
 
-// lifetime is of every contender's connections; statementTimeout of its statements.
+// All contenders have the same driver, and connections of the same lifetime and
+// with the same statement_timeout.
 const (
 	lifetime         = time.Hour
 	statementTimeout = 30 * time.Second
 )
 
+// dialFunc opens the network connections of a contender.
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
 // contenders are database/sql alone, pgxpool, and this library by its two
-// faces: all with the same driver and settings, and conns connections at most.
+// faces, each with conns connections at most.
 func contenders(b *testing.B, dsn string, conns int) []contender {
+	return contendersOver(b, dsn, conns, new(net.Dialer).DialContext)
+}
+
+func contendersOver(b *testing.B, dsn string, conns int, dial dialFunc) []contender {
 	b.Helper()
-	theirs := with(dsn, "statement_timeout", strconv.FormatInt(statementTimeout.Milliseconds(), 10))
-	raw, rival, ours, lent := openSQL(b, theirs, conns), openPgxpool(b, theirs, conns), openOurs(b, dsn, conns), openOurs(b, dsn, conns).DB()
+	raw, rival := openSQL(b, dsn, conns, dial), openPgxpool(b, dsn, conns, dial)
+	ours, lent := openOurs(b, dsn, conns, dial), openOurs(b, dsn, conns, dial).DB()
 	return []contender{
 		{"database/sql", func(ctx context.Context, sql string) error { return scan(raw.QueryRowContext(ctx, sql)) }},
 		{"pgxpool", func(ctx context.Context, sql string) error { return scan(rival.QueryRow(ctx, sql)) }},
@@ -42,12 +51,14 @@ func contenders(b *testing.B, dsn string, conns int) []contender {
 	}
 }
 
-func openSQL(b *testing.B, dsn string, conns int) *sql.DB {
+func openSQL(b *testing.B, dsn string, conns int, dial dialFunc) *sql.DB {
 	b.Helper()
-	db, err := sql.Open("pgx", dsn)
+	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		b.Fatal(err)
 	}
+	adjust(cfg, dial)
+	db := stdlib.OpenDB(*cfg)
 	b.Cleanup(func() { _ = db.Close() })
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
@@ -55,9 +66,15 @@ func openSQL(b *testing.B, dsn string, conns int) *sql.DB {
 	return db
 }
 
-func openPgxpool(b *testing.B, dsn string, conns int) *pgxpool.Pool {
+func openPgxpool(b *testing.B, dsn string, conns int, dial dialFunc) *pgxpool.Pool {
 	b.Helper()
-	p, err := pgxpool.New(b.Context(), with(dsn, "pool_max_conns", strconv.Itoa(conns)))
+	cfg, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	adjust(cfg.ConnConfig, dial)
+	cfg.MaxConns, cfg.MaxConnLifetime = int32(conns), lifetime
+	p, err := pgxpool.NewWithConfig(b.Context(), cfg)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -65,14 +82,21 @@ func openPgxpool(b *testing.B, dsn string, conns int) *pgxpool.Pool {
 	return p
 }
 
-func openOurs(b *testing.B, dsn string, conns int) *pool.Pool {
+func adjust(cfg *pgx.ConnConfig, dial dialFunc) {
+	cfg.RuntimeParams["statement_timeout"] = strconv.FormatInt(statementTimeout.Milliseconds(), 10)
+	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return dial(ctx, network, address)
+	}
+}
+
+func openOurs(b *testing.B, dsn string, conns int, dial dialFunc) *pool.Pool {
 	b.Helper()
 	cfg := config.Default()
 	cfg.DatabaseURL, cfg.PoolSize, cfg.MaxOverflow = config.DSN(dsn), conns, 0
-	cfg.PoolTimeout = 24 * time.Hour // rivals wait as long as the context lets them
+	cfg.PoolTimeout = 24 * time.Hour // the others wait as long as the context lets them
 	cfg.PoolRecycle, cfg.StatementTimeout = lifetime, statementTimeout
 	cfg.Fleet = config.FleetOff
-	p, err := pool.Open(cfg, pool.WithLogger(slog.New(slog.DiscardHandler)))
+	p, err := pool.Open(cfg, pool.WithLogger(slog.New(slog.DiscardHandler)), pool.WithDialFunc(dial))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -83,16 +107,4 @@ func openOurs(b *testing.B, dsn string, conns int) *pool.Pool {
 func scan(row interface{ Scan(...any) error }) error {
 	var s any
 	return row.Scan(&s)
-}
-
-// with adds a setting to a connection string.
-func with(dsn, name, value string) string {
-	u, err := url.Parse(dsn)
-	if err != nil {
-		panic(err)
-	}
-	q := u.Query()
-	q.Set(name, value)
-	u.RawQuery = q.Encode()
-	return u.String()
 }

@@ -4,63 +4,92 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
-// BenchmarkUncontended compares the latency of a trivial query when nobody else
-// wants a connection. The contenders take turns in random order, one query
-// each, so that whatever the machine does meanwhile hits all of them alike;
-// each round has connections, and so server processes, of its own.
+// BenchmarkUncontended compares what a trivial query costs when nobody else
+// wants a connection. Most of it is the server's and the kernel's time, which
+// varies from process to process and from moment to moment by more than the
+// contenders differ. So their own time is measured apart: from the call to the
+// first byte sent, and from the last byte received to the end; and the lower
+// quartile is taken, where the machine did nothing else meanwhile. The
+// contenders take turns in random order, one query each.
 func BenchmarkUncontended(b *testing.B) {
-	const rounds, queries = 15, 2000
-	srv := pgtest.Start(b, pgtest.Options{})
-	var list []contender
-	ratios := make(map[string][]float64) // median to database/sql's median, a round each
-	medians := make(map[string][]time.Duration)
-	for range rounds {
-		list = contenders(b, srv.URL, 1)
-		took := takeTurns(b, list, queries)
-		for i, c := range list {
-			median := sorted(took[i]).quantile(0.5)
-			medians[c.name] = append(medians[c.name], median)
-			ratios[c.name] = append(ratios[c.name], float64(median)/float64(sorted(took[0]).quantile(0.5)))
+	const warmUp, queries = 500, 10_000
+	var s stopwatch
+	list := contendersOver(b, pgtest.Start(b, pgtest.Options{}).URL, 1, s.dial)
+	own, total := make([][]time.Duration, len(list)), make([][]time.Duration, len(list))
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	for i := range warmUp + queries {
+		for _, j := range rand.Perm(len(list)) {
+			s.start()
+			if err := list[j].query(ctx, "select 1"); err != nil {
+				b.Fatal(err)
+			}
+			if o, t := s.stop(); i >= warmUp {
+				own[j], total[j] = append(own[j], o), append(total[j], t)
+			}
 		}
 	}
-	t := newTable(b, "uncontended select 1", "p50", "of database/sql", "lowest and highest round")
-	for _, c := range list {
-		ratio := middle(ratios[c.name])
-		t.row(c.name, round(sorted(medians[c.name]).quantile(0.5)), fmt.Sprintf("%.3f", ratio), fmt.Sprintf("%.3f … %.3f", slices.Min(ratios[c.name]), slices.Max(ratios[c.name])))
-		t.metric(c, ratio, "ratio")
+	printOverhead(b, list, own, total)
+}
+
+func printOverhead(b *testing.B, list []contender, own, total [][]time.Duration) {
+	t := newTable(b, "uncontended select 1", "whole", "own", "own, beyond database/sql's", "of a whole query")
+	base, whole := sorted(own[0]).quantile(0.25), sorted(total[0]).quantile(0.25)
+	for i, c := range list {
+		more := sorted(own[i]).quantile(0.25) - base
+		t.row(c.name, round(sorted(total[i]).quantile(0.25)), round(base+more), fmt.Sprintf("%+d ns", more.Nanoseconds()), percent(more, whole))
+		t.metric(c, 100*float64(more)/float64(whole), "overhead-%")
 	}
 	t.print()
 }
 
-func takeTurns(b *testing.B, list []contender, queries int) [][]time.Duration {
-	took := make([][]time.Duration, len(list))
-	ctx, cancel := context.WithCancel(b.Context())
-	defer cancel()
-	for i := range 200 + queries {
-		for _, j := range rand.Perm(len(list)) {
-			started := time.Now()
-			if err := list[j].query(ctx, "select 1"); err != nil {
-				b.Fatal(err)
-			}
-			if i >= 200 { // warm
-				took[j] = append(took[j], time.Since(started))
-			}
-		}
-	}
-	return took
+// stopwatch takes the time of one query at a time.
+type stopwatch struct {
+	begun, sent, received time.Time
 }
 
-func middle(values []float64) float64 {
-	d := make([]time.Duration, len(values))
-	for i, v := range values {
-		d[i] = time.Duration(v * 1e6)
+func (s *stopwatch) start() { *s = stopwatch{begun: time.Now()} }
+
+// stop returns the contender's own time and the whole.
+func (s *stopwatch) stop() (own, whole time.Duration) {
+	end := time.Now()
+	return s.sent.Sub(s.begun) + end.Sub(s.received), end.Sub(s.begun)
+}
+
+func (s *stopwatch) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
 	}
-	return float64(sorted(d).quantile(0.5)) / 1e6
+	return timed{c.(*net.TCPConn), s}, nil
+}
+
+// timed is a connection under the stopwatch.
+type timed struct {
+	*net.TCPConn
+	s *stopwatch
+}
+
+func (c timed) Write(b []byte) (int, error) {
+	if c.s.sent.IsZero() {
+		c.s.sent = time.Now()
+	}
+	return c.TCPConn.Write(b)
+}
+
+func (c timed) Read(b []byte) (int, error) {
+	n, err := c.TCPConn.Read(b)
+	c.s.received = time.Now()
+	return n, err
+}
+
+func percent(part, whole time.Duration) string {
+	return fmt.Sprintf("%+.1f%%", 100*float64(part)/float64(whole))
 }
