@@ -41,6 +41,9 @@ type cancelState struct {
 	count     *atomic.Uint64
 }
 
+// isPending reports whether a cancel request may still be about to arrive.
+func (s *cancelState) isPending() bool { return s.sent.Load() || s.uncertain.Load() }
+
 var _ ctxwatch.Handler = (*canceller)(nil)
 
 // HandleCancel asks the server to cancel and bounds how long pgx waits for the end.

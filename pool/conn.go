@@ -38,12 +38,16 @@ type conn struct {
 	recycleAt  time.Time      // when it is due to be replaced: a random moment before PoolRecycle is over
 	generation uint64         // the pool's, when it was dialed
 	mode       *mode          // how it was set up
+	telling    bool           // the answer to a query tells whether it was executed
 	place      *fleet.Session // in the fleet's budget; nil without a fleet
 
-	permit     *permit // who uses it; nil while idle
+	permit     *permit   // who uses it; nil while idle
+	heard      time.Time // when it was last given back in good order
+	breakages  uint64    // connOptions.breakages at that time
+	trusted    bool      // its present holder got it without a look at the socket
 	activity   atomic.Int32
 	statements atomic.Uint32 // how many were begun
-	retire     atomic.Int32  // a closeReason set by whoever wants it closed when it comes back
+	retired    atomic.Int32  // a closeReason; see retireFor
 	pid        uint32
 	open       *rows          // of the latest query, until they are closed
 	inputs     map[string]int // how many parameters each statement has that was prepared here
@@ -56,6 +60,8 @@ type conn struct {
 type connOptions struct {
 	expired  func(c *conn, now time.Time) bool // whether it should be replaced now
 	released func(p *permit)                   // told of every permit that came back
+
+	breakages atomic.Uint64 // how many connections were found broken
 }
 
 var (
@@ -109,12 +115,28 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	if p == nil {
 		return driver.ErrBadConn // nobody gets past the gate; Connect refuses likewise
 	}
-	if c.awake(ctx) != nil {
-		c.retire.CompareAndSwap(int32(closeUnknown), int32(closeBroken))
+	c.trusted = !p.owner && c.isFresh(time.Now())
+	if !c.trusted && c.awake(ctx) != nil {
+		c.retireFor(closeBroken)
 		return driver.ErrBadConn
 	}
 	c.use(p)
 	return nil
+}
+
+// freshFor is how long after its last use a connection is handed on without a
+// look at its socket. A look is a system call, 2 % of a short query, and under
+// load there would be one for each.
+const freshFor = time.Millisecond
+
+// isFresh reports whether the connection has served so lately that what it is
+// used for next may find out by itself whether its session still exists: a query
+// that meets the end of the session is tried elsewhere (retry.go). Whatever
+// cannot be is preceded by a look, see ExecContext. Where one connection broke
+// meanwhile, the server may have been restarted, and each of the others is suspect.
+func (c *conn) isFresh(now time.Time) bool {
+	return now.Sub(c.heard) < freshFor && c.breakages == c.options.breakages.Load() &&
+		c.telling && !c.cancel.isPending() && !c.IsClosed()
 }
 
 // use binds the permit p.
@@ -128,9 +150,8 @@ func (c *conn) use(p *permit) {
 // round trip only when something has arrived on it. The round trip does not end
 // with ctx: a caller who goes away must not take the connection along.
 //
-// The look is a system call, a quarter of a microsecond, and made however lately
-// the connection was used: what it finds can be tried elsewhere, and a statement
-// that was sent to a session at its end may not be.
+// What the look finds can be tried elsewhere; a statement that was sent to a
+// session at its end may not be.
 func (c *conn) awake(ctx context.Context) error {
 	if c.IsClosed() {
 		return driver.ErrBadConn
@@ -173,10 +194,11 @@ func (c *conn) IsValid() bool {
 	now := time.Now()
 	reason := c.verdict(now)
 	if reason != closeUnknown {
-		c.retire.CompareAndSwap(int32(closeUnknown), int32(reason))
+		c.retireFor(reason)
 		c.lose()
 		return false
 	}
+	c.heard, c.breakages = now, c.options.breakages.Load()
 	c.release(now, nil)
 	return true
 }
@@ -184,8 +206,8 @@ func (c *conn) IsValid() bool {
 // verdict is why the connection cannot go on; closeUnknown when it can.
 func (c *conn) verdict(now time.Time) closeReason {
 	switch {
-	case c.retire.Load() != int32(closeUnknown):
-		return closeReason(c.retire.Load())
+	case c.retiredFor() != closeUnknown:
+		return c.retiredFor()
 	case c.cancel.uncertain.Load():
 		return closeCanceled
 	case c.IsClosed():
@@ -234,9 +256,9 @@ func (c *conn) Close() error {
 	c.closed = true
 	switch {
 	case c.cancel.uncertain.Load():
-		c.retire.CompareAndSwap(int32(closeUnknown), int32(closeCanceled))
+		c.retireFor(closeCanceled)
 	case c.IsClosed():
-		c.retire.CompareAndSwap(int32(closeUnknown), int32(closeBroken))
+		c.retireFor(closeBroken)
 	}
 	c.lose()
 	_ = c.pgxConn.Close()
@@ -246,7 +268,7 @@ func (c *conn) Close() error {
 // discard closes a connection that database/sql does not know, or will not
 // come back to.
 func (c *conn) discard(reason closeReason) {
-	c.retire.CompareAndSwap(int32(closeUnknown), int32(reason))
+	c.retireFor(reason)
 	_ = c.Close()
 }
 

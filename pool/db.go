@@ -72,8 +72,21 @@ func (l *lentDB) close() error {
 	return l.db.Close()
 }
 
-// nudgeKey marks a context whose Connect fails.
-type nudgeKey struct{}
+// leaseKey marks the context of a Connect that is not for just any call.
+type leaseKey struct{}
+
+type leaseKind int
+
+const (
+	leaseForCall  leaseKind = iota // no mark: if its connection is dead, the call takes another
+	leaseForOwner                  // for Pool.Conn, whose caller has to make do with what it gets
+	leaseForNudge                  // is to fail
+)
+
+func leaseKindOf(ctx context.Context) leaseKind {
+	k, _ := ctx.Value(leaseKey{}).(leaseKind)
+	return k
+}
 
 var errNudge = errors.New("pool: no connection was wanted")
 
@@ -82,7 +95,7 @@ var errNudge = errors.New("pool: no connection was wanted")
 func nudge(db *sql.DB) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_, _ = db.Conn(context.WithValue(ctx, nudgeKey{}, true))
+	_, _ = db.Conn(context.WithValue(ctx, leaseKey{}, leaseForNudge))
 }
 
 // isClosed asks with a context that has ended: a *sql.DB looks at that second.

@@ -123,7 +123,7 @@ func (m *member) Borrow(ctx context.Context, use func(*fleet.Session, fleet.Lock
 // is first in line, as health probes are, and in no statistics: nobody asked
 // for it. A connection on which use fails is closed.
 func (p *Pool) borrow(ctx context.Context, use func(*conn) error) error {
-	k := &permit{Context: ctx}
+	k := &permit{Context: ctx, owner: true}
 	if err := p.errand(ctx, k); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (p *Pool) borrow(ctx context.Context, use func(*conn) error) error {
 		c := dc.(*conn)
 		err := use(c)
 		if err != nil {
-			c.retire.CompareAndSwap(int32(closeUnknown), int32(closeBroken))
+			c.retireFor(closeBroken)
 		}
 		return err
 	})

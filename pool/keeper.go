@@ -177,7 +177,7 @@ func (c *conn) takeAway() bool {
 	if was != activityIdle && was != activityTx || !c.activity.CompareAndSwap(was, activityReclaimed) {
 		return false
 	}
-	c.retire.CompareAndSwap(int32(closeUnknown), int32(closeUnclean))
+	c.retireFor(closeUnclean)
 	c.socket.hangUp()
 	return true
 }

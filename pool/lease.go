@@ -17,13 +17,15 @@ var _ driver.Connector = leaser{}
 
 // Connect leases a connection for the caller of ctx.
 func (l leaser) Connect(ctx context.Context) (driver.Conn, error) {
-	if ctx.Value(nudgeKey{}) != nil {
+	kind := leaseKindOf(ctx)
+	if kind == leaseForNudge {
 		return nil, errNudge
 	}
 	k, err := l.p.enterFar(ctx)
 	if err != nil {
 		return nil, err
 	}
+	k.owner = kind == leaseForOwner
 	if l.p.db == nil {
 		return l.p.leaseForeign(k)
 	}

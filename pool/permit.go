@@ -23,6 +23,7 @@ type permit struct {
 	lane        Lane
 	ownDeadline bool // the caller's own deadline is nearer than pool_timeout
 	keeping     bool // the pool's own, for a moment: not in the statistics
+	owner       bool // the caller keeps the very connection it gets: it must be alive
 	name        string
 	asked       time.Time
 	patience    time.Duration // how long the caller waits: pool_timeout or its own deadline

@@ -91,7 +91,7 @@ func (p *Pool) Conn(ctx context.Context) (*sql.Conn, error) {
 	if p.closed.Load() {
 		return nil, ErrClosed
 	}
-	return p.leases.Conn(ctx)
+	return p.leases.Conn(context.WithValue(ctx, leaseKey{}, leaseForOwner))
 }
 
 // lookAgain reports whether err means that nothing was done and the call may be made again.

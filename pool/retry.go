@@ -17,7 +17,9 @@ import (
 // nothing but the time, when the statement cannot have been executed:
 //
 //   - the connection had ended before the statement was sent: a look at the
-//     socket before each use finds that out, without a round trip;
+//     socket finds that out, without a round trip. There is one before each use
+//     of a connection that has rested for a millisecond (freshFor), before
+//     whatever can not be tried again, and in doubt;
 //   - nothing of the statement could be sent;
 //   - it was BeginTx, PingContext or PrepareContext: they change nothing;
 //   - the server said that it was shutting down, or that the session was being

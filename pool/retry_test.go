@@ -56,55 +56,69 @@ func (s *wireServer) endOnce(at func(pgproto3.FrontendMessage) bool, words bool)
 	return ended
 }
 
+// wireCall is something that callers do.
+type wireCall = func(context.Context, *Pool) error
+
+var (
+	ping  wireCall = func(ctx context.Context, p *Pool) error { return p.PingContext(ctx) }
+	query wireCall = func(ctx context.Context, p *Pool) error { return p.QueryRowContext(ctx, "new").Scan(new(string)) }
+	known wireCall = func(ctx context.Context, p *Pool) error { return p.QueryRowContext(ctx, "known").Scan(new(string)) }
+	exec  wireCall = func(ctx context.Context, p *Pool) error { _, err := p.ExecContext(ctx, "change"); return err }
+)
+
+func prepare(ctx context.Context, p *Pool) error {
+	s, err := p.PrepareContext(ctx, "new")
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+// transaction begins one and commits it, with a statement in it unless that is "".
+func transaction(statement string) wireCall {
+	return func(ctx context.Context, p *Pool) error {
+		tx, err := p.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		if statement != "" {
+			if err := tx.QueryRowContext(ctx, statement).Scan(new(string)); err != nil {
+				return err
+			}
+		}
+		return tx.Commit()
+	}
+}
+
+func ownConn(ctx context.Context, p *Pool) error {
+	c, err := p.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.QueryRowContext(ctx, "known").Scan(new(string))
+}
+
+func lent(ctx context.Context, p *Pool) error {
+	return p.DB().QueryRowContext(ctx, "known").Scan(new(string))
+}
+
 // TestRetry goes through the list in retry.go: when a connection ends under a
 // statement, which callers notice.
 func TestRetry(t *testing.T) {
-	ping := func(ctx context.Context, p *Pool) error { return p.PingContext(ctx) }
-	query := func(ctx context.Context, p *Pool) error { return p.QueryRowContext(ctx, "new").Scan(new(string)) }
-	known := func(ctx context.Context, p *Pool) error { return p.QueryRowContext(ctx, "known").Scan(new(string)) }
-	exec := func(ctx context.Context, p *Pool) error { _, err := p.ExecContext(ctx, "change"); return err }
-	prepare := func(ctx context.Context, p *Pool) error {
-		s, err := p.PrepareContext(ctx, "new")
-		if err != nil {
-			return err
-		}
-		return s.Close()
-	}
-	within := func(statement string) func(ctx context.Context, p *Pool) error {
-		return func(ctx context.Context, p *Pool) error {
-			tx, err := p.BeginTx(ctx, nil)
-			if err != nil {
-				return err
-			}
-			defer tx.Rollback()
-			if statement != "" {
-				if err := tx.QueryRowContext(ctx, statement).Scan(new(string)); err != nil {
-					return err
-				}
-			}
-			return tx.Commit()
-		}
-	}
-	ownConn := func(ctx context.Context, p *Pool) error {
-		c, err := p.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		return c.QueryRowContext(ctx, "known").Scan(new(string))
-	}
 	const words, silence = true, false
 	for _, c := range []struct {
 		what    string
-		call    func(context.Context, *Pool) error
+		call    wireCall
 		at      func(pgproto3.FrontendMessage) bool
 		words   bool
 		noticed bool
 	}{
 		{"ping", ping, second(atText("-- ping")), words, false},
 		{"ping", ping, second(atText("-- ping")), silence, false},
-		{"begin", within(""), atText("begin"), words, false},
-		{"begin", within(""), atText("begin"), silence, false},
+		{"begin", transaction(""), atText("begin"), words, false},
+		{"begin", transaction(""), atText("begin"), silence, false},
 		{"prepare", prepare, atParse, words, false},
 		{"prepare", prepare, atParse, silence, false},
 		{"query, before the server looked at it", query, atParse, words, false},
@@ -113,10 +127,10 @@ func TestRetry(t *testing.T) {
 		{"known query, and nobody knows", known, atBind, silence, true},
 		{"simple statement", exec, atText("change"), words, true},
 		{"simple statement", exec, atText("change"), silence, true},
-		{"in a transaction", within("known"), atBind, words, true},
-		{"in a transaction", within("known"), atBind, silence, true},
-		{"commit", within(""), atText("commit"), words, true},
-		{"commit", within(""), atText("commit"), silence, true},
+		{"in a transaction", transaction("known"), atBind, words, true},
+		{"in a transaction", transaction("known"), atBind, silence, true},
+		{"commit", transaction(""), atText("commit"), words, true},
+		{"commit", transaction(""), atText("commit"), silence, true},
 		{"on a connection of one's own", ownConn, atBind, words, true},
 	} {
 		t.Run(fmt.Sprintf("%s, words %v", c.what, c.words), func(t *testing.T) {
@@ -144,6 +158,38 @@ func TestRetry(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestJustServed ends sessions a moment after they were used. Whoever is next has
+// one of them without a look, and must notice nothing all the same.
+func TestJustServed(t *testing.T) {
+	for mode, edit := range map[string]func(*config.Config){
+		"":                func(*config.Config) {},
+		"simple_protocol": func(c *config.Config) { c.DatabaseURL += "&default_query_exec_mode=simple_protocol" },
+		"pooler":          func(c *config.Config) { c.Pooler = config.PoolerPgBouncer },
+	} {
+		for what, call := range map[string]wireCall{
+			"ping": ping, "new query": query, "known query": known, "simple statement": exec, "prepare": prepare,
+			"transaction": transaction("known"), "own connection": ownConn, "lent query": lent,
+		} {
+			t.Run(what+" "+mode, func(t *testing.T) {
+				const size = 5
+				edit := func(c *config.Config) { sized(size, 0)(c); edit(c) }
+				inWire(t, edit, func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+					for _, c := range holdAll(t, p, size) {
+						c.Close()
+					}
+					s.kill(everyone)
+					if err := call(t.Context(), p); err != nil {
+						t.Error(err)
+					}
+					if n := p.Stats().Closed.Broken; n != size {
+						t.Errorf("%d found broken", n)
+					}
+				})
+			})
+		}
 	}
 }
 

@@ -16,11 +16,12 @@ func (c *conn) begin(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if c.cancel.sent.Load() || c.cancel.uncertain.Load() {
+	if c.cancel.isPending() {
 		if err := c.settle(ctx); err != nil {
 			return cmp.Or(ctx.Err(), driver.ErrBadConn)
 		}
 	}
+	c.trusted = false // whatever follows is this holder's own business
 	c.said.begin()
 	c.statements.Add(1)
 	before := c.activity.Load()
@@ -52,8 +53,13 @@ func (c *conn) survive(finished *bool) {
 	}
 }
 
-// ExecContext runs a statement that returns no rows.
+// ExecContext runs a statement that returns no rows. Without arguments pgx sends
+// it as a simple query, of which nobody can tell afterwards how far it got: so
+// there is always a look at the socket before it.
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if c.trusted && len(args) == 0 && c.awake(ctx) != nil {
+		return nil, driver.ErrBadConn
+	}
 	if err := c.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -86,7 +92,7 @@ func (c *conn) query(ctx context.Context, query string, args []driver.NamedValue
 			c.survive(&finished)
 		}
 	}()
-	r, err = c.pgxConn.QueryContext(ctx, query, args)
+	r, err = c.pgxConn.QueryContext(context.Background(), query, args)
 	finished = true
 	return r, err
 }

@@ -43,7 +43,7 @@ func retired(held *sql.Conn, r *recycler, now time.Time) (yes bool) {
 		} else if r.expired(c, now) {
 			reason = closeRecycled
 		}
-		c.retire.CompareAndSwap(int32(closeUnknown), int32(reason))
+		c.retireFor(reason)
 		yes = reason != closeUnknown
 		return nil
 	})
@@ -55,7 +55,7 @@ func (k *keeper) checkout(ctx context.Context) *sql.Conn { return k.take(ctx, k.
 
 // take takes a connection with a permit of the keeper's.
 func (k *keeper) take(ctx context.Context, enter func(*permit, time.Time) bool) *sql.Conn {
-	p := &permit{Context: ctx, lane: LaneProbe, name: "recycling", asked: time.Now(), patience: minPeriod, keeping: true}
+	p := &permit{Context: ctx, lane: LaneProbe, name: "recycling", asked: time.Now(), patience: minPeriod, keeping: true, owner: true}
 	if !enter(p, p.asked) {
 		return nil
 	}

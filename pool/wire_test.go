@@ -77,7 +77,10 @@ func (s *wireServer) serve(c net.Conn) {
 	}
 	defer s.leave(w)
 	defer s.pause(func(f *wireFaults) time.Duration { return f.end })
-	w.send(&pgproto3.AuthenticationOk{}, &pgproto3.BackendKeyData{ProcessID: w.pid, SecretKey: []byte{1, 2, 3, 4}}, w.ready())
+	w.send(&pgproto3.AuthenticationOk{},
+		&pgproto3.ParameterStatus{Name: "standard_conforming_strings", Value: "on"},
+		&pgproto3.ParameterStatus{Name: "client_encoding", Value: "UTF8"},
+		&pgproto3.BackendKeyData{ProcessID: w.pid, SecretKey: []byte{1, 2, 3, 4}}, w.ready())
 	for {
 		msg, err := w.backend.Receive()
 		if err != nil || !s.scripted(w, msg) || !w.answer(msg) {
