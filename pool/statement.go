@@ -92,7 +92,7 @@ func (c *conn) query(ctx context.Context, query string, args []driver.NamedValue
 			c.survive(&finished)
 		}
 	}()
-	r, err = c.pgxConn.QueryContext(context.Background(), query, args)
+	r, err = c.pgxConn.QueryContext(ctx, query, args)
 	finished = true
 	return r, err
 }
