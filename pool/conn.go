@@ -53,6 +53,7 @@ type conn struct {
 	inputs     map[string]int // how many parameters each statement has that was prepared here
 	inTx       bool
 	closed     bool
+	stray      bool // taken away from its holder, who still has it; guarded by gate.mu
 	options    *connOptions
 }
 
@@ -114,6 +115,9 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	p := permitOf(ctx)
 	if p == nil {
 		return driver.ErrBadConn // nobody gets past the gate; Connect refuses likewise
+	}
+	if c.retiredFor() != closeUnknown {
+		return driver.ErrBadConn // reclaimed in the moment in which it was given back
 	}
 	c.trusted = !p.owner && c.isFresh(time.Now())
 	if !c.trusted && c.awake(ctx) != nil {
@@ -261,6 +265,7 @@ func (c *conn) Close() error {
 		c.retireFor(closeBroken)
 	}
 	c.lose()
+	c.g.strayReturned(c)
 	_ = c.pgxConn.Close()
 	return nil
 }

@@ -50,6 +50,7 @@ type gate struct {
 	watchers []watcher
 
 	open         map[*conn]struct{} // the usable connections
+	strays       int                // reclaimed, and not yet given back by their holders
 	closingSlots map[*slot]struct{}
 	freed        []func() // to be called outside the lock; see slot.onFree
 	supply       supply
@@ -211,8 +212,7 @@ func (g *gate) unbind(p *permit, now time.Time, lost func(*gate)) (released bool
 	if !p.lastUse() {
 		return false
 	}
-	g.settleLocked(p, now)
-	return true
+	return g.settleLocked(p, now)
 }
 
 // returned notes that the database/sql call with p is over.
@@ -225,12 +225,15 @@ func (p *permit) lastUse() bool { return p.uses.Add(-1) == 0 }
 func (g *gate) settle(p *permit, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.settleLocked(p, now)
-	return true
+	return g.settleLocked(p, now)
 }
 
-// settleLocked takes the permit back and serves who is next.
-func (g *gate) settleLocked(p *permit, now time.Time) {
+// settleLocked takes the permit back and serves who is next. It reports false
+// when that was done before, by takeAway.
+func (g *gate) settleLocked(p *permit, now time.Time) bool {
+	if p.state != permitHeld {
+		return false
+	}
 	p.state = permitDone
 	g.holders.remove(p)
 	if g.held > g.poolSize {
@@ -250,6 +253,7 @@ func (g *gate) settleLocked(p *permit, now time.Time) {
 	g.wakeSeekerLocked()
 	g.dispatchLocked(now)
 	p.hungry = g.waiting > 0
+	return true
 }
 
 // countReturnLocked counts a connection that came back, and learns from it.

@@ -220,3 +220,64 @@ func TestNothingIsReclaimedUnasked(t *testing.T) {
 		}
 	})
 }
+
+// TestReclaimedPlaceGoesToOthers has every holder leak for good.
+func TestReclaimedPlaceGoesToOthers(t *testing.T) {
+	const size = 3
+	inWire(t, orders(size, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+		var leaked []*sql.Tx
+		for range size {
+			tx, err := p.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaked = append(leaked, tx)
+		}
+		time.Sleep(time.Minute + 2*maxPeriod)
+		if st := p.Stats(); st.InUse != 0 || st.Open() != 0 {
+			t.Errorf("%d in use, %d open", st.InUse, st.Open())
+		}
+		for _, c := range holdAll(t, p, size) { // at once
+			c.Close()
+		}
+		if n := p.db.Stats().MaxOpenConnections; n != 2*size {
+			t.Errorf("database/sql may open %d beside the %d that were taken away", n, size)
+		}
+		if err := p.Resize(size+1, 0); err != nil {
+			t.Error(err)
+		}
+		for _, tx := range leaked {
+			if err := tx.Rollback(); !errors.Is(err, ErrReclaimed) {
+				t.Error(err)
+			}
+		}
+		time.Sleep(2 * maxPeriod)
+		if n := p.db.Stats().MaxOpenConnections; n != size+1 {
+			t.Errorf("database/sql may open %d", n)
+		}
+		if _, peak, _ := s.figures(); peak != size {
+			t.Errorf("%d sessions at once", peak)
+		}
+		if st := p.Stats(); st.Closed.Unclean != size || st.Idle != size {
+			t.Errorf("%+v", st)
+		}
+	}, WithReclaim(time.Minute))
+}
+
+// TestReclaimedButGivenBack is the rarest order of events: a connection is back
+// among the idle ones when it is taken away from the holder that it had.
+func TestReclaimedButGivenBack(t *testing.T) {
+	inWire(t, orders(1, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+		held := holdAll(t, p, 1)[0]
+		var c *conn
+		_ = held.Raw(func(dc any) error { c = dc.(*lease).conn; return nil })
+		held.Close()
+		c.retireFor(closeUnclean)
+		if _, err := p.ExecContext(t.Context(), "update"); err != nil {
+			t.Error(err)
+		}
+		if st := p.Stats(); st.OpenedCount != 2 || st.Closed.Unclean != 1 {
+			t.Errorf("opened %d, closed %+v", st.OpenedCount, st.Closed)
+		}
+	})
+}

@@ -55,9 +55,10 @@ func WithNestedRefused() Option { return func(s *settings) { s.refuseNested = tr
 
 // WithReclaim takes a connection away from a holder that has left it without a
 // running statement for longer than after; its next statement returns
-// ErrReclaimed, its transaction is rolled back and its session on the server
-// ends; its place in the pool comes free when the holder gives it back. A running statement is never
-// touched. Default 0: no connection is ever taken away.
+// ErrReclaimed, its transaction is rolled back, its session on the server ends,
+// and its place in the pool goes to others, even if the holder never gives it
+// back. A running statement is never touched, nor rows that are being read.
+// Default 0: no connection is ever taken away.
 func WithReclaim(after time.Duration) Option { return func(s *settings) { s.reclaimAfter = after } }
 
 // WithFleetKeySpace moves the advisory locks of the fleet's budget, for an

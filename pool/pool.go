@@ -53,7 +53,7 @@ type Pool struct {
 	member   *member // nil unless the fleet's budget is enforced
 	tasks    backgroundTasks
 
-	resizing  sync.Mutex // one Resize at a time
+	resizing  sync.Mutex // one change of database/sql's limit at a time
 	closed    atomic.Bool
 	closeOnce sync.Once
 	closeErr  error
@@ -202,11 +202,17 @@ func (p *Pool) Resize(poolSize, maxOverflow int) error {
 	// database/sql wakes nobody when its limit rises, so it is the first to
 	// allow more and the last to allow less.
 	was, _ := p.gate.settings()
-	p.ownOrForeign().SetMaxOpenConns(max(was, cfg.MaxOpen()))
+	p.limitSQL(max(was, cfg.MaxOpen()))
 	p.gate.resize(poolSize, cfg.MaxOpen())
-	p.ownOrForeign().SetMaxOpenConns(cfg.MaxOpen())
+	p.limitSQL(cfg.MaxOpen())
 	p.resized(poolSize, cfg.MaxOpen())
 	return nil
+}
+
+// limitSQL sets database/sql's own limit. To it a stray is open like any other;
+// see takeAway.
+func (p *Pool) limitSQL(maxOpen int) {
+	p.ownOrForeign().SetMaxOpenConns(maxOpen + p.gate.strayCount())
 }
 
 // ownOrForeign is the *sql.DB that opens or hands out the connections.
