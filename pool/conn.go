@@ -218,10 +218,10 @@ func (c *conn) verdict(now time.Time) closeReason {
 		return closeBroken
 	case c.PgConn().TxStatus() != 'I', c.PgConn().IsBusy():
 		return closeUnclean
-	case c.options.expired(c, now):
-		return closeRecycled
 	case c.surplus(), c.g.overLimit():
 		return closeSurplus
+	case c.options.expired(c, now):
+		return closeRecycled
 	}
 	return closeUnknown
 }

@@ -186,7 +186,7 @@ func (g *gate) load() fleet.Load {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.busyLocked() // the fleet's own look is no load
-	l := fleet.Load{Busy: max(g.peak, now), Waiting: g.waiting, Keep: g.conns + g.supply.owed, Max: g.configured}
+	l := fleet.Load{Busy: max(g.peak, now), Waiting: g.waiting, Keep: g.conns + g.replacingLocked(0), Max: g.configured}
 	g.peak = now
 	return l
 }

@@ -84,7 +84,7 @@ func (g *gate) surplusSpares(now time.Time) []*conn {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	size := g.poolSize
-	if g.supply.succeeded {
+	if g.supply.successor == successorDialed {
 		size++ // the one that is to be replaced is still there
 	}
 	var out, keep []*conn

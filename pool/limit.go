@@ -8,7 +8,7 @@ func (g *gate) resize(poolSize, maxOpen int) {
 	defer g.mu.Unlock()
 	g.poolSize, g.configured = poolSize, maxOpen
 	g.limitLocked()
-	g.supply.owed = min(g.supply.owed, max(0, g.roomLocked())) // else nothing would ever pay it
+	g.supply.owed = min(g.supply.owed, max(0, g.limit-g.conns-g.dialing)) // else nothing would ever pay it
 }
 
 // setShare sets this replica's part of a fleet's budget and reports whether that is news.

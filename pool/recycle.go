@@ -63,11 +63,16 @@ func (r *recycler) gap() time.Duration {
 	return max(recycleGap, r.lifetime/time.Duration(10*max(1, r.g.currentLimit())))
 }
 
-// soonest reports whether any connection is due, and how soon the one after it
-// may follow.
+// soonest reports whether any connection is due that nobody holds, and how soon
+// the one after it may follow. Those that are held are looked at when they are
+// given back.
 func (r *recycler) soonest(now time.Time) (next time.Duration, due bool) {
 	next, gap := maxPeriod, r.gap()
+	held := r.g.heldConns()
 	r.g.anyOpen(func(c *conn) bool {
+		if held[c] {
+			return false
+		}
 		switch {
 		case c.surplus(), r.outdated(c):
 			next, due = recycleGap, true
@@ -114,16 +119,17 @@ func (g *gate) takeTurn(now time.Time, gap time.Duration) bool {
 	if g.closed || g.dialing > 0 || s.owed > 0 || !s.state.OK || now.Sub(s.recycled) < gap {
 		return false
 	}
-	if !s.succeeded && g.roomLocked() > 0 {
-		s.owed++ // whoever asked sees to the dial
+	if s.successor != successorDialed && g.roomLocked() > 0 {
+		s.successor = successorWanted // whoever asked sees to the dial
 		return false
 	}
-	s.succeeded, s.recycled = false, now
+	s.recycled = now
 	return true
 }
 
 // Recycle replaces every connection that is open now, one after the other, each
 // when it is idle or given back: after a password change, a failover, a new
-// server behind the same name. It returns at once; no caller fails for it.
+// server behind the same name. It returns at once; no caller fails for it, and
+// an idle pool has as many connections afterwards as before.
 // Stats.Closed.Recycled counts the replaced ones.
 func (p *Pool) Recycle() { p.dialer.generation.Add(1) }

@@ -152,9 +152,8 @@ func (g *gate) lostLocked(c *conn) {
 	g.counts.closedFor.add(reason)
 	delete(g.open, c)
 	c.slot.giveUpLocked(now)
-	if reason == closeRecycled && g.conns < g.poolSize {
-		g.supply.owed++
-	}
+	turn := c.retiredFor() == closeRecycled // else database/sql closed it, which leaves PoolSize of them
+	g.supply.closedLocked(turn || reason == closeRecycled && g.conns < g.poolSize)
 }
 
 // postpone takes back a dial that was not to be begun now.

@@ -27,11 +27,11 @@ type supply struct {
 	retryAt time.Time     // no dial before this
 	timer   *time.Timer   // fires at retryAt
 
-	recycled time.Time // when the last connection was replaced
-	owed     int       // dials to replace recycled ones, so that an idle pool stays filled
-	keeping  int       // permits of the pool's own, which are given back at once
+	keeping int // permits of the pool's own, which are given back at once
 
-	succeeded bool // one to be recycled has been replaced already
+	recycled  time.Time // when the last connection was replaced
+	owed      int       // dials in the place of connections that were closed; see successor.go
+	successor successor // of the connection that is to be closed next
 }
 
 const (
@@ -86,7 +86,7 @@ func (g *gate) neededLocked(now time.Time) int {
 	probe := min(g.queue[LaneProbe].n, max(0, 1-g.heldBy[LaneProbe]))
 	background := min(g.queue[LaneBackground].n, max(0, g.backgroundCapLocked()-g.heldBy[LaneBackground]))
 	waiting := g.queue[LaneRequest].n + probe + background
-	need := s.owed + max(0, waiting-s.keeping) + max(0, g.held-g.conns)
+	need := g.replacingLocked(max(0, waiting-s.keeping) + max(0, g.held-g.conns))
 	if need == 0 && !s.state.OK && now.Sub(s.last.At) >= idleProbe {
 		return 1
 	}
@@ -107,10 +107,7 @@ func (g *gate) dialed(c *conn, now time.Time) (took bool, before ServerState) {
 	}
 	c.slot.openLocked(c)
 	s := &g.supply
-	if s.owed > 0 {
-		s.owed--
-		s.succeeded = true
-	}
+	s.replacedLocked()
 	before = s.state
 	if !before.OK {
 		s.state, s.trouble = ServerState{OK: true, Since: now}, trouble{}
@@ -136,9 +133,10 @@ func (g *gate) dialFailed(sl *slot, e *DialError, t trouble, now time.Time) (new
 	if news = s.state.OK || s.state.Reason != t.reason; news {
 		s.state = ServerState{Reason: t.reason, Since: now}
 	}
-	s.trouble, s.last, s.owed = t, e, 0
+	s.trouble, s.last = t, e
 	s.window = 1
 	if t.paced {
+		s.forgoLocked() // there is no place for them
 		s.backoff, s.retryAt = 0, time.Time{}
 		return news
 	}

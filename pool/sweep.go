@@ -107,6 +107,17 @@ func (g *gate) forceEnter(p *permit, now time.Time) bool {
 	return true
 }
 
+// heldConns is which connections callers hold.
+func (g *gate) heldConns() map[*conn]bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	held := make(map[*conn]bool, g.holders.n)
+	for p := g.holders.first; p != nil; p = p.next {
+		held[p.conn.Load()] = true
+	}
+	return held
+}
+
 func (g *gate) anyOpen(is func(*conn) bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
