@@ -65,45 +65,36 @@ func (p *Pool) admit(ctx context.Context, k *permit) error {
 	}
 	p.gate.demand()
 	p.member.kick()
-	return p.await(ctx, k)
+	return p.explain(k, p.gate.waitTurn(ctx, k))
 }
 
-// await waits in the queue.
-func (p *Pool) await(ctx context.Context, k *permit) error {
+// waitTurn waits in the queue until the gate has decided about k, or k's caller
+// will not wait any longer. If both happen in the same moment, the decision counts.
+func (g *gate) waitTurn(ctx context.Context, k *permit) error {
+	_, err := await(ctx, k, k.ready)
+	if err != nil && g.leave(k, time.Now(), err == ErrPoolTimeout) {
+		return err
+	}
+	<-k.ready
+	return k.err
+}
+
+// await receives from got what the holder of k waits for. A wait that takes too
+// long ends with ErrPoolTimeout, whether by pool_timeout or by ctx's deadline.
+func await[T any](ctx context.Context, k *permit, got <-chan T) (came T, err error) {
 	timer := time.NewTimer(time.Until(k.waitEnds()))
 	defer timer.Stop()
 	select {
-	case <-k.ready:
-		return p.served(k)
+	case came = <-got:
+		return came, nil
 	case <-timer.C:
-		return p.giveUp(k, ErrPoolTimeout)
+		return came, ErrPoolTimeout
 	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return p.giveUp(k, ErrPoolTimeout)
-		}
-		return p.giveUp(k, ctx.Err())
 	}
-}
-
-// served is the end of a wait by the gate's decision.
-func (p *Pool) served(k *permit) error {
-	if k.err != nil {
-		return p.explain(k, k.err)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return came, ErrPoolTimeout
 	}
-	return nil
-}
-
-// giveUp leaves the queue. If the gate decided in the same moment, that counts.
-func (p *Pool) giveUp(k *permit, err error) error {
-	timedOut := errors.Is(err, ErrPoolTimeout)
-	if !p.gate.leave(k, time.Now(), timedOut) {
-		<-k.ready
-		return p.served(k)
-	}
-	if !timedOut {
-		return err
-	}
-	return p.explain(k, err)
+	return came, ctx.Err()
 }
 
 // leave notes that the database/sql call with k has ended.

@@ -156,16 +156,11 @@ func (p *Pool) errand(ctx context.Context, k *permit) error {
 		return k.err
 	}
 	p.gate.demand()
-	select {
-	case <-k.ready:
-		return k.err
-	case <-ctx.Done():
+	err := p.gate.waitTurn(ctx, k)
+	if err == ErrPoolTimeout {
+		return context.DeadlineExceeded // ErrPoolTimeout is for callers, and comes with the figures
 	}
-	if p.gate.leave(k, time.Now(), true) {
-		return ctx.Err()
-	}
-	<-k.ready
-	return k.err
+	return err
 }
 
 // surplus reports whether the fleet wants c closed when it is given back.

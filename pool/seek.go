@@ -2,9 +2,7 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"slices"
-	"time"
 )
 
 // seeker is the holder of a permit whose connection died before it could be
@@ -34,19 +32,11 @@ func (g *gate) seek(ctx context.Context, p *permit) (*conn, error) {
 		return c, nil
 	}
 	g.demand()
-	timer := time.NewTimer(time.Until(p.waitEnds()))
-	defer timer.Stop()
-	select {
-	case f := <-k.got:
-		return f.c, f.err
-	case <-timer.C:
-		return g.unseek(k, ErrPoolTimeout)
-	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return g.unseek(k, ErrPoolTimeout)
-		}
-		return g.unseek(k, ctx.Err())
+	f, err := await(ctx, p, k.got)
+	if err != nil {
+		return g.unseek(k, err)
 	}
+	return f.c, f.err
 }
 
 // takeSpare returns a dialed connection; or registers a seeker when there are
@@ -106,7 +96,7 @@ func (g *gate) unseek(k *seeker, err error) (*conn, error) {
 	default:
 	}
 	if err == ErrPoolTimeout {
-		g.counts.timedOut++
+		g.countTimeoutLocked(k.p)
 	}
 	g.supply.seekers = slices.DeleteFunc(g.supply.seekers, func(other *seeker) bool { return other == k })
 	return nil, err
