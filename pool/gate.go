@@ -236,7 +236,7 @@ func (g *gate) settleLocked(p *permit, now time.Time) bool {
 	}
 	p.state = permitDone
 	g.holders.remove(p)
-	if g.held > g.poolSize {
+	if g.busyLocked() > g.poolSize {
 		g.overflow = now
 	}
 	g.held--

@@ -53,8 +53,11 @@ func retired(held *sql.Conn, r *recycler, now time.Time) (yes bool) {
 // checkout takes an idle connection if that makes nobody wait; else nil.
 func (k *keeper) checkout(ctx context.Context) *sql.Conn { return k.take(ctx, k.p.gate.tryEnter) }
 
-// take takes a connection with a permit of the keeper's.
+// take takes a connection with a permit of the keeper's. It does not wait: the
+// one that it was let in for may have gone to somebody else in the meantime.
 func (k *keeper) take(ctx context.Context, enter func(*permit, time.Time) bool) *sql.Conn {
+	ctx, cancel := context.WithTimeout(ctx, minPeriod)
+	defer cancel()
 	p := &permit{Context: ctx, lane: LaneProbe, name: "recycling", asked: time.Now(), patience: minPeriod, keeping: true, owner: true}
 	if !enter(p, p.asked) {
 		return nil
@@ -70,8 +73,8 @@ func (k *keeper) take(ctx context.Context, enter func(*permit, time.Time) bool) 
 // connector, while the connection meant for it lies free; whenever a connection
 // is given back database/sql serves its queue first, so one is taken and given back.
 func (k *keeper) free(ctx context.Context, now time.Time) {
-	if !k.p.gate.anyStranded(now.Add(-k.period())) {
-		return
+	if !k.p.gate.anyStranded(now.Add(-k.period())) || k.p.db.Stats().Idle == 0 {
+		return // else somebody is taking a long look at the connection that seems to be free
 	}
 	if held := k.take(ctx, k.p.gate.forceEnter); held != nil {
 		_ = held.Close()
