@@ -1,0 +1,78 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// closeGrace bounds how long Close waits for the server to end the sessions.
+const closeGrace = 5 * time.Second
+
+// Close ends the pool: waiting callers get ErrClosed, idle connections are
+// closed, dials are abandoned, background tasks are cancelled. Connections in
+// use are closed when their holders give them back. It waits, for a few seconds
+// at most, until the server has ended the sessions of all connections that are
+// not in use, and may be called more than once. See Shutdown for a way that lets
+// work finish.
+func (p *Pool) Close() error {
+	p.closeOnce.Do(func() { p.closeErr = p.close() })
+	return p.closeErr
+}
+
+func (p *Pool) close() error {
+	p.closed.Store(true)
+	p.gate.close()
+	p.dialer.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
+	defer cancel()
+	err := p.tasks.shutdown(canceled(ctx))
+	for _, c := range p.gate.takeSpares() {
+		_ = c.Close()
+	}
+	err = errors.Join(err, p.lent.close(), p.leases.Close(), p.closeDB())
+	<-p.keeper.done
+	p.member.wait()
+	p.prover.wait()
+	select {
+	case <-p.gate.whenIdleGone():
+	case <-ctx.Done():
+	}
+	return err
+}
+
+func (p *Pool) closeDB() error {
+	if p.foreign != nil {
+		p.gate.setConns(0)
+		return p.foreign.Close()
+	}
+	return p.db.Close()
+}
+
+// canceled returns a context that has ended already.
+func canceled(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	return ctx
+}
+
+// Shutdown closes the pool as Close does, but lets work finish first: no new
+// background task is started, running ones and all holders of connections may
+// finish until ctx ends. Then background tasks are cancelled. It returns ctx's
+// error when something had to be cut short.
+func (p *Pool) Shutdown(ctx context.Context) error {
+	err := p.tasks.shutdown(ctx)
+	p.closed.Store(true)
+	p.gate.close()
+	released := p.gate.whenReleased()
+	select {
+	case <-released:
+	case <-ctx.Done():
+		select {
+		case <-released: // both, and nothing was cut short
+		default:
+			err = errors.Join(err, ctx.Err())
+		}
+	}
+	return errors.Join(err, p.Close())
+}
