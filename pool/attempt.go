@@ -60,9 +60,13 @@ func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, 
 	}
 	c := &netConn{g: a.slot.g, slot: a.slot, closeBound: a.closeBound}
 	a.slot.socketOpens(c)
+	defer func() {
+		if c.Conn == nil { // also when WithDialFunc's function panicked
+			c.sessionEnded()
+		}
+	}()
 	nc, err := a.network(ctx, network, address)
 	if err != nil {
-		c.sessionEnded()
 		return nil, err
 	}
 	c.Conn = nc

@@ -189,7 +189,7 @@ func (c *conn) settle(ctx context.Context) error {
 func (c *conn) roundTrip(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
 	defer cancel()
-	return c.PgConn().Ping(ctx)
+	return c.shield(func() error { return c.PgConn().Ping(ctx) })
 }
 
 // IsValid is called when the holder gives the connection back, and says whether

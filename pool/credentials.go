@@ -65,8 +65,13 @@ func (k *credentials) get(ctx context.Context) (*login, error) {
 	return l, err
 }
 
-func (k *credentials) call(ctx context.Context) (Credentials, error) {
-	c, err := k.supply(ctx)
+func (k *credentials) call(ctx context.Context) (c Credentials, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = newDialPanic(v)
+		}
+	}()
+	c, err = k.supply(ctx)
 	if err != nil {
 		return Credentials{}, &credentialsError{err}
 	}

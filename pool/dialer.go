@@ -3,7 +3,9 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -57,7 +59,7 @@ func (d *dialer) run() {
 		return
 	}
 	started := time.Now()
-	c, err := d.open(sl, k)
+	c, err := d.survive(sl, k)
 	took := time.Since(started)
 	if err == nil {
 		d.observer.Dialed(took, nil)
@@ -88,10 +90,39 @@ func (d *dialer) failed(sl *slot, err error) *DialError {
 	e, t := newDialError(err, time.Now())
 	if d.g.dialFailed(sl, e, t, time.Now()) {
 		d.suspend()
-		d.log.Warn("no new connections", "pool", d.cfg.Name, "reason", e.Reason, "error", e.Message, "remedy", e.Remedy)
+		attrs := []any{"pool", d.cfg.Name, "reason", e.Reason, "error", e.Message, "remedy", e.Remedy}
+		if panicked := new(dialPanic); errors.As(err, &panicked) {
+			attrs = append(attrs, "stack", string(panicked.stack))
+		}
+		d.log.Warn("no new connections", attrs...)
 	}
 	return e
 }
+
+// survive is open, of which a panic is a failed dial: in a function given to
+// WithDialFunc, say. Nobody but the pool could recover from it.
+func (d *dialer) survive(sl *slot, k *fleet.Permit) (c *conn, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			d.member.refused(k)
+			if s := sl.lastSocket(); s != nil && s.Conn != nil {
+				s.hangUp()
+			}
+			c, err = nil, newDialPanic(v)
+		}
+	}()
+	return d.open(sl, k)
+}
+
+// dialPanic is a panic of a function that the user gave for dials.
+type dialPanic struct {
+	value any
+	stack []byte
+}
+
+func newDialPanic(v any) *dialPanic { return &dialPanic{v, debug.Stack()} }
+
+func (e *dialPanic) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // maxTries bounds the tries of one dial: as configured, as a pooler wants it,
 // with fresh credentials.

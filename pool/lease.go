@@ -49,6 +49,7 @@ func (leaser) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
 type lease struct {
 	*conn
 	held *sql.Conn // keeps the connection checked out of the pool's own *sql.DB
+	done bool      // the caller is done with it, and found nothing wrong
 }
 
 var (
@@ -65,7 +66,17 @@ func (*lease) ResetSession(context.Context) error { return driver.ErrBadConn }
 
 // IsValid makes database/sql give the lease back instead of keeping it idle,
 // whatever its limits are set to: an idle lease would be a connection held.
-func (*lease) IsValid() bool { return false }
+func (l *lease) IsValid() bool {
+	l.done = true
+	return false
+}
 
-// Close gives the connection back to the pool.
-func (l *lease) Close() error { return l.held.Close() }
+// Close gives the connection back to the pool. When database/sql has not asked
+// before whether it is valid, it knows it as bad: because a function given to
+// sql.Conn.Raw panicked, or returned driver.ErrBadConn.
+func (l *lease) Close() error {
+	if !l.done && !l.IsClosed() && !l.cancel.uncertain.Load() {
+		l.retireFor(closeUnclean)
+	}
+	return l.held.Close()
+}

@@ -84,7 +84,7 @@ func (c *conn) endedUnheard(err error) bool {
 // judgeHarmless is judge for what changes nothing on the server, and so can be
 // tried again whatever became of it.
 func (c *conn) judgeHarmless(ctx context.Context, err error) error {
-	if err != nil && c.IsClosed() && ctx.Err() == nil && !c.inTx {
+	if _, panicked := err.(*panicError); !panicked && err != nil && c.IsClosed() && ctx.Err() == nil && !c.inTx {
 		return driver.ErrBadConn
 	}
 	return c.judge(ctx, err)

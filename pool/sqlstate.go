@@ -47,6 +47,10 @@ func classify(err error) (code string, t trouble) {
 	if errors.As(err, &supplier) {
 		return "", trouble{reason: "credentials", remedy: "see what the function given to WithCredentials says"}
 	}
+	var panicked *dialPanic
+	if errors.As(err, &panicked) {
+		return "", trouble{reason: "panic", remedy: "see the stack in the log: a function given to WithDialFunc or WithCredentials panicked"}
+	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return "", classifyNetwork(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -45,12 +46,30 @@ func (c *conn) end() {
 }
 
 // survive gives the connection up when a driver call panicked, in a
-// driver.Valuer say: database/sql never gives back a connection whose
-// QueryContext panicked. It is deferred, with finished still false then.
+// driver.Valuer say, or in what WithDialFunc returned. It is deferred, with
+// finished still false then.
 func (c *conn) survive(finished *bool) {
 	if !*finished {
 		c.discard(closeUnclean)
 	}
+}
+
+// shield turns a panic of a driver call into an error, where database/sql would
+// give back neither the connection nor the locks of a call that panics: the
+// pool, or the transaction, would be stuck. Pool's QueryContext, QueryRowContext
+// and PingContext panic with the same value once the connection was given back,
+// see look; where database/sql is called directly, the caller gets the error.
+func (c *conn) shield(call func() error) (err error) {
+	finished := false
+	defer func() {
+		if !finished {
+			err = &panicError{value: recover(), stack: debug.Stack()}
+			c.survive(&finished)
+		}
+	}()
+	err = call()
+	finished = true
+	return err
 }
 
 // ExecContext runs a statement that returns no rows. Without arguments pgx sends
@@ -76,25 +95,12 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	if err := c.begin(ctx); err != nil {
 		return nil, err
 	}
-	r, err := c.query(ctx, query, args)
+	var r driver.Rows
+	err := c.shield(func() (err error) {
+		r, err = c.pgxConn.QueryContext(ctx, query, args)
+		return err
+	})
 	return c.opened(ctx, r, err)
-}
-
-// query turns a panic of the driver call into an error: database/sql gives back
-// neither the connection nor the locks of a call whose QueryContext panics, and
-// the pool, or the transaction, would be stuck. Pool.QueryContext panics with
-// the same value once that is done; see look.
-func (c *conn) query(ctx context.Context, query string, args []driver.NamedValue) (r driver.Rows, err error) {
-	finished := false
-	defer func() {
-		if !finished {
-			err = &panicError{value: recover(), stack: debug.Stack()}
-			c.survive(&finished)
-		}
-	}()
-	r, err = c.pgxConn.QueryContext(ctx, query, args)
-	finished = true
-	return r, err
 }
 
 // panicError is a panic on its way out of database/sql.
@@ -125,7 +131,7 @@ func (c *conn) Ping(ctx context.Context) error {
 		return err
 	}
 	defer c.end()
-	return c.judgeHarmless(ctx, c.PgConn().Ping(ctx))
+	return c.judgeHarmless(ctx, c.shield(func() error { return c.PgConn().Ping(ctx) }))
 }
 
 // exec runs statements without arguments in one round trip.
@@ -133,9 +139,18 @@ func (c *conn) exec(ctx context.Context, sql string) error {
 	if err := c.begin(ctx); err != nil {
 		return err
 	}
-	defer c.end()
-	_, err := c.PgConn().Exec(ctx, sql).ReadAll()
+	_, err := c.run(ctx, sql)
 	return err
+}
+
+// run is exec after its beginning.
+func (c *conn) run(ctx context.Context, sql string) (results []*pgconn.Result, err error) {
+	defer c.end()
+	err = c.shield(func() (err error) {
+		results, err = c.PgConn().Exec(ctx, sql).ReadAll()
+		return err
+	})
+	return results, err
 }
 
 // maxInputs bounds how many prepared statements a connection remembers.
@@ -163,7 +178,11 @@ func (c *conn) describe(ctx context.Context, query string) (inputs int, err erro
 		return 0, err
 	}
 	defer c.end()
-	sd, err := c.PgConn().Prepare(ctx, "", query, nil)
+	var sd *pgconn.StatementDescription
+	err = c.shield(func() (err error) {
+		sd, err = c.PgConn().Prepare(ctx, "", query, nil)
+		return err
+	})
 	if err != nil {
 		return 0, c.judgeHarmless(ctx, err)
 	}

@@ -69,8 +69,7 @@ func (t *tx) Commit() error {
 	if err := t.c.begin(t.ctx); err != nil {
 		return errors.Join(err, t.rollback())
 	}
-	defer t.c.end()
-	results, err := t.c.PgConn().Exec(t.ctx, "commit").ReadAll()
+	results, err := t.c.run(t.ctx, "commit")
 	if err != nil {
 		return t.uncommitted(err)
 	}
