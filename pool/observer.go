@@ -6,8 +6,9 @@ import (
 )
 
 // Observer is told of what takes time in a pool, for histograms and traces.
-// Its methods may be called concurrently, must be quick and must not call the
-// pool: they run where the thing happens, in part under database/sql's locks.
+// Its methods may be called concurrently, must be quick, and must neither panic
+// nor call the pool: they run where the thing happens, in part under
+// database/sql's locks.
 type Observer interface {
 	// AcquireStart is called when a caller asks for a connection. The returned
 	// context is used for the acquisition and handed to AcquireEnd.
