@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,6 +29,8 @@ type cluster struct {
 	dir      string // holds data and log; belongs to guard
 	port     int
 	guard    *guard
+	refuses  bool         // a standby that is not to take sessions; see Standby
+	standbys atomic.Int32 // how many were made of it
 
 	mu     sync.Mutex // guards proc and closed, and makes starts and stops take turns
 	proc   *child     // nil: not running
@@ -56,20 +59,27 @@ func newCluster(ctx context.Context, opts Options) (*cluster, error) {
 		return nil, err
 	}
 	c := &cluster{opts: opts, who: who, bin: bin, password: tmpl.password, dir: dir, guard: g}
-	if err := c.firstStart(ctx, tmpl); err != nil {
-		c.close()
-		return nil, err
-	}
-	return c, nil
+	return c, c.firstStart(ctx, func() error { return tmpl.copyTo(c.data(), c.who) })
 }
 
 func (c *cluster) data() string { return filepath.Join(c.dir, "data") }
 
-// firstStart tries other ports when somebody took ours between looking and binding.
-func (c *cluster) firstStart(ctx context.Context, tmpl *template) error {
-	if err := tmpl.copyTo(c.data(), c.who); err != nil {
-		return err
+// firstStart fills the data folder, configures and starts. When that fails
+// nothing is left.
+func (c *cluster) firstStart(ctx context.Context, fill func() error) error {
+	err := fill()
+	if err == nil {
+		err = c.configureAndStart(ctx)
 	}
+	if err != nil {
+		c.close()
+	}
+	return err
+}
+
+// configureAndStart tries other ports when somebody took ours between looking
+// and binding.
+func (c *cluster) configureAndStart(ctx context.Context) error {
 	if err := c.writeHBA(); err != nil {
 		return err
 	}
@@ -180,6 +190,9 @@ func (c *cluster) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conn, err := c.connect(ctx)
+	if c.refuses && isRefusal(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
