@@ -23,6 +23,7 @@ type attempt struct {
 	share      time.Duration // for each address, if there are several
 	last       string        // the address tried last
 	began      time.Time     // when its turn began
+	choosy     bool          // the hosts are not alike: target_session_attrs chooses among them
 	refusal    atomic.Pointer[pgconn.PgError]
 }
 
@@ -33,6 +34,7 @@ type slotKey struct{}
 // prepare makes cc connect under the attempt.
 func (a *attempt) prepare(ctx context.Context, cc *pgx.ConnConfig, timeout time.Duration) (context.Context, error) {
 	cc.DialFunc = a.dial
+	a.choosy = cc.ValidateConnect != nil
 	next := cc.OnPgError
 	cc.OnPgError = func(pc *pgconn.PgConn, pg *pgconn.PgError) bool {
 		if pg.Code == stateTooManyConnections {
@@ -46,12 +48,13 @@ func (a *attempt) prepare(ctx context.Context, cc *pgx.ConnConfig, timeout time.
 }
 
 // dial opens the next socket of the attempt. Once the server has said that it
-// has no room there is none: pgx would knock again for each address and TLS variant.
+// has no room there is none: pgx would knock again for each address and TLS
+// variant. Only another host's server may have room, if it is known to be another one.
 func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if ctx.Value(slotKey{}) != a {
 		return a.dialCancel(ctx, network, address)
 	}
-	if pg := a.refusal.Load(); pg != nil {
+	if pg := a.refusal.Load(); pg != nil && (!a.choosy || address == a.last) {
 		return nil, pg
 	}
 	a.turn(address)

@@ -53,15 +53,15 @@ func classify(err error) (code string, t trouble) {
 	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
-		return "", classifyNetwork(err)
+		return "", classifyNoServer(err)
 	}
 	switch pg.Code {
 	case stateTooManyConnections:
 		t = classifyFull(pg)
 	case stateCannotConnectNow:
-		t = trouble{reason: startingReason(pg.Message)}
+		t = classifyNotNow(pg.Message)
 	case stateAdminShutdown, stateCrashShutdown:
-		t = trouble{reason: "shutting down"}
+		t = trouble{reason: "shutting down", remedy: remedyWait}
 	case stateInvalidPassword, stateInvalidAuth:
 		t = trouble{reason: "authentication", permanent: true, remedy: "check the user and password in DATABASE_URL, and pg_hba.conf"}
 	case stateNoSuchDatabase:
@@ -93,14 +93,21 @@ func classifyFull(pg *pgconn.PgError) trouble {
 	return t
 }
 
-func startingReason(message string) string {
+// remedyWait is for what passes by itself.
+const remedyWait = "the pool goes on trying; if it lasts, see the server's log"
+
+// classifyNotNow tells the states in which a server lets nobody in. A standby
+// that never will says the same as one that soon does, but for one word.
+func classifyNotNow(message string) trouble {
 	switch {
+	case strings.Contains(message, "is not accepting connections"):
+		return trouble{reason: "not accepting connections", remedy: "set hot_standby=on on that standby, or take it out of DATABASE_URL"}
 	case strings.Contains(message, "shutting down"):
-		return "shutting down"
+		return trouble{reason: "shutting down", remedy: remedyWait}
 	case strings.Contains(message, "recovery"):
-		return "in recovery"
+		return trouble{reason: "in recovery", remedy: remedyWait}
 	}
-	return "starting up"
+	return trouble{reason: "starting up", remedy: remedyWait}
 }
 
 // classifyPooler knows the words of PgBouncer, which says 08P01 to everything.
@@ -119,6 +126,29 @@ func classifyPooler(message string) trouble {
 		return trouble{reason: "authentication", permanent: true, remedy: "add the user to PgBouncer's auth_file"}
 	}
 	return trouble{reason: "refused by the pooler"}
+}
+
+// classifyNoServer is for a dial that no server refused: none answered, or none
+// is what target_session_attrs asks for.
+func classifyNoServer(err error) trouble {
+	switch unwantedRole(err) {
+	case nil:
+		return classifyNetwork(err)
+	case pgconn.ErrReadOnlyConnection, pgconn.ErrStandbyConnection:
+		return trouble{reason: "no primary", remedy: "promote a standby, or check the hosts and target_session_attrs in DATABASE_URL"}
+	}
+	return trouble{reason: "no standby", remedy: "start a standby, or check the hosts and target_session_attrs in DATABASE_URL"}
+}
+
+// unwantedRole is what pgx says of a server that target_session_attrs rules out;
+// nil when there was none.
+func unwantedRole(err error) error {
+	for _, role := range []error{pgconn.ErrReadOnlyConnection, pgconn.ErrStandbyConnection, pgconn.ErrReadWriteConnection, pgconn.ErrPrimaryConnection} {
+		if errors.Is(err, role) {
+			return role
+		}
+	}
+	return nil
 }
 
 func classifyNetwork(err error) trouble {
@@ -152,8 +182,22 @@ func newDialError(err error, now time.Time) (*DialError, trouble) {
 	message := cause.Error()
 	if pg, ok := cause.(*pgconn.PgError); ok {
 		message = pg.Message + " (SQLSTATE " + pg.Code + ")"
+	} else if role := unwantedRole(err); role != nil {
+		cause, message = role, eachHost(err)
 	}
 	return &DialError{At: now, SQLState: code, Reason: t.reason, Message: message, Remedy: t.remedy, err: cause}, t
+}
+
+// eachHost is what became of each host, in pgx's words: where one is of the
+// wrong kind, the trouble is with the others.
+func eachHost(err error) string {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return strings.ReplaceAll(errors.Join(many.Unwrap()...).Error(), "\n", "; ")
+	}
+	if inner := errors.Unwrap(err); inner != nil && unwantedRole(inner) != nil {
+		return eachHost(inner)
+	}
+	return err.Error()
 }
 
 func rootCause(err error) error {

@@ -13,6 +13,21 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// A host of the wrong kind is told of together with the others: the trouble is
+// with them. A server that refused comes first.
+func TestDialErrorTellsOfEachHost(t *testing.T) {
+	down := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	standby := fmt.Errorf("b:5432: ValidateConnect failed: %w", pgconn.ErrReadOnlyConnection)
+	d, _ := newDialError(fmt.Errorf("failed to connect to `user=x`: %w", errors.Join(fmt.Errorf("a:5432: %w", down), standby)), time.Now())
+	if want := "a:5432: dial: connection refused; b:5432: ValidateConnect failed: read only connection"; d.Message != want || !errors.Is(d, pgconn.ErrReadOnlyConnection) {
+		t.Errorf("%q, %v", d.Message, d.Unwrap())
+	}
+	d, full := newDialError(errors.Join(standby, refusal53300("sorry, too many clients already")), time.Now())
+	if !full.full || !strings.HasPrefix(d.Message, "sorry, too many") {
+		t.Errorf("%+v, %q", full, d.Message)
+	}
+}
+
 func refusal53300(message string) error {
 	return &pgconn.PgError{Code: stateTooManyConnections, Message: message}
 }
@@ -34,6 +49,12 @@ func TestClassify(t *testing.T) {
 		{pg("57P03", "the database system is starting up"), "starting up", false, false},
 		{pg("57P03", "the database system is in recovery mode"), "in recovery", false, false},
 		{pg("57P03", "the database system is shutting down"), "shutting down", false, false},
+		{pg("57P03", "the database system is not yet accepting connections"), "starting up", false, false},
+		{pg("57P03", "the database system is not accepting connections"), "not accepting connections", false, false},
+		{pgconn.ErrReadOnlyConnection, "no primary", false, false},
+		{pgconn.ErrStandbyConnection, "no primary", false, false},
+		{pgconn.ErrReadWriteConnection, "no standby", false, false},
+		{pgconn.ErrPrimaryConnection, "no standby", false, false},
 		{pg("57P01", "terminating connection due to administrator command"), "shutting down", false, false},
 		{pg("28P01", `password authentication failed for user "x"`), "authentication", false, true},
 		{pg("28000", `role "x" does not exist`), "authentication", false, true},
