@@ -16,7 +16,7 @@ func serverReasons() []string {
 		"server full", "reserved slots", "role limit", "database limit", "pooler full", "fleet full", // no room
 		"starting up", "in recovery", "shutting down", "not accepting connections", "no primary", "no standby",
 		"unreachable", "host not found", "no answer", "no TLS", "certificate not trusted",
-		"authentication", "credentials", "no such database", "no privilege to connect",
+		"authentication", "credentials", "panic", "no such database", "no privilege to connect",
 		"refused by the server", "refused by the pooler", reasonOther,
 	}
 }
