@@ -86,7 +86,8 @@ func settings(c config.Config) Settings {
 		PoolTimeoutSeconds: c.PoolTimeout.Seconds(), PoolRecycleSeconds: c.PoolRecycle.Seconds(),
 		ConnectTimeoutSeconds: c.ConnectTimeout.Seconds(), StatementTimeoutSeconds: c.StatementTimeout.Seconds(),
 		OverflowLingerSeconds: c.OverflowLinger.Seconds(), LeakThresholdSeconds: c.LeakThreshold.Seconds(),
-		MaxWaiters: c.MaxWaiters, LogStatusIntervalSeconds: c.LogPoolStatusInterval.Seconds(), Fleet: string(c.Fleet),
+		MaxWaiters: c.MaxWaiters, LogStatusIntervalSeconds: c.LogPoolStatusInterval.Seconds(),
+		Fleet: string(c.Fleet), FleetReplicas: c.FleetReplicas, FleetSurge: c.FleetSurge, FleetBudget: string(c.FleetBudget),
 	}
 }
 

@@ -39,6 +39,7 @@ type Status struct {
 	Lanes       []LaneFigures     `json:"lanes"`       // probe, request, background, in this order
 	Connections ConnectionFigures `json:"connections"` // opened, closed and why, dials
 	Leaks       LeakFigures       `json:"leaks"`       // connections held suspiciously long
+	Tasks       TaskFigures       `json:"tasks"`       // background tasks, those without a connection included
 
 	Access           AccessState           `json:"access"`                    // whether the server grants new connections
 	LastDialError    *DialFailure          `json:"last_dial_error,omitempty"` // the most recent failed dial, however long ago
@@ -198,7 +199,10 @@ type Settings struct {
 	LeakThresholdSeconds     float64 `json:"leak_threshold_seconds"`
 	MaxWaiters               int     `json:"max_waiters"` // 0: no bound
 	LogStatusIntervalSeconds float64 `json:"log_status_interval_seconds"`
-	Fleet                    string  `json:"fleet"` // "off", "warn" or "enforce"
+	Fleet                    string  `json:"fleet"`                  // "off", "warn" or "enforce"
+	FleetReplicas            int     `json:"fleet_replicas"`         // DB_FLEET_REPLICAS; 0: the live ones are counted
+	FleetSurge               int     `json:"fleet_surge"`            // DB_FLEET_SURGE
+	FleetBudget              string  `json:"fleet_budget,omitempty"` // DB_FLEET_BUDGET, such as "40" or "50%"; absent: all of the server
 }
 
 // ServerReport is the server's own view, or why there is none. Both can be

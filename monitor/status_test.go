@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
 	"github.com/dbpool-go/dbpool/pool"
 )
@@ -39,6 +40,10 @@ func TestStatusTellsEverything(t *testing.T) {
 				Server:           pool.ServerState{Reason: "server full", Since: time.Now()},
 				StatementTimeout: pool.StatementTimeout{Want: 30 * time.Second, InForce: true, How: "startup parameter"},
 				Pooler:           "pgbouncer", LeakWarningCount: 2, Leaking: 1, Wait: wait,
+				Tasks: pool.TaskStats{StartedCount: 40, FailedCount: 3, PanicCount: 2, RefusedCount: 1},
+			}
+			for i := range 25 {
+				s.Tasks.Running = append(s.Tasks.Running, pool.RunningTask{Name: "reindex " + strconv.Itoa(i), Since: time.Now().Add(-time.Minute)})
 			}
 		})
 		r.src.Hold(pool.Holder{Lane: pool.LaneBackground, Name: "reindex", Caller: "jobs/reindex.go:12", Held: 90 * time.Second, Activity: "running", PID: 77, Stack: []string{"main.main main.go:1"}, Leaking: true})
@@ -59,6 +64,11 @@ func TestStatusTellsEverything(t *testing.T) {
 		}
 		if len(st.Lanes) != 3 || st.Lanes[1] != (LaneFigures{Lane: "request", InUse: 2, Waiting: 3}) || st.Leaks.Now != 1 || st.Leaks.ThresholdSeconds != 60 {
 			t.Errorf("lanes %+v, leaks %+v", st.Lanes, st.Leaks)
+		}
+		if k := st.Tasks; k.RunningCount != 25 || k.StartedCount != 40 || k.FailedCount != 3 || k.PanicCount != 2 || k.RefusedCount != 1 || len(k.Running) != 20 {
+			t.Errorf("tasks: %+v", k)
+		} else if first := k.Running[0]; first.Name != "reindex 0" || first.RunningSeconds < 60 || first.RunningSeconds > 70 || first.Since.IsZero() {
+			t.Errorf("the oldest task: %+v", first)
 		}
 		if st.LastDialError.Message != "sorry, too many clients already" || st.Access.OK || st.Access.Reason != "server full" || !st.StatementTimeout.InForce || st.Pooler != "pgbouncer" {
 			t.Errorf("%+v %+v %+v", st.LastDialError, st.Access, st.StatementTimeout)
@@ -163,6 +173,11 @@ func TestOptionsShowMore(t *testing.T) {
 	inBubble(t, func(t *testing.T, r running) {
 		seed(r)
 		st := status(t, r.Monitor, "")
+		if k := st.Tasks; k.RunningCount != 25 || k.StartedCount != 40 || k.FailedCount != 3 || k.PanicCount != 2 || k.RefusedCount != 1 || len(k.Running) != 20 {
+			t.Errorf("tasks: %+v", k)
+		} else if first := k.Running[0]; first.Name != "reindex 0" || first.RunningSeconds < 60 || first.RunningSeconds > 70 || first.Since.IsZero() {
+			t.Errorf("the oldest task: %+v", first)
+		}
 		if st.LastDialError.Message != "" || st.LastDialError.Reason != "unreachable" || st.Holders[0].Stack != nil || st.Queries.TextShown {
 			t.Errorf("by default: %+v %+v", st.LastDialError, st.Holders)
 		}
@@ -170,6 +185,11 @@ func TestOptionsShowMore(t *testing.T) {
 	inBubble(t, func(t *testing.T, r running) {
 		seed(r)
 		st := status(t, r.Monitor, "")
+		if k := st.Tasks; k.RunningCount != 25 || k.StartedCount != 40 || k.FailedCount != 3 || k.PanicCount != 2 || k.RefusedCount != 1 || len(k.Running) != 20 {
+			t.Errorf("tasks: %+v", k)
+		} else if first := k.Running[0]; first.Name != "reindex 0" || first.RunningSeconds < 60 || first.RunningSeconds > 70 || first.Since.IsZero() {
+			t.Errorf("the oldest task: %+v", first)
+		}
 		if st.LastDialError.Message != dial.Message || len(st.Holders[0].Stack) != stackShown || !st.Queries.TextShown || st.Queries.Longest[0].Text != "SELECT ?" {
 			t.Errorf("with all options: %+v %+v %+v", st.LastDialError, st.Holders, st.Queries)
 		}
@@ -275,6 +295,18 @@ func TestEveryFieldIsNamedAsDocumented(t *testing.T) {
 	walk(reflect.TypeFor[Status](), "Status")
 }
 
+// What dbmonitor doctor needs of the fleet's variables, though nobody looks at the fleet.
+func TestStatusTellsTheFleetsSettings(t *testing.T) {
+	inBubble(t, func(t *testing.T, r running) {
+		r.src.Configure(func(c *config.Config) {
+			c.Fleet, c.FleetReplicas, c.FleetSurge, c.FleetBudget = config.FleetOff, 8, 2, "50%"
+		})
+		if s := status(t, r.Monitor, "").Settings; s.Fleet != "off" || s.FleetReplicas != 8 || s.FleetSurge != 2 || s.FleetBudget != "50%" {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestEmptyListsAreListsInJSON(t *testing.T) {
 	inBubble(t, func(t *testing.T, r running) {
 		var doc map[string]any
@@ -285,6 +317,9 @@ func TestEmptyListsAreListsInJSON(t *testing.T) {
 			if _, ok := doc[key].([]any); !ok {
 				t.Errorf("%s is %v", key, doc[key])
 			}
+		}
+		if _, ok := doc["tasks"].(map[string]any)["running"].([]any); !ok {
+			t.Error("tasks.running is no list")
 		}
 		if _, ok := doc["queries"].(map[string]any)["longest"].([]any); !ok {
 			t.Error("queries.longest is no list")

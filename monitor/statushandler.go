@@ -70,6 +70,7 @@ func (m *Monitor) Status() Status {
 		Lanes:            laneFigures(&l.stats),
 		Connections:      connectionFigures(&l.stats),
 		Leaks:            LeakFigures{Now: l.stats.Leaking, WarnedCount: l.stats.LeakWarningCount, ThresholdSeconds: l.cfg.LeakThreshold.Seconds()},
+		Tasks:            taskFigures(&l.stats),
 		Access:           accessState(&l.stats),
 		LastDialError:    dialFailure(l.stats.LastDialError, m.opts.addresses),
 		StatementTimeout: StatementTimeoutState{WantSeconds: l.stats.StatementTimeout.Want.Seconds(), InForce: l.stats.StatementTimeout.InForce, How: l.stats.StatementTimeout.How},

@@ -199,6 +199,23 @@ func TestExamineService(t *testing.T) {
 	if err != nil || c.Ask.Replicas != 5 || c.Ask.Surge != 1 || c.Counted != "as the service counts them" {
 		t.Errorf("%v, %+v, %s", err, c.Ask, c.Counted)
 	}
+	budgeted := sample.Healthy()
+	budgeted.Settings.FleetBudget, budgeted.Settings.FleetSurge = "12", 2
+	if c, _ := ExamineService(snap(budgeted), Fleet{}); c.Ask.Budget != "12" || c.Ask.Surge != 2 {
+		t.Errorf("the service's own budget and surge: %+v", c.Ask)
+	}
+	third := "33%"
+	if c, _ := ExamineService(snap(budgeted), Fleet{Budget: &third}); c.Ask.Budget != "33%" {
+		t.Errorf("a flag wins: %+v", c.Ask)
+	}
+	budgeted.Settings.FleetBudget = "<b>12</b>"
+	if c, _ := ExamineService(snap(budgeted), Fleet{}); c.Ask.Budget != "" {
+		t.Errorf("what is no budget was taken for one: %+v", c.Ask)
+	}
+	budgeted.Fleet, budgeted.Settings.Fleet, budgeted.Settings.FleetReplicas = nil, "off", 7
+	if c, _ := ExamineService(snap(budgeted), Fleet{}); c.Ask.Replicas != 7 || c.Counted != "as the service says" {
+		t.Errorf("the service's own number of replicas: %+v", c)
+	}
 	d = Diagnose(c)
 	finds(t, d, "fleet_too_large", report.Critical, "it may ask for 50 connections")
 	for _, f := range d.Findings {

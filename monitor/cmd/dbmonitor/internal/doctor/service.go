@@ -67,10 +67,10 @@ func blind(st *monitor.Status) *Refused {
 func (c *Case) askOf(st *monitor.Status, f Fleet) {
 	c.Ask = fleet.Ask{
 		PoolSize: st.Pool.Size, MaxOverflow: st.Pool.MaxOverflow, Surge: config.Default().FleetSurge,
-		Enforced: st.Settings.Fleet == string(config.FleetEnforce),
+		Enforced: st.Settings.Fleet == string(config.FleetEnforce), Budget: budgetOf(st),
 	}
-	if seen := st.Fleet; seen != nil && 0 <= seen.Surge && seen.Surge <= mostReplicas {
-		c.Ask.Surge = seen.Surge
+	if n := st.Settings.FleetSurge; 0 <= n && n <= mostReplicas {
+		c.Ask.Surge = n
 	}
 	for _, set := range []struct{ to, from *int }{{&c.Ask.PoolSize, f.PoolSize}, {&c.Ask.MaxOverflow, f.MaxOverflow}, {&c.Ask.Surge, f.Surge}} {
 		if set.from != nil {
@@ -91,8 +91,23 @@ func (c *Case) askOf(st *monitor.Status, f Fleet) {
 		c.Ask.Replicas, c.Counted = seen.Replicas, "as the service counts them"
 		return
 	}
+	if n := st.Settings.FleetReplicas; 0 < n && n <= mostReplicas {
+		c.Ask.Replicas, c.Counted = n, "as the service says"
+		return
+	}
 	c.Ask.Replicas = atLeast(c.ours(), c.Ask.PoolSize+c.Ask.MaxOverflow)
 	c.Counted = "at least, by the sessions there are; --replicas says how many run"
+}
+
+// budgetOf is the service's own budget. What cannot be one, by the rules for
+// the service's variable, is left out: the answer may be anybody's.
+func budgetOf(st *monitor.Status) config.Share {
+	c := config.Default()
+	c.DatabaseURL, c.FleetBudget = "postgres://localhost/", config.Share(st.Settings.FleetBudget)
+	if c.Validate() != nil {
+		return ""
+	}
+	return c.FleetBudget
 }
 
 func notes(s source.Snapshot) string {

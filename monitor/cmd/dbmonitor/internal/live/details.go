@@ -52,6 +52,9 @@ func (m *model) problems(s *service, most int) []string {
 		}
 		lines = append(lines, styleOf(level).Render(" "+sign(level)+" "+text))
 	}
+	if st := s.snap.Status; st != nil && !st.Access.OK && st.LastDialError != nil {
+		lines = append(lines, warn.Render("   "+report.DialFailure(*st.LastDialError)))
+	}
 	for _, n := range s.snap.Notes {
 		lines = append(lines, faint.Render(" i "+n))
 	}

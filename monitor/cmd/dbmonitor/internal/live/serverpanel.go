@@ -20,6 +20,9 @@ func (m *model) serverPanel(s *service, width, lines int) []string {
 	if v != nil {
 		note = fmt.Sprintf("%s, %s@%s", report.Version(v), v.Role, v.Database)
 	}
+	if v != nil && r.Error != "" {
+		note = report.Seconds(r.AgeSeconds) + " old: " + r.Error
+	}
 	if f := s.status.Fleet; f != nil && lines <= 2 {
 		note = strings.TrimPrefix(note+", fleet "+report.Fits(f), ", ")
 	}
@@ -37,10 +40,13 @@ func (m *model) serverPanel(s *service, width, lines int) []string {
 	return fill(out, lines+1)
 }
 
-// serverBar is how full the limit is that binds this role.
+// serverBar is how full the limit is that binds this role; without colour when the
+// server could not be asked.
 func serverBar(s *service, v *serverview.View, width int) string {
 	style := good
 	switch {
+	case s.status.Server.Error != "": // no longer known to be so
+		style = faint
 	case v.Free == 0:
 		style = bad
 	case s.status.Server.OverThreshold:

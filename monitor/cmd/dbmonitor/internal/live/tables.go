@@ -22,6 +22,7 @@ var tables = [...]table{
 	{"Holders", holderLines},
 	{"Queries", queryLines},
 	{"Applications", applicationLines},
+	{"Tasks", taskLines},
 	{"Events", eventLines},
 }
 
@@ -200,6 +201,21 @@ func applicationLines(s *service, width int) (string, []string) {
 		rows = append(rows, " "+row(widths, "(others)", num(v.OtherApps), "", "", "", ""))
 	}
 	return " " + row(widths, "APPLICATION", "SESSIONS", "ACTIVE", "IDLE", "IDLE TX", "HIDDEN"), rows
+}
+
+// taskLines are the background tasks that run, with or without a connection.
+func taskLines(s *service, width int) (string, []string) {
+	t := s.status.Tasks
+	widths := []int{-7, max(width-1-7-2, 8)}
+	var rows []string
+	for _, r := range t.Running {
+		rows = append(rows, " "+row(widths, report.Seconds(r.RunningSeconds), r.Name))
+	}
+	if more := t.RunningCount - len(t.Running); more > 0 {
+		rows = append(rows, " "+row(widths, "", fmt.Sprintf("and %d more", more)))
+	}
+	counts := fmt.Sprintf("TASK (%s started, %s failed, %s refused)", report.Count(t.StartedCount), report.Count(t.FailedCount), report.Count(t.RefusedCount))
+	return " " + row(widths, "RUNNING", counts), rows
 }
 
 func num(n int) string { return report.Count(n) }

@@ -41,7 +41,7 @@ func (w *writer) fleet() {
 		w.end("", step)
 	}
 	for i, remedy := range f.Remedies[:min(len(f.Remedies), mostSteps)] {
-		w.end(first(i, "To fit, one"), remedy)
+		w.end(first(i, "Would fit"), remedy)
 	}
 }
 

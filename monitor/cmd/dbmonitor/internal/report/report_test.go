@@ -42,6 +42,7 @@ func TestGolden(t *testing.T) {
 		"healthy":          {healthy, nil, Text{}},
 		"busy":             {busy, nil, Text{}},
 		"down":             {down, nil, Text{}},
+		"blind":            {snap(sample.Blind()), nil, Text{}},
 		"unreachable":      {gone, nil, Text{}},
 		"health-only":      {small, nil, Text{}},
 		"crowded":          {snap(sample.Crowded()), nil, Text{}},

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dbpool-go/dbpool/monitor"
 )
@@ -22,6 +23,7 @@ func (w *writer) write() {
 	w.pool()
 	w.queue()
 	w.lanes()
+	w.tasks()
 	w.connections()
 	w.access()
 	w.server()
@@ -222,6 +224,39 @@ func lanes(s *monitor.Status) string {
 	return text
 }
 
+// tasks are the background tasks, once there has been one.
+func (w *writer) tasks() {
+	t := w.now.Tasks
+	if t.StartedCount == 0 && t.RefusedCount == 0 {
+		return
+	}
+	running := w.num("tasks.running_count", func(s *monitor.Status) int { return s.Tasks.RunningCount }) + " running"
+	failed := w.total("tasks.failed_count", func(s *monitor.Status) uint64 { return s.Tasks.FailedCount }) + " failed"
+	if t.PanicCount > 0 {
+		failed += fmt.Sprintf(" (%s by panic)", w.total("tasks.panic_count", func(s *monitor.Status) uint64 { return s.Tasks.PanicCount }))
+	}
+	refused := ""
+	if t.RefusedCount > 0 {
+		refused = w.total("tasks.refused_count", func(s *monitor.Status) uint64 { return s.Tasks.RefusedCount }) + " refused at shutdown"
+	}
+	w.end("Tasks", some("; ", running+Oldest(t), some(", ", w.total("tasks.started_count", func(s *monitor.Status) uint64 { return s.Tasks.StartedCount })+" started", failed, refused)))
+}
+
+// Oldest is ": reindex for 12m, export for 3s", the tasks that run the longest.
+func Oldest(t monitor.TaskFigures) string {
+	text := ""
+	for _, r := range t.Running[:min(len(t.Running), mostTasks)] {
+		text = some(", ", text, orNone(r.Name)+" for "+Seconds(r.RunningSeconds))
+	}
+	if text == "" {
+		return ""
+	}
+	if more := t.RunningCount - mostTasks; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return ": " + text
+}
+
 func (w *writer) connections() {
 	text := fmt.Sprintf("%s opened, %s closed%s; %s dials, %s failed",
 		w.total("connections.opened_count", func(s *monitor.Status) uint64 { return s.Connections.OpenedCount }),
@@ -285,7 +320,7 @@ func granting(s *monitor.Status) string {
 // DialFailure is one line about a failed dial.
 func DialFailure(e monitor.DialFailure) string {
 	state := ""
-	if e.SQLState != "" {
+	if e.SQLState != "" && !strings.Contains(e.Message, e.SQLState) { // most messages end in it
 		state = "SQLSTATE " + e.SQLState
 	}
 	return some("; ", some(": ", e.Reason, some(", ", state, e.Message)), e.Remedy)

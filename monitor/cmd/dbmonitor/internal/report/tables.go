@@ -16,12 +16,17 @@ const (
 	mostQueries = 5
 	mostEvents  = 5
 	mostApps    = 8
+	mostTasks   = 3
 )
 
 func (w *writer) server() {
 	r := w.now.Server
 	if r.Error != "" {
-		w.endAt(Warning, "Server", "could not be asked: "+r.Error)
+		text := "could not be asked: " + r.Error
+		if r.View != nil {
+			text += "; what follows is " + Seconds(r.AgeSeconds) + " old"
+		}
+		w.endAt(Warning, "Server", text)
 	}
 	v := r.View
 	if v == nil {
@@ -39,7 +44,11 @@ func (w *writer) server() {
 			return get(s.Server.View)
 		}
 	}
-	w.endAt(level, "Server", fmt.Sprintf("%s of %s sessions; %s %s of %s; %s free for this role",
+	label := "Server"
+	if r.Error != "" {
+		label = ""
+	}
+	w.endAt(level, label, fmt.Sprintf("%s of %s sessions; %s %s of %s; %s free for this role",
 		w.num("server.view.sessions", view(func(v *serverview.View) int { return v.Sessions })),
 		w.num("server.view.max_connections", view(func(v *serverview.View) int { return v.MaxConnections })),
 		Bar(v.UsagePercent, 20), Percent(v.UsagePercent), BoundBy(v),

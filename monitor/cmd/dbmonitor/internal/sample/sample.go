@@ -35,7 +35,7 @@ func Healthy() *monitor.Status {
 		StatementTimeout: monitor.StatementTimeoutState{WantSeconds: 30, InForce: true, How: "startup parameter"},
 		Settings: monitor.Settings{
 			PoolTimeoutSeconds: 30, PoolRecycleSeconds: 300, ConnectTimeoutSeconds: 10, StatementTimeoutSeconds: 30,
-			OverflowLingerSeconds: 30, LeakThresholdSeconds: 60, LogStatusIntervalSeconds: 300, Fleet: "warn",
+			OverflowLingerSeconds: 30, LeakThresholdSeconds: 60, LogStatusIntervalSeconds: 300, Fleet: "warn", FleetSurge: 1,
 		},
 		Fleet:  fleet(1, 20, 20, true),
 		Server: monitor.ServerReport{At: now.Add(-5 * time.Second), AgeSeconds: 5, View: view(), ThresholdPercent: 80},
@@ -64,6 +64,10 @@ func Busy() *monitor.Status {
 	q.Waiting, q.AcquiredCount, q.WaitedCount, q.TimedOutCount, q.ShedCount = 4, 12345, 210, 3, 1
 	q.RecentWait, q.RecentHold = dist(1200, 0.01), dist(1200, 0.1)
 	s.Lanes = []monitor.LaneFigures{{Lane: "probe"}, {Lane: "request", InUse: 8, Waiting: 4}, {Lane: "background", InUse: 1}}
+	s.Tasks = monitor.TaskFigures{
+		RunningCount: 2, StartedCount: 31, FailedCount: 2, PanicCount: 1,
+		Running: []monitor.RunningTask{{Name: "reindex", Since: now.Add(-664 * time.Second), RunningSeconds: 724}, {Name: "mail digest", Since: now.Add(58 * time.Second), RunningSeconds: 2}},
+	}
 	s.Connections.OpenedCount, s.Connections.DialCount, s.Connections.DialErrorCount = 18, 19, 1
 	s.LastDialError = &monitor.DialFailure{
 		At: now.Add(30 * time.Second), SQLState: "53300", Reason: "server full",
@@ -87,6 +91,17 @@ func Busy() *monitor.Status {
 	s.Health = health(s, monitor.Degraded, now.Add(20*time.Second),
 		monitor.Problem{Code: monitor.ProblemUsageHigh, Severity: monitor.SeverityWarning, Message: "9 of 10 connections in use (90 %, threshold 80 %)", Since: now.Add(20 * time.Second)},
 		monitor.Problem{Code: monitor.ProblemLeak, Severity: monitor.SeverityWarning, Message: "1 connection is held longer than 1m0s", Since: now.Add(40 * time.Second)})
+	return s
+}
+
+// Blind is the busy service that could not ask the server for a while, because
+// others have filled it.
+func Blind() *monitor.Status {
+	s := Busy()
+	s.Server.Error, s.Server.AgeSeconds = "no connection was free", 42
+	s.Access = monitor.AccessState{Reason: "server full", Since: s.At.Add(-20 * time.Second)}
+	s.LastDialError.At = s.At.Add(-time.Second)
+	s.LastDialError.Message = "sorry, too many clients already (SQLSTATE 53300)"
 	return s
 }
 
