@@ -41,25 +41,32 @@ type history struct {
 	next    uint64 // sequence of the entry to come
 	open    entry  // the peaks of the step under way
 	base    pool.Stats
+	due     time.Time // when the step under way ends
 	marks   [markKept]mark
 	marked  uint64
 }
 
-// observe takes a look; every historyStep it makes an entry of them.
+// observe takes a look; every historyStep it makes an entry of them. Steps end on
+// a grid, and a look a little before the end counts as it: ticks come a moment
+// early as often as late, and every second step would else last a check longer.
 func (h *history) observe(l look) {
 	s, now := &l.stats, l.at
 	h.mark(s, now)
-	if h.base.At.IsZero() {
-		h.base, h.base.At = *s, now
+	if h.due.IsZero() {
+		h.base, h.due = *s, now.Add(historyStep)
 	}
 	h.open.peak(s)
-	if now.Sub(h.base.At) < historyStep {
+	late := now.Sub(h.due)
+	if late < -checkInterval/4 {
 		return
 	}
 	h.entries[h.next%uint64(historyKept)] = h.close(l)
 	h.next++
-	h.open = entry{}
-	h.base, h.base.At = *s, now
+	h.open, h.base = entry{}, *s
+	h.due = h.due.Add(historyStep)
+	if late >= checkInterval { // looks have failed to come: a new grid
+		h.due = now.Add(historyStep)
+	}
 }
 
 // peak takes the gauges over when more is in use than seen so far in the step.

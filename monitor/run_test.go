@@ -95,6 +95,20 @@ func TestServerUsageWarnsToo(t *testing.T) {
 	})
 }
 
+// The answers take a moment, so that no look at the clock finds them exactly
+// viewInterval old.
+func TestTheViewIsReadAtItsInterval(t *testing.T) {
+	inBubble(t, func(t *testing.T, r running) {
+		r.src.Slow(20 * time.Millisecond)
+		time.Sleep(viewInterval + time.Second)
+		before := r.src.Asked("view")
+		time.Sleep(4 * viewInterval)
+		if got := r.src.Asked("view") - before; got != 4 {
+			t.Errorf("read %d times in %s, want once every %s", got, 4*viewInterval, viewInterval)
+		}
+	})
+}
+
 func TestAnOldViewOfTheServerWarnsNobody(t *testing.T) {
 	inBubble(t, func(t *testing.T, r running) {
 		r.src.See(func(v *serverview.View) { v.Sessions = 97 })

@@ -93,9 +93,11 @@ func (c *serverCache) latest(now time.Time) *serverview.View {
 	return a.value
 }
 
-// readViewIfOld keeps the view for warnings and the history; it is part of probing.
+// readViewIfOld keeps the view for warnings and the history; it is part of
+// probing. The answer comes a moment after its tick, so that at the tick that is
+// due it is not quite viewInterval old: half a probe earlier will do.
 func (m *Monitor) readViewIfOld(ctx context.Context) {
-	m.server.view.refresh(viewInterval, &m.own, func() (serverview.View, error) { return m.askView(ctx, m.opts.probeTimeout) })
+	m.server.view.refresh(viewInterval-min(m.opts.probeInterval, viewInterval)/2, &m.own, func() (serverview.View, error) { return m.askView(ctx, m.opts.probeTimeout) })
 }
 
 // askForViewer brings both parts up to date for somebody who looks. It takes at
