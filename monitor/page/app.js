@@ -67,6 +67,7 @@ function show(status) {
   renderFleet(status);
   renderEvents(status);
   renderHolders(status);
+  renderTasks(status);
   renderQueries(status);
   renderCounts(status);
   const off = status.monitoring === "on" ? "" : `The monitor is ${status.monitoring}: no history is kept.`;

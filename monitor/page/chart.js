@@ -33,7 +33,7 @@ function logarithmic(highest, lowest) {
   const low = Math.floor(Math.log10(Math.min(lowest || 0.001, 0.001)));
   const high = Math.max(Math.ceil(Math.log10(Math.max(highest, 0.0001)) - 1e-9), low + 2);
   const ticks = [];
-  for (let p = low; p <= high; p++) ticks.push([10 ** p, span(Number((10 ** p).toPrecision(1)))]);
+  for (let p = low; p <= high; p++) ticks.push([10 ** p, p > 1 ? number(10 ** p) + "\u00a0s" : span(Number((10 ** p).toPrecision(1)))]);
   return { share: (v) => (Math.log10(v) - low) / (high - low), ticks };
 }
 

@@ -7,6 +7,10 @@ function since(at, now) {
   return at ? "for " + span(Math.max((new Date(now) - new Date(at)) / 1000, 1)) : "";
 }
 
+function ago(at, now) {
+  return span(Math.max((new Date(now) - new Date(at)) / 1000, 1)) + " ago";
+}
+
 function renderHeader(s) {
   write("name", s.name);
   const v = s.server.view;
@@ -29,8 +33,18 @@ function icon(status) {
 
 function renderProblems(s) {
   const words = { warning: "Warning", critical: "Critical" };
-  byID("problems").replaceChildren(...s.health.problems.map((p) => el("li", { class: "notice " + p.severity },
-    el("b", {}, words[p.severity] || p.severity), el("span", {}, p.message), el("span", { class: "muted" }, since(p.since, s.at)))));
+  const notices = s.health.problems.map((p) => el("li", { class: "notice " + p.severity },
+    el("b", {}, words[p.severity] || p.severity), el("span", {}, p.message), el("span", { class: "muted" }, since(p.since, s.at))));
+  if (!s.access.ok && s.last_dial_error) notices.push(dialNotice(s));
+  byID("problems").replaceChildren(...notices);
+}
+
+// dialNotice is what the last attempt to open a connection met, and what to do about it.
+function dialNotice(s) {
+  const d = s.last_dial_error, said = d.message || d.reason;
+  const state = d.sqlstate && !said.includes(d.sqlstate) ? ` (SQLSTATE ${d.sqlstate})` : "";
+  return el("li", { class: "notice dial" }, el("b", {}, "Last attempt to connect"),
+    el("span", {}, said + state + (d.remedy ? ". To do: " + d.remedy : "")), el("span", { class: "muted" }, ago(d.at, s.at)));
 }
 
 const slotKinds = [["use", "in use", "checked_out"], ["idle", "idle", "checked_in"], ["dial", "opening", "dialing"], ["close", "closing", "closing"]];
@@ -73,6 +87,17 @@ function tile(label, value, unit, sub, style) {
     el("dd", { class: style }, value, unit ? el("small", {}, " " + unit) : null), el("dd", { class: "sub" }, sub));
 }
 
+// roomTile is how many sessions the server would still grant. A view that is old
+// must not contradict a server that refuses now.
+function roomTile(s) {
+  const v = s.server.view, label = "Room on the server";
+  if (!s.access.ok) return tile(label, "none", "", "no new connection: " + s.access.reason, "alert");
+  if (!v) return tile(label, "–", "", s.server.error || "not asked yet");
+  const unit = v.free === 1 ? "session" : "sessions";
+  if (s.server.error) return tile(label, number(v.free), unit, `${span(s.server.age_seconds)} ago; ${s.server.error} since`, "muted");
+  return tile(label, number(v.free), unit, `${decimals.format(v.usage_percent)} % taken of what this role may use`, s.server.over_threshold ? "attention" : undefined);
+}
+
 // rate is a count per second over the last ten seconds or so; null when unknown.
 function rate(h, key) {
   const last = h.at_seconds.length - 1, first = Math.max(last - 5, 0);
@@ -84,14 +109,14 @@ function renderTiles(s, history) {
   const q = s.queue, wait = q.window_seconds ? q.recent_wait : q.wait, hold = q.window_seconds ? q.recent_hold : q.hold;
   const per = q.window_seconds ? "" : " in all", served = rate(history, "acquired");
   const away = (rate(history, "timed_out") || 0) + (rate(history, "shed") || 0);
-  const v = s.server.view, [w, wu] = duration(wait.p99_seconds), [h, hu] = duration(hold.p99_seconds);
+  const [w, wu] = duration(wait.p99_seconds), [h, hu] = duration(hold.p99_seconds);
   byID("tiles").replaceChildren(
     tile("Waiting", number(q.waiting), q.waiting === 1 ? "caller" : "callers", `${number(q.waited_count)} of ${number(q.acquired_count)} had to wait`, q.waiting ? "attention" : undefined),
-    tile("Wait, p99" + per, wait.count ? "≤ " + w : "–", wait.count ? wu : "", percentiles(wait)),
+    tile("Wait if served, p99" + per, wait.count ? "≤ " + w : "–", wait.count ? wu : "", percentiles(wait)),
     tile("Held, p99" + per, hold.count ? "≤ " + h : "–", hold.count ? hu : "", percentiles(hold)),
     tile("Served", served === null ? number(q.acquired_count) : number(served), served === null ? "in all" : "per second", `${number(q.acquired_count)} in all`),
     tile("Turned away", number(away), "per second", `${number(q.timed_out_count)} timed out, ${number(q.shed_count)} refused in all`, away ? "alert" : undefined),
-    tile("Room on the server", v ? number(v.free) : "–", v ? (v.free === 1 ? "session" : "sessions") : "", v ? `${decimals.format(v.usage_percent)} % taken of what this role may use` : s.server.error || "not asked yet", s.server.over_threshold ? "attention" : undefined),
+    roomTile(s),
   );
 }
 
@@ -132,12 +157,27 @@ function renderHolders(s) {
     [["Held for", true], ["Doing"], ["Route or task"], ["Taken by"], ["Server process", true]], rows, "stack"));
 }
 
+// renderTasks shows background tasks once there has been one; they may run
+// without a connection, so that the holders do not tell.
+function renderTasks(s) {
+  const t = s.tasks;
+  byID("tasks").hidden = t.started_count + t.refused_count === 0;
+  const failed = `${number(t.failed_count)} failed` + (t.panic_count ? ` (${number(t.panic_count)} by panic)` : "");
+  const refused = t.refused_count ? `, ${number(t.refused_count)} refused at shutdown` : "";
+  write("tasks-note", `${number(t.running_count)} running, ${number(t.started_count)} started, ${failed}${refused}.`);
+  const rows = t.running.map((r) => el("tr", {}, el("td", { class: "num" }, span(r.running_seconds)), el("td", {}, r.name || el("span", { class: "muted" }, "no name"))));
+  if (t.running_count > t.running.length) rows.push(el("tr", {}, el("td", {}), el("td", { class: "muted" }, `and ${number(t.running_count - t.running.length)} more`)));
+  byID("tasks-running").replaceChildren(...(rows.length ? [table("Background tasks that run, oldest first", [["Running for", true], ["Task"]], rows)] : []));
+}
+
 function renderQueries(s) {
   const note = byID("queries-note");
   note.hidden = !s.queries.error;
-  write("queries-note", s.queries.error ? `The server could not be asked: ${s.queries.error}.` : "");
+  const old = s.queries.longest.length ? ` What follows is ${span(s.queries.age_seconds)} old.` : "";
+  write("queries-note", s.queries.error ? `The server could not be asked: ${s.queries.error}.${old}` : "");
+  byID("queries").classList.toggle("old", Boolean(s.queries.error));
   if (s.queries.longest.length === 0) {
-    byID("queries").replaceChildren(el("p", { class: "note" }, s.queries.at ? "No statement of others is running, and no transaction is idle." : "Not asked yet."));
+    byID("queries").replaceChildren(el("p", { class: "note" }, s.queries.error ? "" : s.queries.at ? "No statement of others is running, and no transaction is idle." : "Not asked yet."));
     return;
   }
   const ours = new Map(s.holders.filter((h) => h.pid).map((h) => [h.pid, h.name || h.caller]));
@@ -167,10 +207,11 @@ function renderCounts(s) {
     facts("Callers", [["served", number(q.acquired_count)], ["had to wait", number(q.waited_count)], ["timed out", number(q.timed_out_count)],
       ["refused at once", number(q.shed_count)], ["gave up", number(q.canceled_count)], ["asked while holding", number(q.nested_count)]]),
     facts("Connections", [["opened", number(c.opened_count)], ["attempts to open", number(c.dial_count)], ["failed attempts", number(c.dial_error_count)],
+      ...(s.last_dial_error ? [["the last of them", ago(s.last_dial_error.at, s.at)]] : []),
       ["statements cancelled", number(c.canceled_statement_count)], ["held too long, ever", number(s.leaks.warned_count)], ["overdue in closing", number(s.pool.quarantined)]]),
     facts("Closed, by reason", [["replaced by age", number(c.closed.recycled)], ["no longer needed", number(c.closed.surplus)], ["broken", number(c.closed.broken)],
       ["cancel not confirmed", number(c.closed.canceled)], ["not reusable", number(c.closed.unclean)], ["pool closed", number(c.closed.shutdown)]]),
     facts("Settings", [["wait at most", span(x.pool_timeout_seconds)], ["replace after", span(x.pool_recycle_seconds)], ["connect within", span(x.connect_timeout_seconds)],
-      ["statement timeout", limitOf(s.statement_timeout.want_seconds)], ["set by", s.statement_timeout.how || "–"],
+      ["statement timeout", limitOf(s.statement_timeout.want_seconds)], ["which is kept by", s.statement_timeout.how || "–"],
       ["overflow lingers", limitOf(x.overflow_linger_seconds)], ["held too long after", limitOf(x.leak_threshold_seconds)]]));
 }

@@ -15,12 +15,15 @@ function shareLegend(parts) {
     el("li", {}, el("span", { class: "key " + p.style, "aria-hidden": "true" }), el("b", {}, number(p.n)), p.label)));
 }
 
+// serverParts divides the server. What is ours is known for this moment only, and
+// an old view is not of this moment.
 function serverParts(s, v) {
-  const ours = Math.min(s.pool.checked_out + s.pool.checked_in + s.pool.closing, v.role_sessions);
+  const old = Boolean(s.server.error);
+  const ours = old ? 0 : Math.min(s.pool.checked_out + s.pool.checked_in + s.pool.closing, v.role_sessions);
   const kept = v.superuser ? 0 : v.superuser_reserved_connections + (v.may_use_reserved ? 0 : v.reserved_connections);
   return [
-    { style: "use", label: "this pool", n: ours, always: true },
-    { style: "idle", label: "others of this role", n: v.role_sessions - ours, always: true },
+    { style: "use", label: "this pool", n: ours, always: !old },
+    { style: "idle", label: old ? "this role" : "others of this role", n: v.role_sessions - ours, always: true },
     { style: "close", label: "other roles", n: v.sessions - v.role_sessions, always: true },
     { style: "free", label: "free", n: Math.max(v.max_connections - kept - v.sessions, 0), always: true },
     { style: "reserved", label: "reserved", n: Math.max(Math.min(kept, v.max_connections - v.sessions), 0) },
@@ -65,6 +68,7 @@ function renderServer(s) {
   const v = s.server.view, note = byID("server-note");
   note.hidden = !s.server.error;
   write("server-note", s.server.error ? `The server could not be asked: ${s.server.error}.` + (v ? ` What follows is ${span(s.server.age_seconds)} old.` : "") : "");
+  byID("server").classList.toggle("old", Boolean(s.server.error));
   if (!v) {
     byID("server").replaceChildren(el("p", { class: "note" }, s.server.error ? "" : "Not asked yet."));
     return;

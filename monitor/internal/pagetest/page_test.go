@@ -2,6 +2,7 @@ package pagetest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -69,6 +70,31 @@ func TestPageShowsWhatHappens(t *testing.T) {
 	if stacks := value[int](t, b, "document.querySelectorAll('#holders details').length"); stacks != 0 {
 		t.Errorf("%d stacks are shown unasked", stacks)
 	}
+	b.checkManners(t, url)
+}
+
+// A server that others have filled: what was read before must not pass for now.
+func TestPageOfAFullServer(t *testing.T) {
+	src := fakesource.New(t)
+	src.Run(serverview.Query{PID: 7, State: "active", QuerySeconds: 1})
+	url := serve(t, src)
+	b := open(t)
+	b.do(t, chromedp.Navigate(url+"/debug/pool-status"))
+	b.waitFor(t, says("#tiles", "87 sessions"))
+	b.waitFor(t, "document.querySelector('#tasks').hidden")
+	src.Fail(errors.New("no connection"))
+	b.waitFor(t, says("#tiles", "ago; the connection failed since"))
+	b.waitFor(t, says("#server-note", "What follows is"))
+	b.waitFor(t, says("#queries-note", "What follows is"))
+	src.Set(func(s *pool.Stats) {
+		s.Server = pool.ServerState{Reason: "server full", Since: time.Now()}
+		s.LastDialError = &pool.DialError{At: time.Now(), SQLState: "53300", Reason: "server full", Message: "sorry, too many clients already (SQLSTATE 53300)", Remedy: "raise max_connections"}
+		s.Tasks = pool.TaskStats{StartedCount: 9, FailedCount: 2, PanicCount: 1, Running: []pool.RunningTask{{Name: hostile, Since: time.Now().Add(-time.Minute)}}}
+	})
+	b.waitFor(t, says("#tiles", "no new connection: server full"))
+	b.waitFor(t, says("#problems", "sorry, too many clients already (SQLSTATE 53300). To do: raise max_connections"))
+	b.waitFor(t, says("#tasks-note", "1 running, 9 started, 2 failed (1 by panic)"))
+	b.waitFor(t, says("#tasks-running", `<img src=x onerror="window.pwned=1">`))
 	b.checkManners(t, url)
 }
 
