@@ -100,7 +100,7 @@ func TestDatabaseURLProblems(t *testing.T) {
 		{"postgres://app:100%@db/orders", "has a % that two hexadecimal digits do not follow; a % itself is written %25"},
 		{"postgres://app:hunter2%00@db/orders", "holds a zero byte"},
 		{"host=db\x00", "holds a zero byte"},
-		{"postgres://app:hun/ter2@db/orders", "has a port that is not a number from 1 to 65535"},
+		{"postgres://app:hun/ter2@db/orders", "holds a / before the @, probably in the password"},
 		{"postgres://db:65536/orders", "has a port that is not a number from 1 to 65535"},
 		{"host=h1,h2,h3 port=1,2", "has 2 ports for 3 hosts"},
 		{"postgres://app:hunter2@[::1/orders", "has an IPv6 address that is not [address] or [address]:port"},

@@ -1,15 +1,11 @@
 package config
 
 import (
-	"slices"
 	"strings"
 	"unicode"
 )
 
-const (
-	writeDSN = "write postgres://user:password@host:5432/database, with special characters percent-encoded, or host=… user=… dbname=…"
-	sslModes = "disable, allow, prefer, require, verify-ca or verify-full"
-)
+const writeDSN = "write postgres://user:password@host:5432/database, with special characters percent-encoded, or host=… user=… dbname=…"
 
 // dsn checks a connection string as far as that is possible without a
 // connection. No rule quotes any of it.
@@ -23,11 +19,16 @@ func (k *checker) dsn(d DSN) {
 		k.refuse("DATABASE_URL", err.Error(), writeDSN)
 		return
 	}
-	if err := checkHosts(said); err != nil {
+	switch err := checkHosts(said); {
+	case err != nil && passwordCut(d):
+		k.refuse("DATABASE_URL", "holds a / before the @, probably in the password", "write special characters percent-encoded: / as %2F, @ as %40, ? as %3F, # as %23")
+	case err != nil:
 		k.refuse("DATABASE_URL", err.Error(), writeDSN)
 	}
-	if mode := said["sslmode"]; mode != "" && !isSSLMode(mode) {
-		k.refuse("DATABASE_URL", "has an unknown sslmode", "use "+sslModes)
+	for _, c := range keywordChoices() {
+		if !c.knows(said[c.keyword]) {
+			k.refuse("DATABASE_URL", "has an unknown "+c.keyword, c.remedy())
+		}
 	}
 	if _, ok := connectTimeout(said); !ok && said["connect_timeout"] != "" {
 		k.refuse("DATABASE_URL", "has a connect_timeout that is not a number of seconds", "write a whole number, or set DB_CONNECT_TIMEOUT instead")
@@ -35,6 +36,14 @@ func (k *checker) dsn(d DSN) {
 	if _, ok := statementTimeout(said); !ok && statementTimeoutText(said) != "" {
 		k.refuse("DATABASE_URL", "has a statement_timeout (PGOPTIONS included) that is not a time", "write 30000 or 30s, or set DB_STATEMENT_TIMEOUT instead")
 	}
+}
+
+// passwordCut reports whether a URL looks as if a / in the password had ended it
+// too early: an @ comes only after the first /.
+func passwordCut(d DSN) bool {
+	_, rest, _ := strings.Cut(string(d), "://")
+	before, after, _ := strings.Cut(rest, "/")
+	return d.isURL() && !strings.Contains(before, "@") && strings.Contains(after, "@")
 }
 
 // misread recognises the ways in which a good connection string commonly goes
@@ -60,8 +69,4 @@ func hasScheme(s string) bool {
 	return found && !strings.ContainsFunc(scheme, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("+-.:", r)
 	})
-}
-
-func isSSLMode(s string) bool {
-	return slices.Contains([]string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}, s)
 }

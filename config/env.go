@@ -17,7 +17,8 @@ func FromEnv() (Config, error) {
 }
 
 // From is [FromEnv] with the environment given: names to values. It reads
-// environ only, and the service file if one is named. It does not keep the map.
+// environ, and the service file if one is named, and looks whether the files of
+// TLS can be read. It does not keep the map.
 //
 // Whatever dials later, pgx in pool.Open, looks for PG* variables in the
 // process itself where the connection string is silent; From cannot hide those

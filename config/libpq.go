@@ -42,7 +42,7 @@ func libpqVariables() []struct{ name, keyword string } {
 // cannot be parsed is left for Validate to report.
 func (c *Config) complete(environ map[string]string) []Problem {
 	if c.DatabaseURL == "" && environ["PGHOST"] == "" && environ["PGSERVICE"] == "" {
-		return []Problem{missing()}
+		return []Problem{missing(environ)}
 	}
 	said, err := c.DatabaseURL.settings()
 	if rule, _ := misread(string(c.DatabaseURL)); rule != "" || err != nil {
@@ -54,7 +54,7 @@ func (c *Config) complete(environ map[string]string) []Problem {
 		said[p.keyword] = p.value
 	}
 	c.adoptTimeouts(said, environ)
-	return problems
+	return append(problems, unreadableFiles(said, environ)...)
 }
 
 // silent returns the settings of libpq's variables on which neither the
@@ -68,7 +68,7 @@ func silent(said, environ map[string]string) ([]pair, []Problem) {
 		if _, spoken := taken[v.keyword]; spoken || value == "" {
 			continue
 		}
-		if p, bad := checkLibpq(v.name, value); bad {
+		if p, bad := checkLibpq(v.name, v.keyword, value); bad {
 			problems = append(problems, p)
 			continue
 		}
@@ -79,8 +79,9 @@ func silent(said, environ map[string]string) ([]pair, []Problem) {
 
 // checkLibpq checks what would otherwise be reported as DATABASE_URL's fault,
 // or only when the first connection is made.
-func checkLibpq(name, value string) (Problem, bool) {
+func checkLibpq(name, keyword, value string) (Problem, bool) {
 	p := Problem{Variable: name}
+	choice, few := choiceOf(keyword)
 	switch {
 	case strings.IndexByte(value, 0) >= 0:
 		p.Rule, p.Remedy = "holds a zero byte", "remove it"
@@ -88,12 +89,21 @@ func checkLibpq(name, value string) (Problem, bool) {
 		p.Rule, p.Remedy = quote(value)+" is not a port from 1 to 65535", "set the server's port, such as 5432"
 	case name == "PGCONNECT_TIMEOUT" && !isSeconds(value):
 		p.Rule, p.Remedy = quote(value)+" is not a number of seconds", "set a whole number, or DB_CONNECT_TIMEOUT instead"
-	case name == "PGSSLMODE" && !isSSLMode(value):
-		p.Rule, p.Remedy = quote(value)+" is not an sslmode", "use "+sslModes
+	case few && !choice.knows(value):
+		p.Rule, p.Remedy = quote(value)+" is no "+keyword, choice.remedy()
+	case name == "PGOPTIONS" && !hasTime(value):
+		p.Rule, p.Remedy = "has a statement_timeout that is not a time", "write 30000 or 30s, or set DB_STATEMENT_TIMEOUT instead"
 	default:
 		return p, false
 	}
 	return p, true
+}
+
+// hasTime reports whether options leave statement_timeout alone or set it to a time.
+func hasTime(options string) bool {
+	said := map[string]string{"options": options}
+	_, ok := statementTimeout(said)
+	return ok || statementTimeoutText(said) == ""
 }
 
 func isSeconds(s string) bool {
@@ -114,11 +124,19 @@ func (d DSN) with(more []pair) DSN {
 	return DSN(strings.TrimRight(writeKeywords(more)+" "+string(d), space))
 }
 
-// missing is the problem of having no database at all.
-func missing() Problem {
-	return Problem{
+// missing is the problem of having no database at all. A name that may be a
+// misspelling is pointed out only here: elsewhere it is somebody else's.
+func missing(environ map[string]string) Problem {
+	p := Problem{
 		Variable: "DATABASE_URL",
 		Rule:     "is not set, nor is PGHOST or PGSERVICE",
 		Remedy:   "set it to postgres://user:password@host:5432/database",
 	}
+	for _, name := range sortedNames(environ) {
+		if environ[name] != "" && distance(strings.ToUpper(name), p.Variable) <= tolerance(p.Variable) {
+			p.Remedy += "; if " + name + " is meant to be it, rename that"
+			break
+		}
+	}
+	return p
 }

@@ -54,7 +54,7 @@ func TestLibpqProblemsNameTheirVariable(t *testing.T) {
 	})
 	want := `config: PGPORT: "postgres" is not a port from 1 to 65535; set the server's port, such as 5432
 config: PGUSER: holds a zero byte; remove it
-config: PGSSLMODE: "on" is not an sslmode; use disable, allow, prefer, require, verify-ca or verify-full
+config: PGSSLMODE: "on" is no sslmode; use disable, allow, prefer, require, verify-ca or verify-full
 config: PGCONNECT_TIMEOUT: "3s" is not a number of seconds; set a whole number, or DB_CONNECT_TIMEOUT instead`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
