@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 	"go.uber.org/goleak"
@@ -22,11 +24,7 @@ func TestMain(m *testing.M) {
 
 func readme(t *testing.T) string {
 	t.Helper()
-	b, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return text(t, "../README.md")
 }
 
 var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```")
@@ -121,22 +119,60 @@ func constants(t *testing.T, path, typeName string) []string {
 	return values
 }
 
-var link = regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
+var (
+	link    = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	fenced  = regexp.MustCompile("(?ms)^```.*?^```")
+)
 
-// Links to files of this repository lead somewhere.
-func TestREADMELinksLeadSomewhere(t *testing.T) {
-	for _, name := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md"} {
-		b, err := os.ReadFile(filepath.Join("..", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range link.FindAllStringSubmatch(string(b), -1) {
+// Links to files of this repository, and to sections of them, lead somewhere.
+func TestLinksLeadSomewhere(t *testing.T) {
+	documents, err := filepath.Glob("../*.md")
+	if err != nil || len(documents) < 3 {
+		t.Fatalf("found %q, %v", documents, err)
+	}
+	documents = append(documents, "../monitor/cmd/dbmonitor/README.md", "../internal/fleet/PROTOCOL.md")
+	for _, document := range documents {
+		for _, m := range link.FindAllStringSubmatch(text(t, document), -1) {
 			if strings.Contains(m[1], "://") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join("..", m[1])); err != nil {
-				t.Errorf("%s: %v", name, err)
+			target := document
+			if m[1] != "" {
+				target = filepath.Join(filepath.Dir(document), m[1])
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %v", document, err)
+			} else if m[2] != "" && !slices.Contains(anchors(text(t, target)), m[2]) {
+				t.Errorf("%s: %s has no section %s", document, target, m[2])
 			}
 		}
 	}
+}
+
+func text(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// anchors are the names that GitHub gives to a document's sections.
+func anchors(markdown string) []string {
+	var names []string
+	for _, m := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(markdown, ""), -1) {
+		name := strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-', r == '_', unicode.IsLetter(r), unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, m[1])
+		names = append(names, "#"+name)
+	}
+	return names
 }

@@ -24,7 +24,7 @@ type database struct {
 func openDatabase(ctx context.Context, env map[string]string, log *slog.Logger) (database, error) {
 	for _, name := range []string{"DATABASE_URL", "PGHOST", "PGSERVICE"} {
 		if env[name] != "" {
-			return database{env: env, what: "the database of " + name, close: func() {}}, nil
+			return database{env: named(env), what: "the database of " + name, close: func() {}}, nil
 		}
 	}
 	log.Info("starting a PostgreSQL of our own, because DATABASE_URL is not set")
@@ -36,7 +36,7 @@ func openDatabase(ctx context.Context, env map[string]string, log *slog.Logger) 
 	if err != nil {
 		return database{}, errors.Join(err, srv.Close())
 	}
-	own := maps.Clone(env)
+	own := named(env)
 	own["DATABASE_URL"] = dsn
 	return database{
 		env:   own,
@@ -45,9 +45,21 @@ func openDatabase(ctx context.Context, env map[string]string, log *slog.Logger) 
 	}, nil
 }
 
+// named is the environment with a name for the pool, as every service should
+// have one, unless it names it itself.
+func named(env map[string]string) map[string]string {
+	own := maps.Clone(env)
+	if own["DB_POOL_NAME"] == "" {
+		own["DB_POOL_NAME"] = "orders"
+	}
+	return own
+}
+
 // startServer takes the machine's binaries, or fetches some where there are none.
 func startServer(ctx context.Context, log *slog.Logger) (*pgtest.Server, error) {
-	opts := pgtest.Options{Settings: map[string]string{"max_connections": "20"}}
+	// Enough for two of 5+5, as many as a rolling deploy of one has for a while,
+	// and not much more, so that the server's limits are in sight.
+	opts := pgtest.Options{Settings: map[string]string{"max_connections": "25"}}
 	srv, err := pgtest.Open(ctx, opts)
 	var missing *pgtest.MissingError
 	if !errors.As(err, &missing) {
