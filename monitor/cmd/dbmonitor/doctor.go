@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -77,10 +78,17 @@ func (d doctorCmd) run(ctx context.Context, env environment, t terminal) int {
 	return diagnosis.Level.ExitCode()
 }
 
-// isService tells the address of a service from that of a database.
+// isService tells the address of a service from that of a database: an http://
+// URL, or host:port with or without a path, as dbmonitor itself takes them.
 func isService(url string) bool {
 	scheme, _, ok := strings.Cut(strings.ToLower(strings.TrimSpace(url)), "://")
-	return ok && strings.HasPrefix(scheme, "http")
+	if ok {
+		return strings.HasPrefix(scheme, "http")
+	}
+	authority, _, _ := strings.Cut(strings.TrimSpace(url), "/")
+	_, port, err := net.SplitHostPort(authority)
+	_, bad := strconv.ParseUint(port, 10, 16)
+	return err == nil && bad == nil && !strings.ContainsAny(url, "@= ")
 }
 
 // refuse prints why there is no diagnosis.

@@ -118,3 +118,14 @@ func TestDoctorUsage(t *testing.T) {
 		t.Errorf("code %d\n%s", code, out)
 	}
 }
+
+func TestDoctorTellsServicesFromDatabases(t *testing.T) {
+	for url, want := range map[string]bool{
+		"http://h": true, "HTTPS://h:1/x": true, "127.0.0.1:8080": true, "h:8080/debug/pool-status": true, "[::1]:80": true,
+		"": false, "h": false, "postgres://h:5432/d": false, "host=h port=5432": false, "app:1234@h": false, "app:hunter2": false, "host=h:1": false,
+	} {
+		if got := isService(url); got != want {
+			t.Errorf("%q: %v", url, got)
+		}
+	}
+}
