@@ -32,7 +32,7 @@ type FleetFigures struct {
 	Fallback string `json:"fallback,omitempty"` // why the budget is divided by number instead of shared; absent while it is shared
 
 	Arithmetic []string `json:"arithmetic"` // how usable and need come about, a step a line
-	Remedies   []string `json:"remedies"`   // variables or SQL that would each make it fit; empty when it does
+	Remedies   []string `json:"remedies"`   // what would make it fit: one of the variables, or all of the SQL together; empty when it does
 }
 
 // fleetFigures is nil when nobody looks at the fleet.

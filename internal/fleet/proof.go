@@ -141,8 +141,8 @@ func (p Proof) verdict() string {
 	return fmt.Sprintf("fits: %d <= %d", p.Need(), p.Usable())
 }
 
-// Remedies are the variables or the SQL that would each make it fit; none when
-// it does.
+// Remedies are what would make it fit, one of the variables or all of the SQL
+// together; none when it does.
 func (p Proof) Remedies() []string {
 	if p.Fits() {
 		return nil
@@ -187,7 +187,19 @@ func (p Proof) unit() int {
 	return max(1, p.perReplica())
 }
 
+// statements are the SQL. Where the budget binds as well, none of it helps alone.
 func (p Proof) statements() []string {
+	remedies := p.limitStatements()
+	if p.Ask.Budget == "" || p.Ask.Budget.Of(p.Limits.Allowed()) >= p.Need() {
+		return remedies
+	}
+	for i := range remedies {
+		remedies[i] = strings.TrimSuffix(remedies[i], ";") + fmt.Sprintf("; and DB_FLEET_BUDGET=%d", p.Need())
+	}
+	return remedies
+}
+
+func (p Proof) limitStatements() []string {
 	var remedies []string
 	l, others := p.Limits, max(0, p.Sessions.Server-p.Ours)
 	if more := p.Need() + others - l.Server(); more > 0 {

@@ -118,6 +118,16 @@ remedy: DB_FLEET=enforce shares the 8 among the live replicas
 remedy: DB_POOL_SIZE=2 DB_MAX_OVERFLOW=2: 2 x 4 = 8
 remedy: run at most 1 replicas
 remedy: DB_FLEET_BUDGET=12`},
+		"a budget on a server that is too small": {Proof{Limits: twenty(), Ask: Ask{Replicas: 2, PoolSize: 5, MaxOverflow: 5, Budget: "12"}}, `
+server: max_connections 20 - superuser_reserved_connections 3 - 0 sessions of others = 17
+budget: DB_FLEET_BUDGET=12 of 17 = 12
+usable: 12
+fleet: (2 replicas + 0 surge) x (5 pool size + 5 overflow) = 20
+does not fit: 20 > 12
+remedy: DB_FLEET=enforce shares the 12 among the live replicas
+remedy: DB_POOL_SIZE=3 DB_MAX_OVERFLOW=3: 2 x 6 = 12
+remedy: run at most 1 replicas
+remedy: ALTER SYSTEM SET max_connections = 23; and a restart, or PgBouncer in between; and DB_FLEET_BUDGET=20`},
 		"budgets that add up to too much": {Proof{Limits: twenty(), Claimed: 10, Ask: Ask{Replicas: 2, PoolSize: 2, MaxOverflow: 2, Budget: "9"}}, `
 server: max_connections 20 - superuser_reserved_connections 3 - 0 sessions of others = 17
 budget: DB_FLEET_BUDGET=9 of 17 = 9

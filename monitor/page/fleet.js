@@ -54,5 +54,5 @@ function renderFleet(s) {
   byID("fleet-figures").replaceChildren(...(known ? [needBar(f), needLegend(f)] : []), fleetFacts(f));
   byID("fleet-words").replaceChildren(
     ...(f.arithmetic.length ? lines("How that comes about", f.arithmetic, "") : []),
-    ...(f.remedies.length ? lines("To make it fit, any one of these", f.remedies, "remedies") : []));
+    ...(f.remedies.length ? lines("To make it fit, one of these, or all of the SQL", f.remedies, "remedies") : []));
 }

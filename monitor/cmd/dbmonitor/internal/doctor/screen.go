@@ -148,7 +148,7 @@ func (d Diagnosis) remedies(s *sheet) {
 	for _, group := range []struct {
 		kind  RemedyKind
 		label string
-	}{{SetVariables, "Would fit"}, {RunSQL, "or by SQL"}, {EndSession, "At once"}, {BoundRole, "For good"}} {
+	}{{SetVariables, "Would fit"}, {RunSQL, "or all SQL"}, {EndSession, "At once"}, {BoundRole, "For good"}} {
 		var lines []string
 		for _, r := range d.Remedies {
 			if r.Kind == group.kind {
