@@ -130,7 +130,8 @@ func TestReadSeesSessionsByApplicationAndState(t *testing.T) {
 			t.Fatal(err)
 		}
 		for role, want := range map[string]Application{"plain": {Sessions: 1, Hidden: 1}, "reader": {Sessions: 1, IdleInTransaction: 1}} {
-			mine, end := session(t, srv.DSN("postgres", role, "")+"&application_name=mine&statement_timeout=2500")
+			// A name for each: the session before may not have ended yet.
+			mine, end := session(t, srv.DSN("postgres", role, "")+"&application_name="+role+"&statement_timeout=2500")
 			v, err := Read(t.Context(), mine)
 			end()
 			if err != nil {
@@ -140,7 +141,7 @@ func TestReadSeesSessionsByApplicationAndState(t *testing.T) {
 			if got := find(v, want.Name); got != want {
 				t.Errorf("%s sees %+v, want %+v; all: %+v", role, got, want, v.Applications)
 			}
-			if got := find(v, "mine"); got.Active != 1 || got.Sessions != 1 {
+			if got := find(v, role); got.Active != 1 || got.Sessions != 1 {
 				t.Errorf("%s sees itself as %+v", role, got)
 			}
 			if v.SeesAll != (role == "reader") || v.RoleSessions != 1 || v.StatementTimeoutSeconds != 2.5 || v.InRecovery || v.VersionNum/10000 != srv.Version {
