@@ -32,6 +32,7 @@ type conn struct {
 	socket *netConn  // the connection's own socket, below any TLS
 	hole   *peephole // to look at it while idle
 	cancel cancelState
+	watch  watch
 	said   dialogue
 
 	born       time.Time
@@ -100,11 +101,14 @@ func activityName(a int32) string {
 	return "idle"
 }
 
-// watch has pgx tell the connection what it needs to know.
-func (c *conn) watch(cc *pgx.ConnConfig) {
+// listen has pgx tell the connection what it needs to know.
+func (c *conn) listen(cc *pgx.ConnConfig) {
+	c.said.sending = c.watch.begin
 	cc.BuildFrontend = c.said.frontend
 	cc.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
-		return &canceller{pg: pg, state: &c.cancel}
+		h := &canceller{pg: pg, state: &c.cancel}
+		c.watch.init(h)
+		return h
 	}
 }
 

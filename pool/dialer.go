@@ -197,7 +197,7 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 	}
 	c := d.newConn(sl, t.mode)
 	c.telling = !t.mode.pooler && cc.DefaultQueryExecMode != pgx.QueryExecModeSimpleProtocol
-	c.watch(cc)
+	c.listen(cc)
 	at := &attempt{slot: sl, hosts: &d.hosts, network: d.network, closeBound: d.closeBound(), cancel: &c.cancel}
 	ctx, err := at.prepare(ctx, cc, d.cfg.ConnectTimeout)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 // It is read after a failure, when pgx may be saying its farewell in the
 // background: hence the atomic.
 type dialogue struct {
-	began atomic.Uint32 // sent | asked<<8 | answered; answered is 0 until something comes
+	began   atomic.Uint32 // sent | asked<<8 | answered; answered is 0 until something comes
+	sending func()        // called when a message has been sent, and before a long one
 }
 
 // sent marks that at least a part of the latest message got out.
@@ -61,11 +62,19 @@ type dialogueWriter struct {
 	d *dialogue
 }
 
+// longMessage is longer than what a socket takes in any case without waiting
+// for the peer.
+const longMessage = 2048
+
 func (w dialogueWriter) Write(b []byte) (int, error) {
-	n, err := w.Writer.Write(b)
 	if len(b) == 0 || b[0] == 'X' { // Terminate asks nothing
-		return n, err
+		return w.Writer.Write(b)
 	}
+	if len(b) > longMessage {
+		w.d.sending()
+	}
+	n, err := w.Writer.Write(b)
+	w.d.sending()
 	began := uint32(b[0]) << 8
 	if n > 0 {
 		began |= sent

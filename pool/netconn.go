@@ -67,10 +67,16 @@ func (c *netConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write notes that the connection broke: nobody is there to read from it.
+// Write notes that the connection broke: nobody is there to read from it. When
+// it was given up in the middle of a message, that is the end of it: the server
+// would take a farewell for the rest of the message, and wait for more.
 func (c *netConn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
-	if err != nil && !isDeadline(err) && !c.farewell.Load() {
+	switch {
+	case err == nil, c.farewell.Load():
+	case isDeadline(err):
+		c.hangUp()
+	default:
 		c.sessionEnded()
 	}
 	return n, err

@@ -1,7 +1,9 @@
 package pool
 
 import (
+	"context"
 	"database/sql/driver"
+	"io"
 
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -11,7 +13,8 @@ import (
 // after the next has begun on the same connection.
 type rows struct {
 	*stdlib.Rows
-	c *conn
+	c   *conn
+	ctx context.Context // the query's
 }
 
 var (
@@ -21,6 +24,24 @@ var (
 	_ driver.RowsColumnTypeScanType         = (*rows)(nil)
 )
 
+// Next notes that the statement is over when the last row has been read.
+func (r *rows) Next(dest []driver.Value) error {
+	err := r.Rows.Next(dest)
+	if err != nil && r.c.open == r {
+		r.c.watch.end()
+	}
+	return r.judge(err)
+}
+
+// judge gives an error that the end of the query's context is behind the form
+// that callers act on.
+func (r *rows) judge(err error) error {
+	if err == nil || err == io.EOF || r.ctx.Err() == nil {
+		return err
+	}
+	return r.c.judgeCanceled(r.ctx, err)
+}
+
 // Close reads what is left and ends the query.
 func (r *rows) Close() error {
 	err := r.Rows.Close()
@@ -29,5 +50,5 @@ func (r *rows) Close() error {
 		c.activity.CompareAndSwap(activityRows, activityRunning)
 		c.end()
 	}
-	return err
+	return r.judge(err)
 }

@@ -292,11 +292,15 @@ func TestContextEndedBefore(t *testing.T) {
 	})
 }
 
-// TestContextEndsMeanwhile has the context end between the pool's look and pgx's.
+// TestContextEndsMeanwhile has the context end between the pool's look at it and
+// the sending of the statement, which is cancelled, or is done before that.
 func TestContextEndsMeanwhile(t *testing.T) {
 	inWire(t, sized(1, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
 		c := holdAll(t, p, 1)[0]
-		if _, err := c.ExecContext(&endingContext{Context: t.Context()}, "x"); !errors.Is(err, context.Canceled) {
+		if _, err := c.ExecContext(&endingContext{Context: t.Context()}, "sleep 1h"); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if _, err := c.ExecContext(&endingContext{Context: t.Context()}, "x"); err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 		c.Close()

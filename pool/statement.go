@@ -32,14 +32,24 @@ func (c *conn) begin(ctx context.Context) error {
 	return nil
 }
 
+// watched has the statement that begins cancelled when ctx ends, and returns the
+// context for pgx to run it under.
+func (c *conn) watched(ctx context.Context) context.Context {
+	if c.PgConn().IsBusy() {
+		return ctx // it will be refused; the watch is over the one whose rows are being read
+	}
+	return c.watch.over(ctx)
+}
+
 // end notes that a statement is over.
 func (c *conn) end() {
+	if c.open != nil && c.PgConn().IsBusy() { // it was refused, rows are still being read
+		c.activity.CompareAndSwap(activityRunning, activityRows)
+		return
+	}
+	c.watch.end()
 	after := activityIdle
-	switch {
-	case c.IsClosed():
-	case c.open != nil && c.PgConn().IsBusy(): // the statement was refused, rows are still being read
-		after = activityRows
-	case c.PgConn().TxStatus() != 'I':
+	if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
 		after = activityTx
 	}
 	c.activity.CompareAndSwap(activityRunning, after)
@@ -50,6 +60,7 @@ func (c *conn) end() {
 // finished still false then.
 func (c *conn) survive(finished *bool) {
 	if !*finished {
+		c.watch.end()
 		c.discard(closeUnclean)
 	}
 }
@@ -84,7 +95,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	}
 	finished := false
 	defer c.survive(&finished)
-	r, err := c.pgxConn.ExecContext(ctx, query, args)
+	r, err := c.pgxConn.ExecContext(c.watched(ctx), query, args)
 	finished = true
 	c.end()
 	return r, c.judge(ctx, err)
@@ -97,7 +108,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	}
 	var r driver.Rows
 	err := c.shield(func() (err error) {
-		r, err = c.pgxConn.QueryContext(ctx, query, args)
+		r, err = c.pgxConn.QueryContext(c.watched(ctx), query, args)
 		return err
 	})
 	return c.opened(ctx, r, err)
@@ -120,8 +131,11 @@ func (c *conn) opened(ctx context.Context, r driver.Rows, err error) (driver.Row
 		c.end()
 		return nil, c.judge(ctx, err)
 	}
+	if !c.PgConn().IsBusy() {
+		c.watch.end() // all is here already
+	}
 	c.activity.CompareAndSwap(activityRunning, activityRows)
-	c.open = &rows{Rows: r.(*stdlib.Rows), c: c}
+	c.open = &rows{Rows: r.(*stdlib.Rows), c: c, ctx: ctx}
 	return c.open, nil
 }
 

@@ -1,0 +1,56 @@
+package pool
+
+import "context"
+
+// watch cancels a connection's statement when the context of it ends. It stands
+// in for pgx's own, which begins before the statement is sent: this one begins
+// after that, while the server works, and so costs the caller nothing. What
+// pgx does without a result or rows (prepare, begin, ping) pgx watches itself.
+//
+// It is used by whoever uses the connection.
+type watch struct {
+	canceller *canceller
+	ctx       context.Context // of the statement under way; nil when there is none
+	stop      func() bool     // nil until the watch has begun
+	cancel    func()          // what happens when ctx ends
+	canceled  chan struct{}   // that it has happened; room for one
+}
+
+func (w *watch) init(c *canceller) {
+	w.canceller, w.canceled = c, make(chan struct{}, 1)
+	w.cancel = func() {
+		c.HandleCancel(nil)
+		w.canceled <- struct{}{}
+	}
+}
+
+// over returns the context for pgx to run a statement under that ctx is to end.
+func (w *watch) over(ctx context.Context) context.Context {
+	w.end() // of a statement whose rows are still open, though all were read
+	w.ctx = ctx
+	return endless{ctx}
+}
+
+// begin is called when the statement has been sent, or when sending it may take time.
+func (w *watch) begin() {
+	if w.ctx != nil && w.stop == nil && w.ctx.Done() != nil {
+		w.stop = context.AfterFunc(w.ctx, w.cancel)
+	}
+}
+
+// end is called when the statement is over. If it was cancelled, that has to be over as well.
+func (w *watch) end() {
+	stop := w.stop
+	w.ctx, w.stop = nil, nil
+	if stop == nil || stop() {
+		return
+	}
+	<-w.canceled
+	w.canceller.HandleUnwatchAfterCancel()
+}
+
+// endless is a context that somebody else sees to the end of.
+type endless struct{ context.Context }
+
+// Done returns nil: there is nothing to wait for.
+func (endless) Done() <-chan struct{} { return nil }
