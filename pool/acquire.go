@@ -18,9 +18,10 @@ func (p *Pool) enter(ctx context.Context) (*permit, error) {
 
 // enterFar is enter where there are libraries in between.
 func (p *Pool) enterFar(ctx context.Context) (*permit, error) {
-	k := &permit{Context: ctx}
+	k := &farPermit{permit: permit{Context: ctx}}
+	k.by.far = k.frames[:]
 	k.by.captureFar()
-	return k, p.pass(ctx, k)
+	return &k.permit, p.pass(ctx, &k.permit)
 }
 
 // pass fills in k and has the gate grant it.
@@ -63,7 +64,9 @@ func (p *Pool) admit(ctx context.Context, k *permit) error {
 	if k.ready == nil {
 		return p.explain(k, k.err)
 	}
-	p.gate.demand()
+	if k.hungry {
+		p.gate.demand()
+	}
 	p.member.kick()
 	return p.explain(k, p.gate.waitTurn(ctx, k))
 }

@@ -22,10 +22,7 @@ const farFrames = 32
 // has it inlined.
 func (c *caller) capture() { stack.Callers(1, c.near[:]) }
 
-func (c *caller) captureFar() {
-	c.far = make([]uintptr, farFrames)
-	stack.Callers(1, c.far)
-}
+func (c *caller) captureFar() { stack.Callers(1, c.far) }
 
 // frames calls yield with every captured frame, innermost first.
 func (c *caller) frames(yield func(runtime.Frame) bool) {

@@ -123,7 +123,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	if c.retiredFor() != closeUnknown {
 		return driver.ErrBadConn // reclaimed in the moment in which it was given back
 	}
-	c.trusted = !p.owner && c.isFresh(time.Now())
+	c.trusted = !p.owner && c.isFresh(p.grantedAt())
 	if !c.trusted && c.awake(ctx) != nil {
 		c.retireFor(closeBroken)
 		return driver.ErrBadConn
@@ -222,7 +222,7 @@ func (c *conn) verdict(now time.Time) closeReason {
 		return closeBroken
 	case c.PgConn().TxStatus() != 'I', c.PgConn().IsBusy():
 		return closeUnclean
-	case c.surplus(), c.g.overLimit():
+	case c.surplus(), c.g.overLimit.Load():
 		return closeSurplus
 	case c.options.expired(c, now):
 		return closeRecycled

@@ -24,6 +24,7 @@ type gate struct {
 	maxWaiters int
 	demand     func() // called, outside the lock, when connections may be wanted
 	cancels    atomic.Uint64
+	overLimit  atomic.Bool // conns > limit: one that comes back is one too many; asked by each
 
 	mu         sync.Mutex
 	configured int  // pool_size + max_overflow
@@ -252,7 +253,7 @@ func (g *gate) settleLocked(p *permit, now time.Time) bool {
 	g.watchLocked()
 	g.wakeSeekerLocked()
 	g.dispatchLocked(now)
-	p.hungry = g.waiting > 0
+	p.hungry = g.waiting > 0 && g.roomLocked() > 0
 	return true
 }
 

@@ -33,12 +33,7 @@ func (l leaser) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	ls := &lease{held: held}
-	if err := held.Raw(func(dc any) error { ls.conn = dc.(*conn); return nil }); err != nil {
-		_ = held.Close()
-		return nil, err
-	}
-	return ls, nil
+	return &lease{conn: k.conn.Load(), held: held}, nil
 }
 
 // Driver returns pgx's driver.

@@ -29,6 +29,7 @@ func (g *gate) limitLocked() {
 	if g.shared {
 		g.limit = min(g.limit, g.share)
 	}
+	g.weighLocked()
 	g.dispatchLocked(time.Now())
 }
 
@@ -47,12 +48,8 @@ func (g *gate) setConns(n int) {
 	g.dispatchLocked(time.Now())
 }
 
-// overLimit reports whether a connection that comes back is one too many.
-func (g *gate) overLimit() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.conns > g.limit
-}
+// weighLocked is called whenever conns or limit have changed.
+func (g *gate) weighLocked() { g.overLimit.Store(g.conns > g.limit) }
 
 // watcher waits for a condition on the gate's figures.
 type watcher struct {

@@ -38,11 +38,17 @@ type permit struct {
 	// The fields below are guarded by gate.mu.
 	state      permitState
 	warned     bool          // the leak warning was given
-	hungry     bool          // callers were waiting when it came back
+	hungry     bool          // when it was queued, or came back, a dial could be of use to somebody
 	waited     time.Duration // from being asked for to being granted
 	ready      chan struct{} // closed when a queued permit is granted or refused
 	err        error         // why a queued permit was refused
 	prev, next *permit       // neighbours in the queue, then among the holders
+}
+
+// farPermit is a permit with room for the callers of callers.
+type farPermit struct {
+	permit
+	frames [farFrames]uintptr
 }
 
 // waitEnds is when the caller stops waiting.

@@ -42,6 +42,7 @@ func (g *gate) queueLocked(p *permit) {
 	}
 	p.state = permitQueued
 	p.ready = make(chan struct{})
+	p.hungry = g.roomLocked() > 0
 	g.queue[p.lane].push(p)
 	g.waiting++
 }

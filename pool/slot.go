@@ -39,6 +39,7 @@ func (s *slot) openLocked(c *conn) {
 	s.state, s.established = slotOpen, true
 	s.g.dialing--
 	s.g.conns++
+	s.g.weighLocked()
 	s.g.open[c] = struct{}{}
 	s.g.counts.opened++
 }
@@ -50,6 +51,7 @@ func (s *slot) giveUpLocked(now time.Time) {
 		s.g.dialing--
 	case slotOpen:
 		s.g.conns--
+		s.g.weighLocked()
 	default:
 		return
 	}
