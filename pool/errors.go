@@ -69,7 +69,9 @@ func (v Verdict) Remedy() string {
 // that moment. errors.Is finds its Kind.
 type AcquireError struct {
 	Kind          error         // ErrPoolTimeout, ErrOverloaded, ErrServerFull or ErrNested
+	Lane          Lane          // in which the caller asked
 	Waited        time.Duration // how long the caller was queued
+	Patience      time.Duration // how long it could have been: Config.PoolTimeout, or less by the caller's own deadline
 	PredictedWait time.Duration // for ErrOverloaded: how long it would have had to wait; 0 when that is not known
 	QueueFull     bool          // for ErrOverloaded: Config.MaxWaiters waited already
 	Verdict       Verdict       // the most likely cause; empty for ErrOverloaded
@@ -87,7 +89,7 @@ func (e *AcquireError) Error() string {
 	fmt.Fprintf(&b, "pool %q: %s (size %d, overflow %d, in use %d, idle %d, dialing %d, closing %d, waiting %d",
 		s.Name, e.what(), s.PoolSize, s.MaxOverflow, s.InUse, s.Idle, s.Dialing, s.Closing, s.Waiting)
 	if f := s.Fleet; f.Mode == config.FleetEnforce && s.Limit < s.MaxOpen() {
-		fmt.Fprintf(&b, "; the fleet's budget leaves it %d now: %d replicas share %d", s.Limit, f.Replicas, f.Usable)
+		fmt.Fprintf(&b, "; the fleet's budget leaves it %d now, of %d for %s", s.Limit, f.Usable, replicas(f.Replicas))
 	}
 	for i, h := range e.Holders {
 		b.WriteString([]string{"; oldest held ", ", then "}[min(i, 1)] + h.String())
@@ -96,13 +98,27 @@ func (e *AcquireError) Error() string {
 		fmt.Fprintf(&b, "; this caller (%s) already holds one: %s", e.Caller, e.Outer)
 	}
 	if d := s.LastDialError; d != nil {
-		fmt.Fprintf(&b, "; last dial error %s ago: %s", s.At.Sub(d.At).Round(time.Millisecond), d.Message)
+		since := ""
+		if s.Server.OK {
+			since = ", before others succeeded"
+		}
+		fmt.Fprintf(&b, "; last dial error %s ago%s: %s", s.At.Sub(d.At).Round(time.Millisecond), since, d.Message)
 	}
 	b.WriteString(")")
-	if e.Verdict != "" {
+	switch {
+	case e.Verdict != "":
 		fmt.Fprintf(&b, "; verdict: %s; %s", e.Verdict, e.remedy())
+	case e.Kind == ErrOverloaded:
+		fmt.Fprintf(&b, "; ask again in %s; if this is no passing peak, %s", e.RetryAfter(), VerdictSmall.Remedy())
 	}
 	return b.String()
+}
+
+func replicas(n int) string {
+	if n == 1 {
+		return "1 replica"
+	}
+	return fmt.Sprintf("%d replicas", n)
 }
 
 // remedy is the verdict's, or what the server's own words suggest.
@@ -117,17 +133,32 @@ func (e *AcquireError) remedy() string {
 func (e *AcquireError) what() string {
 	var wait string
 	if e.PredictedWait > 0 {
-		wait = fmt.Sprintf(", the wait would be about %s", e.PredictedWait.Round(time.Millisecond))
+		wait = fmt.Sprintf(", the wait would be about %s", roundedWait(e.PredictedWait))
 	}
 	switch {
 	case e.Kind == ErrOverloaded && e.QueueFull:
 		return "overloaded: as many callers wait as DB_MAX_WAITERS allows" + wait
 	case e.Kind == ErrOverloaded:
-		return "overloaded: no connection in time" + wait
+		return fmt.Sprintf("overloaded: no connection early enough for a caller with %s left%s", roundedWait(e.Patience-e.Waited), wait)
 	case e.Kind == ErrNested:
 		return "nested acquisition refused"
 	}
-	return fmt.Sprintf("no connection within %s", e.Waited.Round(time.Millisecond))
+	return fmt.Sprintf("no connection within %s%s", e.Waited.Round(time.Millisecond), e.bound())
+}
+
+func roundedWait(d time.Duration) time.Duration {
+	if d < 10*time.Millisecond {
+		return d.Round(100 * time.Microsecond)
+	}
+	return d.Round(time.Millisecond)
+}
+
+// bound says what else bounds the caller's lane.
+func (e *AcquireError) bound() string {
+	if e.Lane != LaneBackground {
+		return ""
+	}
+	return fmt.Sprintf(" for background work, which has %d of the %d that it may have", e.Stats.Lanes[LaneBackground].InUse, backgroundCap(e.Stats.Limit))
 }
 
 // Unwrap makes errors.Is find Kind, and for timeouts also

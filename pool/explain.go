@@ -26,7 +26,7 @@ func (p *Pool) explain(k *permit, err error) error {
 // microsecond or two, so it looks nothing up.
 func (p *Pool) overloaded(k *permit, r *refusal) error {
 	s := p.Stats()
-	return &AcquireError{Kind: ErrOverloaded, PredictedWait: r.wait, QueueFull: r.full, Waited: s.At.Sub(k.asked), Stats: s}
+	return &AcquireError{Kind: ErrOverloaded, Lane: k.lane, PredictedWait: r.wait, QueueFull: r.full, Waited: s.At.Sub(k.asked), Patience: k.patience, Stats: s}
 }
 
 // failure is the error of a caller that waited in vain, or for itself.
@@ -34,11 +34,13 @@ func (p *Pool) failure(k *permit, kind error) error {
 	s := p.Stats()
 	holders := p.gate.oldest(0)
 	e := &AcquireError{
-		Kind:    kind,
-		Waited:  s.At.Sub(k.asked),
-		Stats:   s,
-		Holders: p.describeAll(holders[:min(len(holders), explainedHolders)], s.At),
-		Caller:  k.by.String(),
+		Kind:     kind,
+		Lane:     k.lane,
+		Waited:   s.At.Sub(k.asked),
+		Patience: k.patience,
+		Stats:    s,
+		Holders:  p.describeAll(holders[:min(len(holders), explainedHolders)], s.At),
+		Caller:   k.by.String(),
 	}
 	if k.outer != nil {
 		outer := p.describe(k.outer, s.At)

@@ -185,14 +185,56 @@ func TestErrorExplainsOverload(t *testing.T) {
 		}
 		_, err := p.ExecContext(within(t, 2*time.Second), "update")
 		wantVerdict(t, err, ErrOverloaded, "")
-		wantText(t, err, `pool "orders": overloaded: no connection in time, the wait would be about 2s`+
-			` (size 1, overflow 0, in use 1, idle 0, dialing 0, closing 0, waiting 1)`)
+		wantText(t, err, `pool "orders": overloaded: no connection early enough for a caller with 2s left, the wait would be about 2s`+
+			` (size 1, overflow 0, in use 1, idle 0, dialing 0, closing 0, waiting 1)`+
+			`; ask again in 2s; if this is no passing peak, raise DB_POOL_SIZE or DB_MAX_OVERFLOW if the server has room, or send it less`)
 		go work()
 		synctest.Wait()
 		err = p.QueryRowContext(t.Context(), "select").Scan(new(string))
 		wantText(t, err, `pool "orders": overloaded: as many callers wait as DB_MAX_WAITERS allows, the wait would be about 3s`+
-			` (size 1, overflow 0, in use 1, idle 0, dialing 0, closing 0, waiting 2)`)
+			` (size 1, overflow 0, in use 1, idle 0, dialing 0, closing 0, waiting 2)`+
+			`; ask again in 3s; if this is no passing peak, raise DB_POOL_SIZE or DB_MAX_OVERFLOW if the server has room, or send it less`)
 		time.Sleep(time.Minute)
+	})
+}
+
+// Background work waits although a connection is idle: the error says why.
+func TestErrorExplainsTheBoundOfBackgroundWork(t *testing.T) {
+	inWire(t, orders(4, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
+		for _, c := range holdAll(t, p, 4) {
+			c.Close()
+		}
+		work := func(ctx context.Context, d string) error {
+			_, err := p.ExecContext(WithLane(ctx, LaneBackground), "sleep "+d)
+			return err
+		}
+		for range 2 {
+			go func() { _ = work(t.Context(), "1m") }()
+		}
+		synctest.Wait()
+		err := work(within(t, time.Second), "1s")
+		wantVerdict(t, err, ErrPoolTimeout, VerdictSlow)
+		wantText(t, err, `pool "orders": no connection within 1s for background work, which has 2 of the 2 that it may have`+
+			` (size 4, overflow 0, in use 2, idle 2, dialing 0, closing 0, waiting 0; oldest held 1s by pool/explain_test.go:N, running`+
+			`, then 1s by pool/explain_test.go:N, running); verdict: slow queries; make the holders' statements faster, or lower DB_STATEMENT_TIMEOUT`)
+		time.Sleep(time.Minute)
+	})
+}
+
+// A failed dial is told of, but not blamed when others have succeeded since.
+func TestErrorTellsOfAnOldDialError(t *testing.T) {
+	inWire(t, orders(1, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+		s.refuseAll("53300", "sorry, too many clients already")
+		_ = p.PingContext(within(t, time.Second))
+		s.refuseAll("", "")
+		time.Sleep(idleProbe + maxPeriod)
+		held := holdAll(t, p, 1)[0]
+		defer held.Close()
+		err := p.PingContext(within(t, time.Second))
+		wantVerdict(t, err, ErrPoolTimeout, VerdictLeak)
+		if !strings.Contains(err.Error(), " ago, before others succeeded: sorry, too many clients already (SQLSTATE 53300)") {
+			t.Error(err)
+		}
 	})
 }
 

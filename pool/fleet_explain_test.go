@@ -32,7 +32,7 @@ func TestErrorNamesTheFleetsShare(t *testing.T) {
 		late.wantError(ErrServerFull)
 		wantVerdict(t, late.err, ErrServerFull, VerdictServerFull)
 		wantText(t, late.err, `pool "db": no connection within 3s (size 4, overflow 0, in use 2, idle 2, dialing 0, closing 0, waiting 0; `+
-			`the fleet's budget leaves it 2 now: 8 replicas share 16; oldest held 2s by unknown, idle, then 2s by unknown, idle); `+
+			`the fleet's budget leaves it 2 now, of 16 for 8 replicas; oldest held 2s by unknown, idle, then 2s by unknown, idle); `+
 			`verdict: server full; give every replica a part of what the server allows, or raise its limit`)
 		releaseAll(others)
 	})
@@ -68,7 +68,7 @@ func TestErrorTellsThatTheFleetIsTooLarge(t *testing.T) {
 			t.Errorf("last dial error: %v", got.Stats.LastDialError)
 		}
 		wantText(t, waiting.err, `pool "db": no connection within 3s (size 4, overflow 0, in use 0, idle 0, dialing 0, closing 1, waiting 0; `+
-			`the fleet's budget leaves it 0 now: 8 replicas share 16; `+
+			`the fleet's budget leaves it 0 now, of 16 for 8 replicas; `+
 			`last dial error 3s ago: fleet: 20 live replicas and this one do not fit into 16 connections: run fewer, or raise max_connections or DB_FLEET_BUDGET); `+
 			`verdict: server full; give every replica a part of what the server allows, or raise its limit`)
 	})

@@ -15,7 +15,10 @@ func (g *gate) admitsLocked(l Lane) bool {
 	return true
 }
 
-func (g *gate) backgroundCapLocked() int { return max(1, g.limit/2) }
+func (g *gate) backgroundCapLocked() int { return backgroundCap(g.limit) }
+
+// backgroundCap is how many connections background work may have under a limit.
+func backgroundCap(limit int) int { return max(1, limit/2) }
 
 // nextLocked is whose turn it is: probes, then requests in order of arrival,
 // and after every backgroundTurn requests one background task.
