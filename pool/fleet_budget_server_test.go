@@ -44,7 +44,7 @@ func TestWarnSaysOncePerChange(t *testing.T) {
 	}
 	said := fmt.Sprint(lines[0]["arithmetic"], lines[0]["remedies"])
 	for _, want := range []string{
-		"server: max_connections 20 - superuser_reserved_connections 3 - 1 sessions of others = 16",
+		"server: max_connections 20 - superuser_reserved_connections 3 - 1 session of others = 16",
 		"fleet: (2 replicas + 0 surge) x (5 pool size + 5 overflow) = 20", "does not fit: 20 > 16",
 		"DB_FLEET=enforce", "DB_POOL_SIZE=4 DB_MAX_OVERFLOW=4", "ALTER SYSTEM SET max_connections = 24",
 	} {

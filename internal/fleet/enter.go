@@ -16,11 +16,11 @@ type NoRoomError struct {
 // Error tells a fleet that is too large from one that is busy.
 func (e *NoRoomError) Error() string {
 	if e.Members >= e.Plan.Tokens {
-		return fmt.Sprintf("fleet: %d live replicas and this one do not fit into %d connections: run fewer, or raise max_connections or DB_FLEET_BUDGET",
-			e.Members, e.Plan.Tokens+e.Plan.Headroom)
+		return fmt.Sprintf("fleet: %s and this one do not fit into %d connections: run fewer, or raise max_connections or DB_FLEET_BUDGET",
+			count(e.Members, "live replica"), e.Plan.Tokens+e.Plan.Headroom)
 	}
-	return fmt.Sprintf("fleet: all %d connections of the service are taken, by %d replicas; they make room",
-		e.Plan.Tokens+e.Plan.Headroom, e.Members)
+	return fmt.Sprintf("fleet: all %d connections of the service are taken, by %s; they make room",
+		e.Plan.Tokens+e.Plan.Headroom, count(e.Members, "replica"))
 }
 
 // Enter takes a new session into the budget, before anything else is run on it.

@@ -71,7 +71,7 @@ func TestProofPrintsTheArithmeticAndTheRemedies(t *testing.T) {
 		want  string
 	}{
 		"the seed's fleet": {Proof{Limits: twenty(), Sessions: Sessions{Server: 9}, Ours: 8, Ask: Ask{Replicas: 8, Surge: 1, PoolSize: 5, MaxOverflow: 5}}, `
-server: max_connections 20 - superuser_reserved_connections 3 - 1 sessions of others = 16
+server: max_connections 20 - superuser_reserved_connections 3 - 1 session of others = 16
 usable: 16
 fleet: (8 replicas + 1 surge) x (5 pool size + 5 overflow) = 90
 does not fit: 90 > 16
@@ -81,7 +81,7 @@ remedy: ALTER SYSTEM SET max_connections = 94; and a restart, or PgBouncer in be
 		"it fits": {Proof{Limits: twenty(), Ask: Ask{Replicas: 1, Surge: 0, PoolSize: 5, MaxOverflow: 5}}, `
 server: max_connections 20 - superuser_reserved_connections 3 - 0 sessions of others = 17
 usable: 17
-fleet: (1 replicas + 0 surge) x (5 pool size + 5 overflow) = 10
+fleet: (1 replica + 0 surge) x (5 pool size + 5 overflow) = 10
 fits: 10 <= 17`},
 		"enforced": {Proof{Limits: twenty(), Ask: Ask{Replicas: 8, Surge: 1, PoolSize: 5, MaxOverflow: 5, Enforced: true}}, `
 server: max_connections 20 - superuser_reserved_connections 3 - 0 sessions of others = 17
@@ -97,8 +97,8 @@ remedy: run at most 16 replicas
 remedy: ALTER SYSTEM SET max_connections = 24; and a restart, or PgBouncer in between`},
 		"limits of role and database": {Proof{Limits: tight, Sessions: Sessions{Server: 3, Role: 2, Database: 2}, Ours: 1, Ask: Ask{Replicas: 4, PoolSize: 2, MaxOverflow: 2}}, `
 server: max_connections 20 - superuser_reserved_connections 3 - reserved_connections 2 - 2 sessions of others = 13
-role app: CONNECTION LIMIT 12 - 1 sessions of others = 11
-database my "shop": CONNECTION LIMIT 14 - 1 sessions of others = 13
+role app: CONNECTION LIMIT 12 - 1 session of others = 11
+database my "shop": CONNECTION LIMIT 14 - 1 session of others = 13
 usable: 11
 fleet: (4 replicas + 0 surge) x (2 pool size + 2 overflow) = 16
 does not fit: 16 > 11
@@ -116,7 +116,7 @@ fleet: (2 replicas + 0 surge) x (3 pool size + 3 overflow) = 12
 does not fit: 12 > 8
 remedy: DB_FLEET=enforce shares the 8 among the live replicas
 remedy: DB_POOL_SIZE=2 DB_MAX_OVERFLOW=2: 2 x 4 = 8
-remedy: run at most 1 replicas
+remedy: run at most 1 replica
 remedy: DB_FLEET_BUDGET=12`},
 		"a budget on a server that is too small": {Proof{Limits: twenty(), Ask: Ask{Replicas: 2, PoolSize: 5, MaxOverflow: 5, Budget: "12"}}, `
 server: max_connections 20 - superuser_reserved_connections 3 - 0 sessions of others = 17
@@ -126,7 +126,7 @@ fleet: (2 replicas + 0 surge) x (5 pool size + 5 overflow) = 20
 does not fit: 20 > 12
 remedy: DB_FLEET=enforce shares the 12 among the live replicas
 remedy: DB_POOL_SIZE=3 DB_MAX_OVERFLOW=3: 2 x 6 = 12
-remedy: run at most 1 replicas
+remedy: run at most 1 replica
 remedy: ALTER SYSTEM SET max_connections = 23; and a restart, or PgBouncer in between; and DB_FLEET_BUDGET=20`},
 		"budgets that add up to too much": {Proof{Limits: twenty(), Claimed: 10, Ask: Ask{Replicas: 2, PoolSize: 2, MaxOverflow: 2, Budget: "9"}}, `
 server: max_connections 20 - superuser_reserved_connections 3 - 0 sessions of others = 17

@@ -115,7 +115,7 @@ func Crowded() *monitor.Status {
 		"fleet: (5 replicas + 1 surge) x (5 pool size + 5 overflow) = 60", "does not fit: 60 > 20",
 	}
 	s.Fleet.Remedies = []string{
-		"DB_FLEET=enforce shares the 20 among the live replicas", "DB_POOL_SIZE=2 DB_MAX_OVERFLOW=1: 6 x 3 = 18", "run at most 1 replicas",
+		"DB_FLEET=enforce shares the 20 among the live replicas", "DB_POOL_SIZE=2 DB_MAX_OVERFLOW=1: 6 x 3 = 18", "run at most 1 replica",
 		`ALTER ROLE "app" CONNECTION LIMIT 60;`,
 	}
 	s.Health = health(s, monitor.Degraded, now.Add(-time.Minute), monitor.Problem{
