@@ -76,11 +76,19 @@ func (c *caller) String() string {
 	return found
 }
 
-// stack returns every captured frame, innermost first.
+// stack returns the captured frames, innermost first, from where somebody
+// outside this library and database/sql asked.
 func (c *caller) stack() []string {
-	var out []string
+	var all, out []string
 	for f := range c.frames {
-		out = append(out, f.Function+" "+where(f))
+		line := f.Function + " " + where(f)
+		all = append(all, line)
+		if out != nil || !isPlumbing(f) {
+			out = append(out, line)
+		}
+	}
+	if out == nil {
+		return all
 	}
 	return out
 }

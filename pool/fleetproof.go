@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -131,7 +132,7 @@ func (v *prover) say(s FleetStats, news bool) {
 	if !news {
 		return
 	}
-	attrs := []any{"pool", v.p.cfg.Name, "replicas", s.Replicas, "need", s.Need, "usable", s.Usable, "arithmetic", s.Arithmetic}
+	attrs := []any{"pool", v.p.cfg.Name, "replicas", s.Replicas, "need", s.Need, "usable", s.Usable, "arithmetic", strings.Join(s.Arithmetic, "; ")}
 	if s.Fits {
 		v.p.log.Info("the fleet fits the server", attrs...)
 		return
@@ -139,7 +140,7 @@ func (v *prover) say(s FleetStats, news bool) {
 	if v.p.hasDefaultName() {
 		attrs = append(attrs, "note", nameRemedy)
 	}
-	v.p.log.Warn("the fleet does not fit the server", append(attrs, "remedies", s.Remedies)...)
+	v.p.log.Warn("the fleet does not fit the server", append(attrs, "remedies", strings.Join(s.Remedies, "; "))...)
 }
 
 // sayUnknown says once that nobody here knows what the pooler allows.

@@ -68,6 +68,20 @@ func TestLeakIsWarnedOfOnceAndClearedOnce(t *testing.T) {
 	})
 }
 
+// What stands between a service and its connection is not where to look.
+func TestStackOfALeakBeginsWithTheService(t *testing.T) {
+	inWire(t, orders(1, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
+		rows, err := p.DB().QueryContext(t.Context(), "select")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		if stack := p.Holders(1)[0].Stack; len(stack) < 2 || !strings.Contains(stack[0], "pool.TestStackOfALeakBeginsWithTheService.func1 pool/leak_test.go:") {
+			t.Errorf("%q", stack)
+		}
+	})
+}
+
 func TestEveryLeakIsWarnedOf(t *testing.T) {
 	inWire(t, orders(5, 0), func(t *testing.T, p *Pool, _ *wireServer, log *logLines) {
 		var forgotten []*sql.Rows

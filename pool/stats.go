@@ -86,7 +86,7 @@ type ClosedStats struct {
 	Surplus  uint64 // idle beyond PoolSize, or beyond a lowered limit
 	Broken   uint64 // the server or the network ended it
 	Canceled uint64 // its statement was cancelled and the server did not confirm it in time
-	Unclean  uint64 // given back in a state that cannot be reused, such as an open transaction
+	Unclean  uint64 // given back in a state that cannot be reused, such as an open transaction, or reclaimed (WithReclaim)
 	Shutdown uint64 // the pool was closed
 }
 
@@ -117,7 +117,7 @@ type Holder struct {
 	Held     time.Duration // since it was handed out
 	Activity string        // "running", "rows open", "idle in transaction", "idle"
 	PID      uint32        // the server process; 0 when unknown
-	Stack    []string      // the asking goroutine's frames, innermost first, each "function file:line"
+	Stack    []string      // the frames that asked, innermost first, from outside this library on, each "function file:line"
 	Leaking  bool          // held past Config.LeakThreshold
 }
 
