@@ -142,8 +142,15 @@ const freshFor = time.Millisecond
 // that meets the end of the session is tried elsewhere (retry.go). Whatever
 // cannot be is preceded by a look, see ExecContext. Where one connection broke
 // meanwhile, the server may have been restarted, and each of the others is suspect.
-func (c *conn) isFresh(now time.Time) bool {
-	return now.Sub(c.heard) < freshFor && c.breakages == c.options.breakages.Load() &&
+//
+// granted is when the connection's next user was let in: a moment ago, unless
+// that one had to seek; then the connection has served since, and maybe rested too.
+func (c *conn) isFresh(granted time.Time) bool {
+	rested := granted.Sub(c.heard)
+	if rested < 0 {
+		rested = time.Since(c.heard)
+	}
+	return rested < freshFor && c.breakages == c.options.breakages.Load() &&
 		c.telling && !c.cancel.isPending() && !c.IsClosed()
 }
 

@@ -278,6 +278,29 @@ func TestReclaimedPlaceGoesToOthers(t *testing.T) {
 	}, WithReclaim(time.Minute))
 }
 
+// TestReclaimedIsSaidFirst has a look at the connection due before the statement
+// that finds it taken away: what the look would find is not the caller's concern.
+func TestReclaimedIsSaidFirst(t *testing.T) {
+	for name, use := range map[string]func(c *conn){
+		"just handed on":  func(c *conn) { c.trusted = true },
+		"a late cancel":   func(c *conn) { c.cancel.sent.Store(true) },
+		"a lost cancel":   func(c *conn) { c.cancel.uncertain.Store(true) },
+		"nothing unusual": func(*conn) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWire(t, orders(1, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
+				held := holdAll(t, p, 1)[0]
+				defer held.Close()
+				_ = held.Raw(func(dc any) error { use(dc.(*lease).conn); return nil })
+				time.Sleep(time.Minute + 2*maxPeriod)
+				if _, err := held.ExecContext(t.Context(), "update"); err != ErrReclaimed {
+					t.Error(err)
+				}
+			}, WithReclaim(time.Minute))
+		})
+	}
+}
+
 // TestReclaimedButGivenBack is the rarest order of events: a connection is back
 // among the idle ones when it is taken away from the holder that it had.
 func TestReclaimedButGivenBack(t *testing.T) {

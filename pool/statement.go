@@ -4,49 +4,48 @@ import (
 	"cmp"
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"runtime/debug"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
+// errBusy is said here because pgx's own error would become driver.ErrBadConn,
+// at which sql.Conn waits for the open rows to be closed: forever, if the caller
+// is who reads them.
+var errBusy = errors.New("pool: the connection is busy: rows of an earlier query on it are open; read them to the end or close them first")
+
 // begin notes that a statement starts, and refuses it on a connection that was
-// taken away from its holder.
-func (c *conn) begin(ctx context.Context) error {
+// taken away from its holder, or whose rows are still being read.
+func (c *conn) begin(ctx context.Context) error { return c.beginAfter(ctx, false) }
+
+// beginAfter is begin, after a look at the socket if one is wanted.
+func (c *conn) beginAfter(ctx context.Context, look bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if c.cancel.isPending() {
-		if err := c.settle(ctx); err != nil {
-			return cmp.Or(ctx.Err(), driver.ErrBadConn)
-		}
+	if c.PgConn().IsBusy() {
+		return errBusy
 	}
-	c.trusted = false // whatever follows is this holder's own business
-	c.said.begin()
-	c.statements.Add(1)
 	before := c.activity.Load()
 	if before == activityReclaimed || !c.activity.CompareAndSwap(before, activityRunning) {
 		return ErrReclaimed
 	}
-	return nil
-}
-
-// watched has the statement that begins cancelled when ctx ends, and returns the
-// context for pgx to run it under.
-func (c *conn) watched(ctx context.Context) context.Context {
-	if c.PgConn().IsBusy() {
-		return ctx // it will be refused; the watch is over the one whose rows are being read
+	if (look || c.cancel.isPending()) && c.awake(ctx) != nil {
+		c.end()
+		return cmp.Or(ctx.Err(), driver.ErrBadConn)
 	}
-	return c.watch.over(ctx)
+	c.trusted = false // whatever follows is this holder's own business
+	c.said.begin()
+	c.statements.Add(1)
+	return nil
 }
 
 // end notes that a statement is over.
 func (c *conn) end() {
-	if c.open != nil && c.PgConn().IsBusy() { // it was refused, rows are still being read
-		c.activity.CompareAndSwap(activityRunning, activityRows)
-		return
-	}
 	c.watch.end()
 	after := activityIdle
 	if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
@@ -87,15 +86,12 @@ func (c *conn) shield(call func() error) (err error) {
 // it as a simple query, of which nobody can tell afterwards how far it got: so
 // there is always a look at the socket before it.
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if c.trusted && len(args) == 0 && c.awake(ctx) != nil {
-		return nil, driver.ErrBadConn
-	}
-	if err := c.begin(ctx); err != nil {
+	if err := c.beginAfter(ctx, c.trusted && (len(args) == 0 || hasOptions(args))); err != nil {
 		return nil, err
 	}
 	finished := false
 	defer c.survive(&finished)
-	r, err := c.pgxConn.ExecContext(c.watched(ctx), query, args)
+	r, err := c.pgxConn.ExecContext(c.watch.over(ctx), query, args)
 	finished = true
 	c.end()
 	return r, c.judge(ctx, err)
@@ -103,15 +99,28 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 
 // QueryContext runs a statement that returns rows.
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if err := c.begin(ctx); err != nil {
+	if err := c.beginAfter(ctx, c.trusted && hasOptions(args)); err != nil {
 		return nil, err
 	}
 	var r driver.Rows
 	err := c.shield(func() (err error) {
-		r, err = c.pgxConn.QueryContext(c.watched(ctx), query, args)
+		r, err = c.pgxConn.QueryContext(c.watch.over(ctx), query, args)
 		return err
 	})
 	return c.opened(ctx, r, err)
+}
+
+// hasOptions reports whether args begin with pgx's own options, by which a query
+// may become a simple one.
+func hasOptions(args []driver.NamedValue) bool {
+	if len(args) == 0 {
+		return false
+	}
+	switch args[0].Value.(type) {
+	case pgx.QueryExecMode, pgx.QueryRewriter, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID:
+		return true
+	}
+	return false
 }
 
 // panicError is a panic on its way out of database/sql.
