@@ -42,20 +42,19 @@ type conn struct {
 	telling    bool           // the answer to a query tells whether it was executed
 	place      *fleet.Session // in the fleet's budget; nil without a fleet
 
-	permit     *permit   // who uses it; nil while idle
-	heard      time.Time // when it was last given back in good order
-	breakages  uint64    // connOptions.breakages at that time
-	trusted    bool      // its present holder got it without a look at the socket
-	activity   atomic.Int32
-	statements atomic.Uint32 // how many were begun
-	retired    atomic.Int32  // a closeReason; see retireFor
-	pid        uint32
-	open       *rows          // of the latest query, until they are closed
-	inputs     map[string]int // how many parameters each statement has that was prepared here
-	inTx       bool
-	closed     bool
-	stray      bool // taken away from its holder, who still has it; guarded by gate.mu
-	options    *connOptions
+	permit    *permit   // who uses it; nil while idle
+	heard     time.Time // when it was last given back in good order
+	breakages uint64    // connOptions.breakages at that time
+	trusted   bool      // its present holder got it without a look at the socket
+	activity  atomic.Int32
+	retired   atomic.Int32 // a closeReason; see retireFor
+	pid       uint32
+	open      *rows          // of the latest query, until they are closed
+	inputs    map[string]int // how many parameters each statement has that was prepared here
+	inTx      bool
+	closed    bool
+	stray     bool // taken away from its holder, who still has it; guarded by gate.mu
+	options   *connOptions
 }
 
 // connOptions is what every connection of a pool shares.

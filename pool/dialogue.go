@@ -15,6 +15,7 @@ import (
 // background: hence the atomic.
 type dialogue struct {
 	began   atomic.Uint32 // sent | asked<<8 | answered; answered is 0 until something comes
+	traffic atomic.Uint32 // how many times anything was sent or came
 	sending func()        // called when a message has been sent, and before a long one
 }
 
@@ -26,6 +27,12 @@ func (d *dialogue) begin() { d.began.Store(0) }
 
 // wasSent reports whether the server may have read any of the latest message.
 func (d *dialogue) wasSent() bool { return d.began.Load()&sent != 0 }
+
+// isAwaited reports whether the server has said nothing yet to the latest message.
+func (d *dialogue) isAwaited() bool {
+	began := d.began.Load()
+	return began&sent != 0 && began&0xff == 0
+}
 
 // frontend builds pgx's side of the protocol with the dialogue overheard.
 func (d *dialogue) frontend(r io.Reader, to io.Writer) *pgproto3.Frontend {
@@ -51,6 +58,7 @@ type dialogueReader struct {
 
 func (r dialogueReader) Read(b []byte) (int, error) {
 	n, err := r.Reader.Read(b)
+	r.d.traffic.Add(1)
 	if began := r.d.began.Load(); n > 0 && began&0xff == 0 {
 		r.d.began.CompareAndSwap(began, began|uint32(b[0]))
 	}
@@ -74,6 +82,7 @@ func (w dialogueWriter) Write(b []byte) (int, error) {
 		w.d.sending()
 	}
 	n, err := w.Writer.Write(b)
+	w.d.traffic.Add(1)
 	w.d.sending()
 	began := uint32(b[0]) << 8
 	if n > 0 {

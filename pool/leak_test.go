@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/dbpool-go/dbpool/config"
 )
 
@@ -299,6 +301,31 @@ func TestReclaimedIsSaidFirst(t *testing.T) {
 			}, WithReclaim(time.Minute))
 		})
 	}
+}
+
+// TestReclaimSparesWhatRawRuns has pgx used directly, for longer than a holder
+// may be idle: in one statement, and in many. Afterwards the holder idles.
+func TestReclaimSparesWhatRawRuns(t *testing.T) {
+	inWire(t, orders(1, 0), func(t *testing.T, p *Pool, _ *wireServer, log *logLines) {
+		held := holdAll(t, p, 1)[0]
+		defer held.Close()
+		err := held.Raw(func(dc any) error {
+			c := dc.(interface{ Conn() *pgx.Conn }).Conn()
+			for _, sql := range []string{"sleep 5m", "sleep 50s", "sleep 50s"} {
+				if _, err := c.Exec(t.Context(), sql); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || log.contains("reclaimed") {
+			t.Errorf("%v", err)
+		}
+		time.Sleep(time.Minute + 2*maxPeriod)
+		if !log.contains("reclaimed") {
+			t.Error("not reclaimed afterwards")
+		}
+	}, WithReclaim(time.Minute))
 }
 
 // TestReclaimedButGivenBack is the rarest order of events: a connection is back

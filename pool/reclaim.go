@@ -2,10 +2,10 @@ package pool
 
 import "time"
 
-// silence is how long a holder has been seen without a statement.
+// silence is how long a holder has been seen to exchange nothing with the server.
 type silence struct {
-	statements uint32
-	since      time.Time
+	traffic uint32
+	since   time.Time
 }
 
 // reclaim takes connections away from holders that have long done nothing with
@@ -22,8 +22,8 @@ func (k *keeper) reclaim(now time.Time) {
 			continue
 		}
 		s, known := k.silent[p]
-		if n := c.statements.Load(); !known || s.statements != n || c.busy() {
-			s = silence{statements: n, since: now}
+		if n := c.said.traffic.Load(); !known || s.traffic != n || c.busy() {
+			s = silence{traffic: n, since: now}
 		}
 		seen[p] = s
 		if now.Sub(s.since) >= k.p.reclaimAfter && k.p.takeAway(p, c, now) {
@@ -33,10 +33,12 @@ func (k *keeper) reclaim(now time.Time) {
 	k.silent = seen
 }
 
-// busy reports whether a statement runs, or its rows are open.
+// busy reports whether a statement runs, or its rows are open. What a function
+// given to sql.Conn.Raw does with pgx shows in the traffic only.
 func (c *conn) busy() bool {
 	a := c.activity.Load()
-	return a == activityRunning || a == activityRows
+	return a == activityRunning || a == activityRows ||
+		c.said.isAwaited() && !c.socket.farewell.Load()
 }
 
 // takeAway ends the session of a holder that runs nothing, and gives its place

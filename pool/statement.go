@@ -40,7 +40,6 @@ func (c *conn) beginAfter(ctx context.Context, look bool) error {
 	}
 	c.trusted = false // whatever follows is this holder's own business
 	c.said.begin()
-	c.statements.Add(1)
 	return nil
 }
 
