@@ -2,7 +2,13 @@ package pool
 
 import (
 	"context"
+	"database/sql/driver"
+	"errors"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // TestBusyConnectionRefuses begins something on a connection whose rows are
@@ -80,4 +86,41 @@ func countRows(rows interface{ Next() bool }) (n int) {
 		n++
 	}
 	return n
+}
+
+// TestUnreadableRowIsNotTheLast has the context of a query end while what
+// follows a row that could not be converted is read and thrown away.
+func TestUnreadableRowIsNotTheLast(t *testing.T) {
+	number := *oneColumn
+	number.Fields = []pgproto3.FieldDescription{{Name: []byte("n"), DataTypeOID: 23, DataTypeSize: 4, TypeModifier: -1, Format: 1}}
+	script := func(w *wireSession, msg pgproto3.FrontendMessage) bool {
+		if m, ok := msg.(*pgproto3.Describe); ok && m.ObjectType == 'P' {
+			w.backend.Send(&number)
+			w.send(&pgproto3.DataRow{Values: [][]byte{{1}}}) // an integer of one byte
+		}
+		return true
+	}
+	inWire(t, sized(1, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+		c := holdAll(t, p, 1)[0]
+		defer c.Close()
+		s.with(func(f *wireFaults) { f.script = script })
+		ctx := within(t, time.Second)
+		started := time.Now()
+		_ = c.Raw(func(dc any) error {
+			rows, err := dc.(driver.QueryerContext).QueryContext(ctx, "sleep 1m", []driver.NamedValue{{Value: pgx.QueryExecModeExec}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := rows.Next(make([]driver.Value, 1)); err == nil {
+				t.Error("it was read")
+			}
+			if err := rows.Close(); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			return nil
+		})
+		if d := time.Since(started); d > time.Second+cancelGrace || p.Stats().CancelCount != 1 {
+			t.Errorf("closed after %s, %d cancelled", d, p.Stats().CancelCount)
+		}
+	})
 }

@@ -24,10 +24,11 @@ var (
 	_ driver.RowsColumnTypeScanType         = (*rows)(nil)
 )
 
-// Next notes that the statement is over when the last row has been read.
+// Next notes that the statement is over when the last row has been read. A row
+// that cannot be converted is not the last one.
 func (r *rows) Next(dest []driver.Value) error {
 	err := r.Rows.Next(dest)
-	if err != nil && r.c.open == r {
+	if err != nil && r.c.open == r && !r.c.PgConn().IsBusy() {
 		r.c.watch.end()
 	}
 	return r.judge(err)
