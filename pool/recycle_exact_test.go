@@ -155,6 +155,31 @@ func TestRecycleWhileRefused(t *testing.T) {
 	}
 }
 
+// TestRecycleAfterTroubleWithoutRoom has the limit fall to what is open while the
+// server refuses dials: no dial can find out any more that it has stopped.
+func TestRecycleAfterTroubleWithoutRoom(t *testing.T) {
+	inWire(t, sized(2, 1), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+		open := holdAll(t, p, 2)
+		for _, c := range open {
+			c.Close()
+		}
+		s.refuseAll(stateTooManyConnections, "sorry, too many clients already")
+		p.Recycle()
+		time.Sleep(2 * maxPeriod)
+		if p.Stats().Server.OK {
+			t.Fatal("nothing was dialed")
+		}
+		if err := p.Resize(2, 0); err != nil {
+			t.Fatal(err)
+		}
+		s.refuseAll("", "")
+		time.Sleep(idleProbe + 5*maxPeriod)
+		if st := p.Stats(); !st.Server.OK || st.Closed.Recycled != 2 || st.Open() != 2 {
+			t.Errorf("server %+v, closed %+v, %d open", st.Server, st.Closed, st.Open())
+		}
+	})
+}
+
 // TestRecycleInUse recycles while all connections are held, overflow among them:
 // those who give theirs back leave as many as there may be idle.
 func TestRecycleInUse(t *testing.T) {

@@ -63,10 +63,21 @@ func (g *gate) takeFreed() []func() {
 func (g *gate) startDials(now time.Time) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.presumeLocked(now)
 	n := g.dialsWantedLocked(now)
 	g.dialing += n
 	g.counts.dials += uint64(n)
 	return n
+}
+
+// presumeLocked forgets a trouble of which no dial can tell the end, because the
+// limit has fallen to what there is: it would never be over, nor would anything
+// be replaced until then. Whatever does not pass by itself is not forgotten.
+func (g *gate) presumeLocked(now time.Time) {
+	s := &g.supply
+	if !s.state.OK && !s.trouble.permanent && g.conns >= g.limit && now.Sub(s.last.At) >= idleProbe {
+		s.state, s.trouble = ServerState{OK: true, Since: now}, trouble{}
+	}
 }
 
 // dialsWantedLocked is the smallest of what is needed, what the limit leaves and
