@@ -19,7 +19,7 @@ type watch struct {
 func (w *watch) init(c *canceller) {
 	w.canceller, w.canceled = c, make(chan struct{}, 1)
 	w.cancel = func() {
-		c.HandleCancel(nil)
+		c.HandleCancel(context.Background()) // which it does not look at
 		w.canceled <- struct{}{}
 	}
 }

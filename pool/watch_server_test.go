@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -122,5 +124,58 @@ func TestCancelWhileSending(t *testing.T) {
 	proxy.Freeze(false) // long before pgx's farewell of 15 s would be over
 	if err := p.QueryRowContext(t.Context(), "select 1").Scan(new(int)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCancelBetweenRawUses has callers of sql.Conn.Raw use pgx itself, between
+// statements whose context the pool watches. What was cancelled, by whomever,
+// must not hit what comes next on the connection.
+func TestCancelBetweenRawUses(t *testing.T) {
+	p := open(t, settled(pgtest.Shared(t).URL, 2, 0))
+	ways := []func(ctx context.Context, c *pgx.Conn) error{
+		func(ctx context.Context, c *pgx.Conn) error {
+			rows := make([][]any, 2000)
+			for i := range rows {
+				rows[i] = []any{i, strings.Repeat("x", 30)}
+			}
+			_, err := c.CopyFrom(ctx, pgx.Identifier{"copied"}, []string{"id", "text"}, pgx.CopyFromRows(rows))
+			return err
+		},
+		func(ctx context.Context, c *pgx.Conn) error {
+			b := &pgx.Batch{}
+			for i := range 5 {
+				b.Queue("select $1::int, pg_sleep(0.0005)", i)
+			}
+			return c.SendBatch(ctx, b).Close()
+		},
+		func(ctx context.Context, c *pgx.Conn) error {
+			line := c.PgConn().StartPipeline(ctx)
+			line.SendPrepare("", "select pg_sleep(0.001)", nil)
+			_ = line.Sync()
+			return line.Close()
+		},
+	}
+	inParallel(2, func(int) {
+		held := holdAll(t, p, 1)[0]
+		defer held.Close()
+		if _, err := held.ExecContext(t.Context(), "create temp table copied (id int, text text)"); err != nil {
+			t.Error(err)
+		}
+		for i := range 150 {
+			ctx, cancel := context.WithTimeout(t.Context(), rand.N(4*time.Millisecond))
+			_ = held.QueryRowContext(ctx, "select pg_sleep($1)", 0.0005).Scan(new(any))
+			_ = held.Raw(func(dc any) error {
+				_ = ways[i%len(ways)](ctx, dc.(interface{ Conn() *pgx.Conn }).Conn())
+				return nil // what it fails with is not sql.Conn's business
+			})
+			cancel()
+			n := -1
+			if err := held.QueryRowContext(t.Context(), "select $1::int", i).Scan(&n); err != nil || n != i {
+				t.Errorf("got %d, want %d, %v", n, i, err)
+			}
+		}
+	})
+	if st := p.Stats(); st.CancelCount == 0 || st.OpenedCount != 2 {
+		t.Errorf("%d cancelled, %d opened, %+v", st.CancelCount, st.OpenedCount, st.Closed)
 	}
 }
