@@ -62,6 +62,7 @@ func (f *Fleet) enter(ctx context.Context, p *Permit, s *Session, l Locks) error
 		if resp, err := l.Do(ctx, bind); err != nil || resp.Bound {
 			return err
 		}
+		f.lose(p.token)
 	}
 	resp, err := l.Do(ctx, Request{Look: true})
 	if err != nil {
@@ -119,7 +120,7 @@ func (f *Fleet) arrive(seen *Snapshot) bool {
 		return false
 	}
 	f.left = append(f.left, f.server)
-	f.server, f.usable = seen.Server, nil
+	f.server, f.usable, f.known = seen.Server, nil, nil
 	for s := range f.sessions {
 		s.token, s.extra = 0, nil
 	}

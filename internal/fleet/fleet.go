@@ -87,7 +87,8 @@ type Fleet struct {
 	serial   uint32
 	speaker  *Session // holds what was told last
 	suspects map[uint32]suspect
-	looks    int // begun
+	known    map[uint32]time.Time // members, and since when those lately gone are missed
+	looks    int                  // begun
 	lastLook time.Time
 	kicked   bool // somebody waits: look early
 	stuck    bool // no session was at hand for a look
@@ -193,9 +194,9 @@ func (f *Fleet) interval() time.Duration {
 // calmInterval is the time between two looks while nobody lacks anything.
 func (f *Fleet) calmInterval() time.Duration { return max(f.interval(), 4*f.opts.Interval) }
 
-// calm reports whether nobody is short of anything.
+// calm reports whether nobody is short of anything, or gone for a moment.
 func (f *Fleet) calm() bool {
-	return f.give == 0 && f.lacking() <= 0 && f.view.Plenty() >= 0
+	return f.give == 0 && f.absent() == 0 && f.lacking() <= 0 && f.view.Plenty() >= 0
 }
 
 // lookTimeout bounds one look's statements on a slow server.

@@ -14,6 +14,7 @@ type Session struct {
 	born   int      // looks begun before it entered
 	token  Token    // its own; 0 when the server says that it lost it
 	extra  []Token  // reserved for dials, or not yet let go since
+	void   []Token  // reservations that were lost, to be let go of in case they were not
 	said   []uint32 // demands it published; the last is the newest
 }
 
@@ -121,6 +122,18 @@ func (f *Fleet) spares() []Token {
 	return slices.DeleteFunc(spares, f.inUse)
 }
 
+// lose takes a reservation off the books that did not hold when it was needed:
+// the session that had made it is gone, whether the pool has noticed or not.
+func (f *Fleet) lose(t Token) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for s := range f.sessions {
+		if i := slices.Index(s.extra, t); i >= 0 {
+			s.extra, s.void = slices.Delete(s.extra, i, i+1), append(s.void, t)
+		}
+	}
+}
+
 // inUse reports whether a token has its session, or a dial that becomes it.
 func (f *Fleet) inUse(t Token) bool {
 	for s := range f.sessions {
@@ -174,7 +187,7 @@ func (f *Fleet) remove(s *Session) {
 		return
 	}
 	members := len(f.view.Members)
-	pause := min(2*time.Second, time.Duration(members)*10*time.Millisecond)
+	pause := comeBack(members)
 	if members > f.plan.Tokens {
 		pause = 2 * scarceTurn // another's turn
 	}

@@ -1,7 +1,9 @@
 package fleet
 
 import (
+	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -165,4 +167,106 @@ func (w *world) starving() (n int) {
 		}
 	}
 	return n
+}
+
+// Replicas that have lost all their sessions at the same moment come back at the
+// same moment. The others leave a token for each of them until then, and use
+// the rest at once.
+func TestReplicasThatLoseAllSessionsComeBackWithoutARefusal(t *testing.T) {
+	simulate(t, smallSlots, smallPool, func(w *world) {
+		for range 8 {
+			w.join(12, 20*time.Millisecond, 0)
+		}
+		for range 10 {
+			time.Sleep(4 * time.Second)
+			for _, r := range w.live[:4] {
+				for _, c := range r.link.all() {
+					go w.server.finish(c.session)
+				}
+			}
+			w.until(3*time.Second, func() bool { return w.held() >= 15 && w.least() >= 1 })
+		}
+		w.noRefusals()
+	})
+}
+
+// Sessions that end here and there take reservations with them, of which their
+// pools do not know yet.
+func TestTerminatedSessionsAreReplacedWithoutARefusal(t *testing.T) {
+	simulateSeeds(t, 5*(*simSeeds), smallSlots, smallPool, func(w *world) {
+		for range 8 {
+			w.join(12, 20*time.Millisecond, 0)
+		}
+		time.Sleep(5 * time.Second)
+		for range 5 {
+			w.server.terminate(6)
+			time.Sleep(300 * time.Millisecond)
+		}
+		w.until(3*time.Second, func() bool { return w.held() >= 15 && w.least() >= 1 })
+		w.noRefusals()
+	})
+}
+
+// On a loaded machine a session that has let go of its token may keep its slot
+// for a while. Until then the token is of no use.
+func TestSlotsThatLingerAreWaitedFor(t *testing.T) {
+	simulate(t, smallSlots, smallPool, func(w *world) {
+		w.server.exit = func() time.Duration { return 300 * time.Millisecond }
+		for range 8 {
+			w.join(12, 20*time.Millisecond, 0)
+		}
+		for range 5 {
+			time.Sleep(5 * time.Second)
+			for _, r := range w.live[:6] {
+				if all := r.link.all(); len(all) > 1 {
+					go w.server.finish(all[0].session)
+				}
+			}
+			w.until(3*time.Second, func() bool { return w.held() >= 15 })
+		}
+		w.noRefusals()
+	})
+}
+
+// demanding is a pool that wants more than it has.
+type demanding struct{ Host }
+
+func (demanding) Load() Load { return Load{Waiting: 10, Max: 10} }
+
+// A pool may not know yet that the session is gone that had made a reservation.
+// The first dial that relies on it finds out, and no other is made for it.
+func TestLostReservationIsFoundOutOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := newSimServer(NewKeys(DefaultKeySpace, "orders"), smallSlots, rand.New(rand.NewPCG(1, 1)))
+		network := newLink(server)
+		f := New(demanding{}, Options{Service: "orders", Seed: 1})
+		enter := func() (*Session, *simConn) {
+			p, ok := f.Permit()
+			if !ok {
+				return nil, nil
+			}
+			c, err := network.Dial(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := f.Enter(t.Context(), p, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s, c.(*simConn)
+		}
+		first, c := enter()
+		if err := f.tick(t.Context(), first, c); err != nil {
+			t.Fatal(err)
+		}
+		reserved := len(f.spares())
+		server.finish(c.session)
+		entered := 0
+		for s, _ := enter(); s != nil && entered < smallSlots; s, _ = enter() {
+			entered++
+		}
+		if reserved == 0 || entered != reserved {
+			t.Errorf("%d sessions were opened for %d reservations that were lost", entered, reserved)
+		}
+	})
 }

@@ -21,6 +21,7 @@ var (
 type simServer struct {
 	keys  Keys
 	delay func() time.Duration // one way through the network
+	exit  func() time.Duration // from the end of a session's locks to that of its slot
 
 	mu       sync.Mutex
 	rand     *rand.Rand
@@ -49,6 +50,7 @@ type simKey struct{ class, key uint32 }
 func newSimServer(keys Keys, limit int, rnd *rand.Rand) *simServer {
 	s := &simServer{keys: keys, limit: limit, rand: rnd, starts: 1, sessions: map[uint32]*simSession{}, held: map[simKey]map[uint32]bool{}}
 	s.delay = func() time.Duration { return s.between(50*time.Microsecond, 500*time.Microsecond) }
+	s.exit = func() time.Duration { return s.between(100*time.Microsecond, 3*time.Millisecond) }
 	return s
 }
 
@@ -88,7 +90,7 @@ func (s *simServer) finish(session *simSession) {
 	}
 	s.unlockAll(session)
 	s.mu.Unlock()
-	time.Sleep(s.between(100*time.Microsecond, 3*time.Millisecond))
+	time.Sleep(s.exit())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sessions[session.pid] == session {

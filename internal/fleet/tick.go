@@ -47,7 +47,8 @@ func (f *Fleet) begin(s *Session) (Request, error) {
 	f.assess(load)
 	ask := f.speak(s)
 	ask.Look = true
-	ask.Drop = f.letGo(s, f.inUse)
+	ask.Drop = append(f.letGo(s, f.inUse), s.void...)
+	s.void = nil
 	return ask, nil
 }
 
@@ -96,6 +97,7 @@ func (f *Fleet) learn(seen *Snapshot, now scene, ours int) {
 	f.plan = plan(slices.Max(f.usable), f.opts.Surge, f.opts.Part == "")
 	f.view = now.view(f.plan.Tokens)
 	f.view.Clock = seen.Clock
+	f.await()
 	f.discount()
 	f.seen = seen
 }
@@ -151,8 +153,20 @@ func (f *Fleet) moderate(move Move) int {
 	if v.Plenty() >= 2*n && len(f.spares()) == 0 && owned < min(f.max, max(f.demand+1, f.keep)) {
 		claim = max(claim, 1) // one ahead, or to replace one, while there is plenty
 	}
-	claim = min(claim, f.ceiling(n)-owned)
+	claim = min(claim, f.ceiling(n)-owned, f.vacant())
 	return max(0, min(claim, max(1, owned, v.Free/max(1, n))))
+}
+
+// vacant is how many free tokens have a slot on the server by this very look.
+// Sessions without a token are no reason to give tokens back, for most are about
+// to enter or to end, but until then they are in the way.
+// So are those with tokens that are to be given back.
+func (f *Fleet) vacant() int {
+	passing, over := f.plan.Usable-f.usable[0], 0
+	for _, m := range f.view.Members {
+		over += m.Over
+	}
+	return f.view.Free + f.plan.People - passing - max(0, over-f.plan.Headroom)
 }
 
 const (
