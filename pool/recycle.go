@@ -49,8 +49,8 @@ func (g *gate) serverOK() bool {
 // recycleGap is the least time between two replacements that Recycle asked for.
 const recycleGap = 50 * time.Millisecond
 
-// shareGap is how long the fleet may take to find a place for the successor of
-// a connection that was closed for its age: a few of its looks.
+// shareGap is how long the fleet may take to find a place for the next
+// successor of those that were closed for their age: a few of its looks.
 const shareGap = 3 * time.Second
 
 // A connection becomes due at a random moment of the tenth of its lifetime that
@@ -113,7 +113,7 @@ func (g *gate) takeTurn(now time.Time, gap time.Duration) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := &g.supply
-	if g.shared && g.roomLocked() <= 0 && now.Sub(s.recycled) > shareGap {
+	if g.shared && g.roomLocked() <= 0 && now.Sub(s.owedAt) > shareGap {
 		s.owed = 0 // the fleet has no place for it
 	}
 	if g.closed || g.dialing > 0 || s.owed > 0 || !s.state.OK || now.Sub(s.recycled) < gap {

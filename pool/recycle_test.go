@@ -171,3 +171,24 @@ func TestLinger(t *testing.T) {
 		})
 	}
 }
+
+// A fleet finds places one after the other: what is owed is given up only when
+// it has found none for a while.
+func TestDebtsLastWhileTheFleetPaysThem(t *testing.T) {
+	g := newGate(config.Config{PoolSize: 5, MaxOverflow: 5})
+	g.setShare(0) // no room
+	now := time.Now()
+	for range 4 {
+		g.supply.closedLocked(true, now)
+	}
+	for paid := 1; paid <= 3; paid++ {
+		now = now.Add(shareGap)
+		if g.takeTurn(now, recycleGap); g.supply.owed != 5-paid {
+			t.Fatalf("%d owed when the fleet had found %d places", g.supply.owed, paid-1)
+		}
+		g.supply.replacedLocked(now)
+	}
+	if g.takeTurn(now.Add(shareGap+1), recycleGap); g.supply.owed != 0 {
+		t.Errorf("%d owed although the fleet finds no place", g.supply.owed)
+	}
+}

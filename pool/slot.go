@@ -155,7 +155,7 @@ func (g *gate) lostLocked(c *conn) {
 	delete(g.open, c)
 	c.slot.giveUpLocked(now)
 	turn := c.retiredFor() == closeRecycled // else database/sql closed it, which leaves PoolSize of them
-	g.supply.closedLocked(turn || reason == closeRecycled && g.conns < g.poolSize)
+	g.supply.closedLocked(turn || reason == closeRecycled && g.conns < g.poolSize, now)
 }
 
 // postpone takes back a dial that was not to be begun now.

@@ -1,5 +1,7 @@
 package pool
 
+import "time"
+
 // successor says how far the replacement is of the connection that is to be
 // closed next.
 //
@@ -17,18 +19,20 @@ const (
 
 // closedLocked notes that a connection was closed, and whether it is to be
 // replaced. Others that are due ask for a successor of their own.
-func (s *supply) closedLocked(replace bool) {
+func (s *supply) closedLocked(replace bool, now time.Time) {
 	if replace && s.successor != successorDialed {
 		s.owed++
+		s.owedAt = now
 	}
 	s.successor = successorNone
 }
 
 // replacedLocked notes that a connection was dialed.
-func (s *supply) replacedLocked() {
+func (s *supply) replacedLocked(now time.Time) {
 	switch {
 	case s.owed > 0:
 		s.owed--
+		s.owedAt = now
 	case s.successor == successorWanted:
 		s.successor = successorDialed
 	}

@@ -30,6 +30,7 @@ type supply struct {
 	keeping int // permits of the pool's own, which are given back at once
 
 	recycled  time.Time // when the last connection was replaced
+	owedAt    time.Time // when owed changed last
 	owed      int       // dials in the place of connections that were closed; see successor.go
 	successor successor // of the connection that is to be closed next
 }
@@ -118,7 +119,7 @@ func (g *gate) dialed(c *conn, now time.Time) (took bool, before ServerState) {
 	}
 	c.slot.openLocked(c)
 	s := &g.supply
-	s.replacedLocked()
+	s.replacedLocked(now)
 	before = s.state
 	if !before.OK {
 		s.state, s.trouble = ServerState{OK: true, Since: now}, trouble{}

@@ -151,7 +151,7 @@ func (f *Fleet) moderate(move Move) int {
 	v, n := f.view, len(f.view.Members)
 	claim, owned := move.Claim, f.owned()
 	if v.Plenty() >= 2*n && len(f.spares()) == 0 && owned < min(f.max, max(f.demand+1, f.keep)) {
-		claim = max(claim, 1) // one ahead, or to replace one, while there is plenty
+		claim = max(claim, 1, min(f.keep-owned, v.Plenty()-n)) // one ahead, or to replace some, while there is plenty
 	}
 	claim = min(claim, f.ceiling(n)-owned, f.vacant())
 	return max(0, min(claim, max(1, owned, v.Free/max(1, n))))
