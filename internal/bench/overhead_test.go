@@ -53,8 +53,15 @@ func (u uncontended) run(b *testing.B) {
 	u.print(b, list, own, total)
 }
 
+func (u uncontended) after() string {
+	if u.rest == 0 {
+		return "at once"
+	}
+	return "rested " + u.rest.String()
+}
+
 func (u uncontended) print(b *testing.B, list []contender, own, total [][]time.Duration) {
-	t := newTable(b, fmt.Sprintf("uncontended select 1, after %s", u.rest), "whole", "own", "own, beyond database/sql's", "of a whole query")
+	t := newTable(b, "uncontended select 1, "+u.after(), "whole", "own", "own, beyond database/sql's", "of a whole query")
 	base, whole := sorted(own[0]).quantile(0.25), sorted(total[0]).quantile(0.25)
 	for i, c := range list {
 		more := sorted(own[i]).quantile(0.25) - base
