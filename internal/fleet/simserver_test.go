@@ -262,8 +262,8 @@ func (l *link) partition(d time.Duration) {
 		return
 	}
 	l.cut = make(chan struct{})
-	conns := l.all()
 	l.mu.Unlock()
+	conns := l.all()
 	time.Sleep(min(d, keepalive))
 	if d > keepalive {
 		for _, c := range conns {
@@ -281,14 +281,16 @@ func (l *link) partition(d time.Duration) {
 func (l *link) kill() {
 	l.mu.Lock()
 	l.dead = true
-	conns := l.all()
 	l.mu.Unlock()
-	for _, c := range conns {
+	for _, c := range l.all() {
 		go l.server.finish(c.session)
 	}
 }
 
+// all are the link's sessions, in no order.
 func (l *link) all() []*simConn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var conns []*simConn
 	for c := range l.conns {
 		conns = append(conns, c)
