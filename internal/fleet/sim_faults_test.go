@@ -17,7 +17,8 @@ func TestRestartOfTheServer(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		w.server.boot(0)
 		back := w.until(10*time.Second, func() bool { return w.held() >= 15 && w.least() >= 1 })
-		w.Logf("all back after %v; most sessions at once %d", back, w.server.peak)
+		peak, _, _ := w.server.figures()
+		w.Logf("all back after %v; most sessions at once %d", back, peak)
 		time.Sleep(3 * time.Second)
 		if w.least() < 2 {
 			w.Errorf("a replica has %d sessions 3 s later", w.least())
@@ -122,8 +123,9 @@ func TestManyReplicasWithFaults(t *testing.T) {
 		}
 		settled := w.until(10*time.Second, func() bool { return w.starving() == 0 })
 		time.Sleep(15*time.Second - settled) // for the network to be whole, and idle tokens to be found
-		tokens := plan(w.server.limit-w.server.people, 1, true).Tokens
-		w.Logf("%d replicas: nobody below its minimum after %v, %d sessions for %d tokens, most at once %d", len(w.live), settled, w.held(), tokens, w.server.peak)
+		peak, _, usable := w.server.figures()
+		tokens := plan(usable, 1, true).Tokens
+		w.Logf("%d replicas: nobody below its minimum after %v, %d sessions for %d tokens, most at once %d", len(w.live), settled, w.held(), tokens, peak)
 		if w.held() < tokens*9/10 {
 			w.Errorf("%d sessions for %d tokens", w.held(), tokens)
 		}
@@ -160,7 +162,8 @@ func (w *world) mishap() {
 
 // starving is how many busy replicas have less than their fair minimum.
 func (w *world) starving() (n int) {
-	least := plan(w.server.limit-w.server.people, 1, true).Tokens / len(w.live)
+	_, _, usable := w.server.figures()
+	least := plan(usable, 1, true).Tokens / len(w.live)
 	for _, r := range w.live {
 		if r.hungry && r.sessions() < least {
 			n++

@@ -368,6 +368,14 @@ func (c *simConn) Close() {
 	c.link.mu.Unlock()
 }
 
+// figures are the most sessions there were at once, how often somebody looked,
+// and how many sessions there may be beside those of people.
+func (s *simServer) figures() (peak, looks, usable int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peak, s.looks, s.limit - s.people
+}
+
 func (s *simServer) refusals() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
