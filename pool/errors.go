@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/fleet"
 )
 
 // What callers branch on, with errors.Is. Each comes wrapped in a typed error
@@ -89,7 +90,7 @@ func (e *AcquireError) Error() string {
 	fmt.Fprintf(&b, "pool %q: %s (size %d, overflow %d, in use %d, idle %d, dialing %d, closing %d, waiting %d",
 		s.Name, e.what(), s.PoolSize, s.MaxOverflow, s.InUse, s.Idle, s.Dialing, s.Closing, s.Waiting)
 	if f := s.Fleet; f.Mode == config.FleetEnforce && s.Limit < s.MaxOpen() {
-		fmt.Fprintf(&b, "; the fleet's budget leaves it %d now, of %d for %s", s.Limit, f.Usable, replicas(f.Replicas))
+		fmt.Fprintf(&b, "; the fleet's budget leaves it %d now, of %d for %s", s.Limit, f.Usable, fleet.Count(f.Replicas, "replica"))
 	}
 	for i, h := range e.Holders {
 		b.WriteString([]string{"; oldest held ", ", then "}[min(i, 1)] + h.String())
@@ -112,13 +113,6 @@ func (e *AcquireError) Error() string {
 		fmt.Fprintf(&b, "; ask again in %s; if this is no passing peak, %s", e.RetryAfter(), VerdictSmall.Remedy())
 	}
 	return b.String()
-}
-
-func replicas(n int) string {
-	if n == 1 {
-		return "1 replica"
-	}
-	return fmt.Sprintf("%d replicas", n)
 }
 
 // remedy is the verdict's, or what the server's own words suggest.

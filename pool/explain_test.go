@@ -201,9 +201,7 @@ func TestErrorExplainsOverload(t *testing.T) {
 // Background work waits although a connection is idle: the error says why.
 func TestErrorExplainsTheBoundOfBackgroundWork(t *testing.T) {
 	inWire(t, orders(4, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
-		for _, c := range holdAll(t, p, 4) {
-			c.Close()
-		}
+		openAll(t, p, 4)
 		work := func(ctx context.Context, d string) error {
 			_, err := p.ExecContext(WithLane(ctx, LaneBackground), "sleep "+d)
 			return err

@@ -253,9 +253,7 @@ func TestReclaimedPlaceGoesToOthers(t *testing.T) {
 		if st := p.Stats(); st.InUse != 0 || st.Open() != 0 {
 			t.Errorf("%d in use, %d open", st.InUse, st.Open())
 		}
-		for _, c := range holdAll(t, p, size) { // at once
-			c.Close()
-		}
+		openAll(t, p, size)
 		if n := p.db.Stats().MaxOpenConnections; n != 2*size {
 			t.Errorf("database/sql may open %d beside the %d that were taken away", n, size)
 		}

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"net"
@@ -28,7 +29,17 @@ func (c brittleConn) Write(b []byte) (int, error) {
 // calls that have database/sql forget a connection whose driver panics.
 func TestPanicInTheSocket(t *testing.T) {
 	var armed atomic.Bool
-	for name, call := range map[string]func(ctx context.Context, p *Pool) error{
+	ending := func(end func(*sql.Tx) error) wireCall { // arms only then
+		return func(ctx context.Context, p *Pool) error {
+			tx, err := p.BeginTx(ctx, nil)
+			if err != nil {
+				return err
+			}
+			armed.Store(true)
+			return end(tx)
+		}
+	}
+	for name, call := range map[string]wireCall{
 		"Ping":    func(ctx context.Context, p *Pool) error { return p.PingContext(ctx) },
 		"DB.Ping": func(ctx context.Context, p *Pool) error { return p.DB().PingContext(ctx) },
 		"Query": func(ctx context.Context, p *Pool) error {
@@ -53,22 +64,8 @@ func TestPanicInTheSocket(t *testing.T) {
 			}
 			return tx.Rollback()
 		},
-		"Commit": func(ctx context.Context, p *Pool) error {
-			tx, err := p.BeginTx(ctx, nil)
-			if err != nil {
-				return err
-			}
-			armed.Store(true)
-			return tx.Commit()
-		},
-		"Rollback": func(ctx context.Context, p *Pool) error {
-			tx, err := p.BeginTx(ctx, nil)
-			if err != nil {
-				return err
-			}
-			armed.Store(true)
-			return tx.Rollback()
-		},
+		"Commit":   ending((*sql.Tx).Commit),
+		"Rollback": ending((*sql.Tx).Rollback),
 	} {
 		t.Run(name, func(t *testing.T) {
 			armed.Store(false)

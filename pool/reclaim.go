@@ -51,8 +51,7 @@ func (p *Pool) takeAway(k *permit, c *conn, now time.Time) bool {
 	if !p.gate.takeAway(k, c, now) {
 		return false
 	}
-	configured, _ := p.gate.settings()
-	p.limitSQL(configured)
+	p.relimitSQL()
 	c.socket.hangUp() // whoever gets the place cannot come before this
 	p.released(k)
 	return true
@@ -63,6 +62,11 @@ func (p *Pool) takeAway(k *permit, c *conn, now time.Time) bool {
 func (p *Pool) forgetStrays() {
 	p.resizing.Lock()
 	defer p.resizing.Unlock()
+	p.relimitSQL()
+}
+
+// relimitSQL sets database/sql's limit anew when only the strays have changed.
+func (p *Pool) relimitSQL() {
 	configured, _ := p.gate.settings()
 	p.limitSQL(configured)
 }

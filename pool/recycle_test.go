@@ -48,9 +48,7 @@ func TestLifetime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWire(t, func(c *config.Config) { c.PoolSize, c.MaxOverflow, c.PoolRecycle = size, overflow, lifetime }, func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
 				s.with(func(f *wireFaults) { f.connect = 5 * time.Millisecond })
-				for _, c := range holdAll(t, p, size) {
-					c.Close()
-				}
+				openAll(t, p, size)
 				if young := follow(p, lifetime*3/4-time.Second); len(young.closed) != 0 {
 					t.Errorf("closed after %s", young.closed)
 				}
@@ -76,9 +74,7 @@ func TestLifetime(t *testing.T) {
 func TestRecyclePace(t *testing.T) {
 	const size = 10
 	inWire(t, sized(size, 1), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
-		for _, c := range holdAll(t, p, size) {
-			c.Close()
-		}
+		openAll(t, p, size)
 		p.Recycle()
 		h := follow(p, 10*time.Second)
 		if len(h.closed) != size || h.fewest < size || h.closest() < recycleGap {
@@ -95,9 +91,7 @@ func TestRecyclePace(t *testing.T) {
 func TestNothingRecycledInTrouble(t *testing.T) {
 	const size, lifetime = 5, 20 * time.Second
 	inWire(t, func(c *config.Config) { c.PoolSize, c.MaxOverflow, c.PoolRecycle = size, 1, lifetime }, func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
-		for _, c := range holdAll(t, p, size) {
-			c.Close()
-		}
+		openAll(t, p, size)
 		s.with(func(f *wireFaults) { f.limit = size })
 		if h := follow(p, 10*lifetime); len(h.closed) != 0 {
 			t.Errorf("closed after %s, with nothing to replace them", h.closed)
@@ -115,9 +109,7 @@ func TestNothingRecycledInTrouble(t *testing.T) {
 func TestNothingRecycledAtTheLimit(t *testing.T) {
 	const size, lifetime = 5, 20 * time.Second
 	inWire(t, func(c *config.Config) { c.PoolSize, c.MaxOverflow, c.PoolRecycle = size, 0, lifetime }, func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
-		for _, c := range holdAll(t, p, size) {
-			c.Close()
-		}
+		openAll(t, p, size)
 		s.refuseAll(stateTooManyConnections, "sorry, too many clients already")
 		p.Recycle()
 		if h := follow(p, 10*lifetime); len(h.closed) != 1 {
@@ -140,9 +132,7 @@ func TestLinger(t *testing.T) {
 		t.Run(linger.String(), func(t *testing.T) {
 			inWire(t, func(c *config.Config) { c.PoolSize, c.MaxOverflow, c.OverflowLinger = size, overflow, linger }, func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
 				for range 10 { // bursts
-					for _, c := range holdAll(t, p, size+overflow) {
-						c.Close()
-					}
+					openAll(t, p, size+overflow)
 					synctest.Wait()
 					time.Sleep(time.Second)
 				}

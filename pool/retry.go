@@ -19,7 +19,7 @@ import (
 //   - the connection had ended before the statement was sent: a look at the
 //     socket finds that out, without a round trip. There is one before each use
 //     of a connection that has rested for a millisecond (freshFor), before
-//     whatever can not be tried again, and in doubt;
+//     whatever cannot be tried again, and in doubt;
 //   - nothing of the statement could be sent;
 //   - it was BeginTx, PingContext or PrepareContext: they change nothing;
 //   - the server said that it was shutting down, or that the session was being

@@ -177,9 +177,7 @@ func TestJustServed(t *testing.T) {
 				const size = 5
 				edit := func(c *config.Config) { sized(size, 0)(c); edit(c) }
 				inWire(t, edit, func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
-					for _, c := range holdAll(t, p, size) {
-						c.Close()
-					}
+					openAll(t, p, size)
 					s.kill(everyone)
 					if err := call(t.Context(), p); err != nil {
 						t.Error(err)
@@ -197,9 +195,7 @@ func TestJustServed(t *testing.T) {
 // does matters not, simple statements included.
 func TestStale(t *testing.T) {
 	inWire(t, sized(5, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
-		for _, c := range holdAll(t, p, 5) {
-			c.Close()
-		}
+		openAll(t, p, 5)
 		s.kill(everyone)
 		if _, err := p.ExecContext(t.Context(), "change"); err != nil {
 			t.Error(err)

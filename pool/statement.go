@@ -53,14 +53,11 @@ func (c *conn) end() {
 	c.activity.CompareAndSwap(activityRunning, after)
 }
 
-// survive gives the connection up when a driver call panicked, in a
-// driver.Valuer say, or in what WithDialFunc returned. It is deferred, with
-// finished still false then.
-func (c *conn) survive(finished *bool) {
-	if !*finished {
-		c.watch.end()
-		c.discard(closeUnclean)
-	}
+// abandon gives the connection up when a driver call panicked, in a
+// driver.Valuer say, or in what WithDialFunc returned.
+func (c *conn) abandon() {
+	c.watch.end()
+	c.discard(closeUnclean)
 }
 
 // shield turns a panic of a driver call into an error, where database/sql would
@@ -73,7 +70,7 @@ func (c *conn) shield(call func() error) (err error) {
 	defer func() {
 		if !finished {
 			err = &panicError{value: recover(), stack: debug.Stack()}
-			c.survive(&finished)
+			c.abandon()
 		}
 	}()
 	err = call()
@@ -89,7 +86,11 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 		return nil, err
 	}
 	finished := false
-	defer c.survive(&finished)
+	defer func() {
+		if !finished {
+			c.abandon() // and the panic goes on: database/sql gives back what Exec held
+		}
+	}()
 	r, err := c.pgxConn.ExecContext(c.watch.over(ctx), query, args)
 	finished = true
 	c.end()

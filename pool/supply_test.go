@@ -226,6 +226,14 @@ func holdAll(t *testing.T, p *Pool, n int) (held []*sql.Conn) {
 	return held
 }
 
+// openAll opens n connections and leaves them idle.
+func openAll(t *testing.T, p *Pool, n int) {
+	t.Helper()
+	for _, c := range holdAll(t, p, n) {
+		_ = c.Close()
+	}
+}
+
 // heldPID is the session of who holds a connection longest.
 func heldPID(t *testing.T, p *Pool) uint32 {
 	t.Helper()

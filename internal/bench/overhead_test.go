@@ -62,10 +62,12 @@ func (u uncontended) after() string {
 
 func (u uncontended) print(b *testing.B, list []contender, own, total [][]time.Duration) {
 	t := newTable(b, "uncontended select 1, "+u.after(), "whole", "own", "own, beyond database/sql's", "of a whole query")
-	base, whole := sorted(own[0]).quantile(0.25), sorted(total[0]).quantile(0.25)
+	quartile := func(l []time.Duration) time.Duration { return sorted(l).quantile(0.25) }
+	base, whole := quartile(own[0]), quartile(total[0])
 	for i, c := range list {
-		more := sorted(own[i]).quantile(0.25) - base
-		t.row(c.name, round(sorted(total[i]).quantile(0.25)), round(base+more), fmt.Sprintf("%+d ns", more.Nanoseconds()), percent(more, whole))
+		mine := quartile(own[i])
+		more := mine - base
+		t.row(c.name, round(quartile(total[i])), round(mine), fmt.Sprintf("%+d ns", more.Nanoseconds()), percent(more, whole))
 		t.metric(c, 100*float64(more)/float64(whole), "overhead-%")
 	}
 	t.print()

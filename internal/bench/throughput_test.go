@@ -7,10 +7,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/cputime"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -27,13 +27,13 @@ func throughput(b *testing.B, goroutines int) {
 	const rounds, turn = 9, time.Second
 	list := contenders(b, pgtest.Start(b, pgtest.Options{}).URL, 10)
 	perSecond, ratio := make([][]float64, len(list)), make([][]float64, len(list))
-	cpu, queries := make([]time.Duration, len(list)), make([]int64, len(list))
+	spent, queries := make([]cputime.Cost, len(list)), make([]int64, len(list))
 	for range rounds {
 		now := make([]float64, len(list))
 		for _, j := range rand.Perm(len(list)) {
-			used := cpuTime(b)
-			n := list[j].served(b, goroutines, turn)
-			cpu[j], queries[j] = cpu[j]+cpuTime(b)-used, queries[j]+n
+			var n int64
+			spent[j].Add(b, func() { n = list[j].served(b, goroutines, turn) })
+			queries[j] += n
 			now[j] = float64(n) / turn.Seconds()
 		}
 		for j := range list {
@@ -45,7 +45,7 @@ func throughput(b *testing.B, goroutines int) {
 		slices.Sort(ratio[j])
 		slices.Sort(perSecond[j])
 		t.row(c.name, fmt.Sprintf("%.0f", perSecond[j][rounds/2]), fmt.Sprintf("%.2f", ratio[j][rounds/2]),
-			fmt.Sprintf("%.2f to %.2f", ratio[j][rounds/4], ratio[j][rounds*3/4]), round(cpu[j]/time.Duration(queries[j])))
+			fmt.Sprintf("%.2f to %.2f", ratio[j][rounds/4], ratio[j][rounds*3/4]), round(spent[j].CPU/time.Duration(queries[j])))
 		t.metric(c, ratio[j][rounds/2], "of-sql")
 	}
 	t.print()
@@ -68,13 +68,4 @@ func (c contender) served(b *testing.B, goroutines int, turn time.Duration) int6
 	}
 	all.Wait()
 	return n.Load()
-}
-
-// cpuTime is what this process, which is not the server's, has used.
-func cpuTime(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -17,10 +17,10 @@ type NoRoomError struct {
 func (e *NoRoomError) Error() string {
 	if e.Members >= e.Plan.Tokens {
 		return fmt.Sprintf("fleet: %s and this one do not fit into %d connections: run fewer, or raise max_connections or DB_FLEET_BUDGET",
-			count(e.Members, "live replica"), e.Plan.Tokens+e.Plan.Headroom)
+			Count(e.Members, "live replica"), e.Plan.Tokens+e.Plan.Headroom)
 	}
 	return fmt.Sprintf("fleet: all %d connections of the service are taken, by %s; they make room",
-		e.Plan.Tokens+e.Plan.Headroom, count(e.Members, "replica"))
+		e.Plan.Tokens+e.Plan.Headroom, Count(e.Members, "replica"))
 }
 
 // Enter takes a new session into the budget, before anything else is run on it.

@@ -95,7 +95,7 @@ func (p Proof) serverStep() string {
 	if l.Reserved > 0 && l.Server() == l.MaxConnections-l.SuperuserReserved-l.Reserved {
 		s += fmt.Sprintf(" - reserved_connections %d", l.Reserved)
 	}
-	return s + fmt.Sprintf(" - %s of others = %d", count(p.Sessions.Server-p.Ours, "session"), max(0, l.Server()-(p.Sessions.Server-p.Ours)))
+	return s + fmt.Sprintf(" - %s of others = %d", Count(p.Sessions.Server-p.Ours, "session"), max(0, l.Server()-(p.Sessions.Server-p.Ours)))
 }
 
 // limitSteps are the limits of the role and the database, where there are any
@@ -116,15 +116,15 @@ func (p Proof) limitSteps() []string {
 }
 
 func limitStep(what, name string, limit, others int) string {
-	return fmt.Sprintf("%s %s: CONNECTION LIMIT %d - %s of others = %d", what, name, limit, count(others, "session"), max(0, limit-max(0, others)))
+	return fmt.Sprintf("%s %s: CONNECTION LIMIT %d - %s of others = %d", what, name, limit, Count(others, "session"), max(0, limit-max(0, others)))
 }
 
 func (p Proof) fleetStep() string {
 	a := p.Ask
 	if a.Enforced {
-		return fmt.Sprintf("fleet: (%s + %d surge) x at least 1 = %d", count(a.Replicas, "replica"), a.Surge, p.Need())
+		return fmt.Sprintf("fleet: (%s + %d surge) x at least 1 = %d", Count(a.Replicas, "replica"), a.Surge, p.Need())
 	}
-	return fmt.Sprintf("fleet: (%s + %d surge) x (%d pool size + %d overflow) = %d", count(a.Replicas, "replica"), a.Surge, a.PoolSize, a.MaxOverflow, p.Need())
+	return fmt.Sprintf("fleet: (%s + %d surge) x (%d pool size + %d overflow) = %d", Count(a.Replicas, "replica"), a.Surge, a.PoolSize, a.MaxOverflow, p.Need())
 }
 
 func (p Proof) verdict() string {
@@ -171,7 +171,7 @@ func (p Proof) variables() []string {
 		remedies = append(remedies, fmt.Sprintf("remedy: DB_POOL_SIZE=%d DB_MAX_OVERFLOW=%d: %d x %d = %d", size, each-size, p.Replicas(), each, p.Replicas()*each))
 	}
 	if fit := p.Usable()/p.unit() - p.Ask.Surge; fit > 0 {
-		remedies = append(remedies, "remedy: run at most "+count(fit, "replica"))
+		remedies = append(remedies, "remedy: run at most "+Count(fit, "replica"))
 	}
 	if !p.Pooled && p.Ask.Budget != "" && p.Ask.Budget.Of(p.Limits.Allowed()) < p.Need() && p.Need() <= p.Limits.Allowed() {
 		remedies = append(remedies, fmt.Sprintf("remedy: DB_FLEET_BUDGET=%d", p.Need()))
@@ -220,8 +220,8 @@ func (p Proof) limitStatements() []string {
 // quoteName makes an SQL identifier of a name.
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
-// count is n of things.
-func count(n int, thing string) string {
+// Count is n of things, such as "1 replica" or "2 replicas".
+func Count(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}

@@ -190,7 +190,7 @@ func (c *cluster) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conn, err := c.connect(ctx)
-	if c.refuses && isRefusal(err) {
+	if c.refuses && strings.Contains(refusalIn(err), "accepting connections") {
 		return nil
 	}
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -84,7 +83,7 @@ func (c *cluster) awaitRefusal(t testing.TB) {
 			_ = conn.Close(ctx) // it was let in at the last moment
 			continue
 		}
-		if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && pg.Code == "57P03" {
+		if refusalIn(err) != "" {
 			return
 		}
 		if ctx.Err() != nil {
@@ -190,8 +189,11 @@ func empty(folder string) error {
 	return err
 }
 
-// isRefusal reports whether a standby says that it takes no sessions.
-func isRefusal(err error) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "57P03" && strings.Contains(pg.Message, "accepting connections")
+// refusalIn is what a server says that takes no sessions now; empty when err is
+// something else.
+func refusalIn(err error) string {
+	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && pg.Code == "57P03" {
+		return pg.Message
+	}
+	return ""
 }

@@ -2,13 +2,11 @@ package pgtest
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 func TestStandbyFollowsAndIsPromoted(t *testing.T) {
@@ -78,11 +76,7 @@ func TestStopSmartAndCrash(t *testing.T) {
 // refusal is what a server that takes no sessions says; empty if it says nothing.
 func refusal(t *testing.T, s *Server) string {
 	_, err := ask(t, s.URL, "select ''")
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == "57P03" {
-		return pg.Message
-	}
-	return ""
+	return refusalIn(err)
 }
 
 func wantRefusal(t *testing.T, s *Server, want string) {

@@ -3,11 +3,10 @@ package dbpoolotel
 import (
 	"log/slog"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/cputime"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 	"github.com/dbpool-go/dbpool/pool"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
@@ -26,19 +25,19 @@ func BenchmarkUnderLoad(b *testing.B) {
 	}
 	srv := pgtest.Start(b, pgtest.Options{})
 	bare, observed := openBench(b, srv), openBench(b, srv, pool.WithObserver(o))
-	var off, on cost
+	var off, on cputime.Cost
 	b.ResetTimer()
 	for turn := range turns {
 		n := max(b.N/turns, workers)
 		if turn%2 == 0 {
-			off.add(b, func() { query(b, bare, n, workers) })
+			off.Add(b, func() { query(b, bare, n, workers) })
 		} else {
-			on.add(b, func() { query(b, observed, n, workers) })
+			on.Add(b, func() { query(b, observed, n, workers) })
 		}
 	}
-	b.ReportMetric(off.wall.Seconds()/on.wall.Seconds(), "throughput-on/off")
-	b.ReportMetric(on.cpu.Seconds()/off.cpu.Seconds(), "cpu-on/off")
-	b.ReportMetric(float64((on.cpu-off.cpu).Nanoseconds())/float64(b.N/2), "ns-cpu/query")
+	b.ReportMetric(off.Wall.Seconds()/on.Wall.Seconds(), "throughput-on/off")
+	b.ReportMetric(on.CPU.Seconds()/off.CPU.Seconds(), "cpu-on/off")
+	b.ReportMetric(float64((on.CPU-off.CPU).Nanoseconds())/float64(b.N/2), "ns-cpu/query")
 }
 
 func openBench(b *testing.B, srv *pgtest.Server, opts ...pool.Option) *pool.Pool {
@@ -52,26 +51,6 @@ func openBench(b *testing.B, srv *pgtest.Server, opts ...pool.Option) *pool.Pool
 	b.Cleanup(func() { _ = p.Close() })
 	query(b, p, 1000, 32) // open every connection before the clock runs
 	return p
-}
-
-// cost is what work took, in time and in CPU of this process.
-type cost struct{ wall, cpu time.Duration }
-
-func (c *cost) add(b *testing.B, work func()) {
-	b.Helper()
-	start, used := time.Now(), cpuTime(b)
-	work()
-	c.wall += time.Since(start)
-	c.cpu += cpuTime(b) - used
-}
-
-func cpuTime(b *testing.B) time.Duration {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // query runs n queries on workers that never pause.

@@ -5,11 +5,11 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/cputime"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 	"github.com/dbpool-go/dbpool/pool"
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,24 +22,33 @@ import (
 // this process spent per query, likewise. Prometheus asks every 15 seconds:
 // the true cost is a 1500th of what shows here.
 func BenchmarkUnderLoad(b *testing.B) {
-	const turns, workers, scrapes = 10, 32, 10 * time.Millisecond
 	p := openPool(b)
 	h := handler(p)
+	core := inTurns(b, p, func() (stop func()) { return scrapeEvery(b.Context(), h, 10*time.Millisecond) })
+	b.ReportMetric(core/1500, "%core-every-15s")
+}
+
+// inTurns runs b.N queries, half of them alone and half with something beside
+// them, in turns, and reports how the two differ. It returns the difference in
+// percent of a core.
+func inTurns(b *testing.B, p *pool.Pool, beside func() (stop func())) (core float64) {
+	b.Helper()
+	const turns, workers = 10, 32
 	b.ResetTimer()
-	var off, on cost
+	var off, on cputime.Cost
 	for turn := range turns {
 		n := max(b.N/turns, workers)
 		if turn%2 == 0 {
-			off.add(b, func() { query(b, p, n, workers) })
+			off.Add(b, func() { query(b, p, n, workers) })
 			continue
 		}
-		stop := scrapeEvery(b.Context(), h, scrapes)
-		on.add(b, func() { query(b, p, n, workers) })
+		stop := beside()
+		on.Add(b, func() { query(b, p, n, workers) })
 		stop()
 	}
-	b.ReportMetric(off.wall.Seconds()/on.wall.Seconds(), "throughput-on/off")
-	b.ReportMetric(on.cpu.Seconds()/off.cpu.Seconds(), "cpu-on/off")
-	b.ReportMetric(100*(on.cpu-off.cpu).Seconds()/on.wall.Seconds()/1500, "%core-every-15s")
+	b.ReportMetric(off.Wall.Seconds()/on.Wall.Seconds(), "throughput-on/off")
+	b.ReportMetric(on.CPU.Seconds()/off.CPU.Seconds(), "cpu-on/off")
+	return 100 * (on.CPU - off.CPU).Seconds() / on.Wall.Seconds()
 }
 
 func openPool(tb testing.TB) *pool.Pool {
@@ -61,26 +70,6 @@ func handler(p Source) http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(NewCollector(p))
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
-}
-
-// cost is what work took, in time and in CPU of this process.
-type cost struct{ wall, cpu time.Duration }
-
-func (c *cost) add(tb testing.TB, work func()) {
-	tb.Helper()
-	start, used := time.Now(), cpuTime(tb)
-	work()
-	c.wall += time.Since(start)
-	c.cpu += cpuTime(tb) - used
-}
-
-func cpuTime(tb testing.TB) time.Duration {
-	tb.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		tb.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // query runs n queries on workers that never pause.

@@ -18,18 +18,11 @@ import (
 //
 //	go test -run '^$' -bench Together -benchtime 100000x .
 func BenchmarkTogether(b *testing.B) {
-	const turns, workers, hurry = 10, 32, 100
+	const hurry = 100
 	p := openPool(b)
 	m := monitor.New(p, monitor.WithLogger(slog.New(slog.DiscardHandler)))
-	b.ResetTimer()
-	var off, on cost
-	for turn := range turns {
-		n := max(b.N/turns, workers)
-		if turn%2 == 0 {
-			off.add(b, func() { query(b, p, n, workers) })
-			continue
-		}
-		ctx, stop := context.WithCancel(b.Context())
+	core := inTurns(b, p, func() (stop func()) {
+		ctx, cancel := context.WithCancel(b.Context())
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -38,15 +31,14 @@ func BenchmarkTogether(b *testing.B) {
 		page := askEvery(ctx, m.PoolStatus(), "/debug/pool-status?history=0", 2*time.Second/hurry)
 		health := askEvery(ctx, m.Health(), "/health", time.Second/hurry)
 		metrics := askEvery(ctx, handler(p), "/metrics", 15*time.Second/hurry)
-		on.add(b, func() { query(b, p, n, workers) })
-		stop()
-		for _, done := range []<-chan struct{}{ended, page, health, metrics} {
-			<-done
+		return func() {
+			cancel()
+			for _, done := range []<-chan struct{}{ended, page, health, metrics} {
+				<-done
+			}
 		}
-	}
-	b.ReportMetric(off.wall.Seconds()/on.wall.Seconds(), "throughput-on/off")
-	b.ReportMetric(on.cpu.Seconds()/off.cpu.Seconds(), "cpu-on/off")
-	b.ReportMetric(100*(on.cpu-off.cpu).Seconds()/on.wall.Seconds()/hurry, "%core")
+	})
+	b.ReportMetric(core/hurry, "%core")
 }
 
 // askEvery sends a request again and again until ctx ends.

@@ -239,11 +239,11 @@ func (w *writer) tasks() {
 	if t.RefusedCount > 0 {
 		refused = w.total("tasks.refused_count", func(s *monitor.Status) uint64 { return s.Tasks.RefusedCount }) + " refused at shutdown"
 	}
-	w.end("Tasks", some("; ", running+Oldest(t), some(", ", w.total("tasks.started_count", func(s *monitor.Status) uint64 { return s.Tasks.StartedCount })+" started", failed, refused)))
+	w.end("Tasks", some("; ", running+oldest(t), some(", ", w.total("tasks.started_count", func(s *monitor.Status) uint64 { return s.Tasks.StartedCount })+" started", failed, refused)))
 }
 
-// Oldest is ": reindex for 12m, export for 3s", the tasks that run the longest.
-func Oldest(t monitor.TaskFigures) string {
+// oldest is ": reindex for 12m, export for 3s", the tasks that run the longest.
+func oldest(t monitor.TaskFigures) string {
 	text := ""
 	for _, r := range t.Running[:min(len(t.Running), mostTasks)] {
 		text = some(", ", text, orNone(r.Name)+" for "+Seconds(r.RunningSeconds))
