@@ -82,6 +82,18 @@ func TestDBOfAClosedPool(t *testing.T) {
 	})
 }
 
+func TestFirstDBOfAClosedPool(t *testing.T) {
+	inWire(t, orders(2, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		db := p.DB()
+		if err := db.PingContext(t.Context()); err == nil || !isClosed(db) {
+			t.Errorf("open: %v", err)
+		}
+	})
+}
+
 func TestDBNamesItsCallers(t *testing.T) {
 	inWire(t, orders(2, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
 		rows, err := p.DB().QueryContext(WithName(t.Context(), "orm"), "select")
