@@ -72,6 +72,23 @@ type Config struct {
 	// DB_LEAK_THRESHOLD (bare number: seconds).
 	LeakThreshold time.Duration `env:"DB_LEAK_THRESHOLD"`
 
+	// ReclaimAfter takes a connection away from a holder that has left it without
+	// a running statement for longer: its next statement returns
+	// pool.ErrReclaimed, its transaction is rolled back, its session on the
+	// server ends, and its place in the pool goes to others, even if the holder
+	// never gives it back. A running statement is never touched, nor rows that
+	// are being read. 0 takes nothing away. Not negative.
+	// Default 0. Env DB_RECLAIM_AFTER (bare number: seconds).
+	ReclaimAfter time.Duration `env:"DB_RECLAIM_AFTER"`
+
+	// Nested says what happens to a caller that asks for a connection while its
+	// own session, background task or request already holds one of this pool:
+	// it would wait for itself when the pool is at its limit. NestedWait lets it
+	// wait like any other, and its timeout names both places; NestedRefuse
+	// returns pool.ErrNested at once.
+	// Default NestedWait. Env DB_NESTED (wait, refuse).
+	Nested NestedMode `env:"DB_NESTED"`
+
 	// Pooler says whether a connection pooler stands between this service and
 	// the server. Default PoolerAuto. Env DB_POOLER (auto, none, pgbouncer).
 	Pooler Pooler `env:"DB_POOLER"`
@@ -92,6 +109,14 @@ type Config struct {
 	// server: a number of connections ("40") or a percentage ("50%"). Empty
 	// means all of it. Default "". Env DB_FLEET_BUDGET.
 	FleetBudget Share `env:"DB_FLEET_BUDGET"`
+
+	// FleetKeySpace moves the advisory locks of the fleet's budget, for an
+	// application whose own locks are in the way: the highest byte of their
+	// first integer, in the two-integer form of pg_advisory_lock. All replicas
+	// of a service, and all services that share a server's budget, must agree.
+	// 1 to 255. Default 219: the integers from -620756992 to -603979777. Env
+	// DB_FLEET_KEYSPACE.
+	FleetKeySpace int `env:"DB_FLEET_KEYSPACE"`
 
 	// PoolMonitoring switches the monitor's log lines and background probes.
 	// Default true. Env ENABLE_POOL_MONITORING.

@@ -28,7 +28,7 @@ func From(environ map[string]string) (Config, error) {
 	problems = append(problems, c.parse(environ)...)
 	problems = append(problems, c.complete(environ)...)
 	problems = append(problems, c.problems()...)
-	problems = append(problems, misspelt(environ)...)
+	problems = append(problems, typos(environ)...)
 	if len(problems) > 0 {
 		return Config{}, failure(inOrder(problems))
 	}
@@ -75,6 +75,9 @@ func unreadable(v Variable, value string, bad env.ParseError) Problem {
 	case errors.Is(bad.Err, strconv.ErrRange):
 		p.Rule = quote(value) + " is out of range"
 		p.Remedy = "set a number such as " + v.Default
+	case v.Unit == "":
+		p.Rule = quote(value) + " is not a whole number"
+		p.Remedy = "set a number such as " + v.Default
 	default:
 		p.Rule = quote(value) + " is not a whole number"
 		p.Remedy = "set a number of " + v.Unit + " such as " + v.Default
@@ -83,7 +86,7 @@ func unreadable(v Variable, value string, bad env.ParseError) Problem {
 }
 
 // inOrder sorts problems by the table of variables; what is not in it, libpq's
-// variables and misspelt ones, comes last and in the order found.
+// variables and typos, comes last and in the order found.
 func inOrder(problems []Problem) []Problem {
 	rank := make(map[string]int)
 	vars := Variables()

@@ -30,11 +30,13 @@ func (c Config) problems() []Problem {
 	k.sizes(c.PoolSize, c.MaxOverflow)
 	k.durations(c)
 	k.count("DB_MAX_WAITERS", c.MaxWaiters, math.MaxInt32)
+	choice(&k, "DB_NESTED", c.Nested, NestedWait, NestedRefuse)
 	choice(&k, "DB_POOLER", c.Pooler, PoolerAuto, PoolerNone, PoolerPgBouncer)
 	choice(&k, "DB_FLEET", c.Fleet, FleetOff, FleetWarn, FleetEnforce)
 	k.count("DB_FLEET_REPLICAS", c.FleetReplicas, maxConnections)
 	k.count("DB_FLEET_SURGE", c.FleetSurge, maxConnections)
 	k.share("DB_FLEET_BUDGET", c.FleetBudget)
+	k.keySpace("DB_FLEET_KEYSPACE", c.FleetKeySpace)
 	k.percent("MAX_CONNECTION_WARNINGS", c.MaxConnectionWarnings)
 	return k.problems
 }
@@ -115,6 +117,7 @@ func (k *checker) durations(c Config) {
 	k.statementTimeout("DB_STATEMENT_TIMEOUT", c.StatementTimeout)
 	k.notNegative("DB_OVERFLOW_LINGER", c.OverflowLinger)
 	k.notNegative("DB_LEAK_THRESHOLD", c.LeakThreshold)
+	k.notNegative("DB_RECLAIM_AFTER", c.ReclaimAfter)
 	k.positive("LOG_POOL_STATUS_INTERVAL", c.LogPoolStatusInterval)
 }
 
@@ -147,6 +150,14 @@ func (k *checker) share(variable string, s Share) {
 	}
 	if _, _, ok := s.parse(); !ok {
 		k.refuse(variable, quote(string(s))+" is neither a number of connections nor a percentage", "set 40 or 50%, say, or nothing for all of it")
+	}
+}
+
+// keySpace leaves out 0, for the integers from 0 up are what applications use
+// for locks of their own.
+func (k *checker) keySpace(variable string, n int) {
+	if n < 1 || n > 255 {
+		k.refuse(variable, fmt.Sprint(n, " is not a byte that locks may begin with"), "set 1 to 255")
 	}
 }
 

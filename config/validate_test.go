@@ -96,6 +96,14 @@ func TestValidateRefuses(t *testing.T) {
 			`DB_FLEET_SURGE: -1 is negative; set 0 or more`},
 		{func(c *Config) { c.FleetBudget = "half" },
 			`DB_FLEET_BUDGET: "half" is neither a number of connections nor a percentage; set 40 or 50%, say, or nothing for all of it`},
+		{func(c *Config) { c.ReclaimAfter = -time.Second },
+			`DB_RECLAIM_AFTER: -1s is negative; set 0 or more`},
+		{func(c *Config) { c.Nested = "forbid" },
+			`DB_NESTED: "forbid" is not known; use wait or refuse`},
+		{func(c *Config) { c.FleetKeySpace = 0 },
+			`DB_FLEET_KEYSPACE: 0 is not a byte that locks may begin with; set 1 to 255`},
+		{func(c *Config) { c.FleetKeySpace = 256 },
+			`DB_FLEET_KEYSPACE: 256 is not a byte that locks may begin with; set 1 to 255`},
 		{func(c *Config) { c.LogPoolStatusInterval = 0 },
 			`LOG_POOL_STATUS_INTERVAL: 0s leaves no time at all; set more than 0`},
 		{func(c *Config) { c.MaxConnectionWarnings = 0 },
@@ -121,7 +129,7 @@ func TestZeroConfigNamesEveryProblem(t *testing.T) {
 	for _, p := range problemsOf(t, Config{}.Validate()) {
 		variables = append(variables, p.Variable)
 	}
-	want := "DB_POOL_NAME DB_POOL_SIZE DB_POOL_TIMEOUT DB_POOL_RECYCLE DB_CONNECT_TIMEOUT DB_POOLER DB_FLEET LOG_POOL_STATUS_INTERVAL MAX_CONNECTION_WARNINGS"
+	want := "DB_POOL_NAME DB_POOL_SIZE DB_POOL_TIMEOUT DB_POOL_RECYCLE DB_CONNECT_TIMEOUT DB_NESTED DB_POOLER DB_FLEET DB_FLEET_KEYSPACE LOG_POOL_STATUS_INTERVAL MAX_CONNECTION_WARNINGS"
 	if got := strings.Join(variables, " "); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}

@@ -63,7 +63,7 @@ func (m *Monitor) probe(ctx context.Context) {
 }
 
 func (m *Monitor) probeContext(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(pool.WithName(pool.WithLane(ctx, pool.LaneProbe), "monitor"), timeout)
+	return context.WithTimeout(pool.ContextWithName(pool.ContextWithLane(ctx, pool.LaneProbe), "monitor"), timeout)
 }
 
 func (p *prober) record(f finding, at time.Time, latency time.Duration) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/dbpool-go/dbpool/config"
 )
 
 // enter gets a permit for one database/sql call on behalf of ctx, waiting in
@@ -54,7 +56,7 @@ func (p *Pool) setPatience(ctx context.Context, k *permit) {
 
 // admit lets k through the gate or says why not.
 func (p *Pool) admit(ctx context.Context, k *permit) error {
-	if p.refuseNested && k.outer != nil {
+	if p.cfg.Nested == config.NestedRefuse && k.outer != nil {
 		p.gate.countNested()
 		return p.explain(k, ErrNested)
 	}

@@ -53,7 +53,7 @@ func (t *Task) Wait(ctx context.Context) error {
 // it too. On a pool that is closed or shutting down fn does not run, and the
 // Task has ended with ErrClosed.
 func (p *Pool) Background(ctx context.Context, name string, fn func(ctx context.Context, s *Session) error, opts ...SessionOption) *Task {
-	ctx = WithName(WithLane(context.WithoutCancel(ctx), LaneBackground), name)
+	ctx = ContextWithName(ContextWithLane(context.WithoutCancel(ctx), LaneBackground), name)
 	ctx, cancel := context.WithCancelCause(ctx)
 	t := &Task{name: name, started: time.Now(), cancel: cancel, done: make(chan struct{})}
 	o, err := sessionOptionsOf(opts)

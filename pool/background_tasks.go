@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// Tasks returns what is known about the pool's background tasks, as a snapshot.
-func (p *Pool) Tasks() TaskStats { return p.tasks.stats() }
-
 // TaskStats is what is known about a pool's background tasks.
 type TaskStats struct {
 	Running      []RunningTask // oldest first

@@ -29,7 +29,7 @@ func TestBackgroundCommits(t *testing.T) {
 	if len(done) != 1 || done[0]["task"] != "reindex" || done[0]["duration"] == nil || done[0]["pool"] != "db" {
 		t.Errorf("log: %v", done)
 	}
-	if s := p.Tasks(); s.StartedCount != 1 || s.FailedCount != 0 || len(s.Running) != 0 {
+	if s := p.Stats().Tasks; s.StartedCount != 1 || s.FailedCount != 0 || len(s.Running) != 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -67,7 +67,7 @@ func TestBackgroundRollsBack(t *testing.T) {
 			if panicked := name == "panic"; panicked != strings.Contains(stack, "TestBackgroundRollsBack") {
 				t.Errorf("stack %q", stack)
 			}
-			s := p.Tasks()
+			s := p.Stats().Tasks
 			if s.FailedCount != 1 || (s.PanicCount == 1) != (name == "panic") {
 				t.Errorf("%+v", s)
 			}
@@ -87,7 +87,7 @@ func TestBackgroundIsCutLooseFromItsCaller(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "kept"), time.Second)
 		defer cancel()
 		var task *Task
-		err := p.WithSession(WithName(ctx, "GET /orders"), func(ctx context.Context, outer *Session) error {
+		err := p.WithSession(ContextWithName(ctx, "GET /orders"), func(ctx context.Context, outer *Session) error {
 			err := insert(ctx, outer)
 			task = p.Background(ctx, "reindex", func(ctx context.Context, s *Session) error {
 				if FromContext(ctx) != s || s == outer || scopeOf(ctx).of(p).holding() != nil {
@@ -145,7 +145,7 @@ func TestTasksInStats(t *testing.T) {
 			time.Sleep(time.Hour)
 			return nil
 		})
-		got := p.Tasks().Running
+		got := p.Stats().Tasks.Running
 		want := []RunningTask{{"first", start}, {"second", start}, {"a later one", start.Add(time.Minute)}}
 		if len(got) != 3 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] {
 			t.Errorf("%v", got)
@@ -227,7 +227,7 @@ func TestBackgroundOnAClosedPool(t *testing.T) {
 	if err := task.Wait(t.Context()); !errors.Is(err, ErrClosed) {
 		t.Error(err)
 	}
-	if s := p.Tasks(); s.RefusedCount != 1 || s.StartedCount != 0 {
+	if s := p.Stats().Tasks; s.RefusedCount != 1 || s.StartedCount != 0 {
 		t.Errorf("%+v", s)
 	}
 	if len(lines.with(t, "background task failed")) != 1 {

@@ -96,7 +96,7 @@ func TestFirstDBOfAClosedPool(t *testing.T) {
 
 func TestDBNamesItsCallers(t *testing.T) {
 	inWire(t, orders(2, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
-		rows, err := p.DB().QueryContext(WithName(t.Context(), "orm"), "select")
+		rows, err := p.DB().QueryContext(ContextWithName(t.Context(), "orm"), "select")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,11 +25,11 @@ var (
 	// It satisfies errors.Is(err, ErrPoolTimeout) as well.
 	ErrServerFull = errors.New("pool: server full")
 	// ErrNested: refused, because the caller already holds a connection of
-	// this pool and would wait for itself. Only with WithNestedRefused.
+	// this pool and would wait for itself. Only with DB_NESTED=refuse.
 	ErrNested = errors.New("pool: nested acquisition refused")
 	// ErrReclaimed: the connection was taken away from a holder that had left
-	// it without a statement for too long. Only with WithReclaim.
-	ErrReclaimed = errors.New("pool: connection reclaimed: it was held without a running statement for longer than WithReclaim allows")
+	// it without a statement for too long. Only with DB_RECLAIM_AFTER.
+	ErrReclaimed = errors.New("pool: connection reclaimed: it was held without a running statement for longer than DB_RECLAIM_AFTER allows")
 	// ErrClosed: the pool is closed or shutting down.
 	ErrClosed = errors.New("pool: closed")
 )

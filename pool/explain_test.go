@@ -38,9 +38,19 @@ func orders(poolSize, overflow int) func(*config.Config) {
 	return func(c *config.Config) { c.Name, c.PoolSize, c.MaxOverflow = "orders", poolSize, overflow }
 }
 
+// reclaiming is an edit, with connections taken away after a minute.
+func reclaiming(edit func(*config.Config)) func(*config.Config) {
+	return func(c *config.Config) { edit(c); c.ReclaimAfter = time.Minute }
+}
+
+// refusingNested is an edit, with nested acquisitions refused.
+func refusingNested(edit func(*config.Config)) func(*config.Config) {
+	return func(c *config.Config) { edit(c); c.Nested = config.NestedRefuse }
+}
+
 func TestErrorExplainsALeak(t *testing.T) {
 	inWire(t, orders(2, 1), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
-		tx, err := p.BeginTx(WithName(t.Context(), "GET /report"), nil)
+		tx, err := p.BeginTx(ContextWithName(t.Context(), "GET /report"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +82,7 @@ func TestErrorExplainsALeak(t *testing.T) {
 func TestErrorExplainsSlowQueries(t *testing.T) {
 	inWire(t, orders(2, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
 		for range 2 {
-			go func() { _, _ = p.ExecContext(WithName(t.Context(), "GET /slow"), "sleep 1m") }()
+			go func() { _, _ = p.ExecContext(ContextWithName(t.Context(), "GET /slow"), "sleep 1m") }()
 		}
 		synctest.Wait()
 		time.Sleep(time.Second)
@@ -140,7 +150,7 @@ func TestErrorExplainsAnUnreachableServer(t *testing.T) {
 
 func TestErrorExplainsNesting(t *testing.T) {
 	inWire(t, orders(1, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
-		err := p.WithSession(WithName(t.Context(), "POST /orders"), func(ctx context.Context, s *Session) error {
+		err := p.WithSession(ContextWithName(t.Context(), "POST /orders"), func(ctx context.Context, s *Session) error {
 			if err := insert(ctx, s); err != nil {
 				return err
 			}
@@ -159,7 +169,7 @@ func TestErrorExplainsNesting(t *testing.T) {
 }
 
 func TestErrorExplainsNestingRefused(t *testing.T) {
-	inWire(t, orders(2, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
+	inWire(t, refusingNested(orders(2, 0)), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
 		err := p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
 			if err := insert(ctx, s); err != nil {
 				return err
@@ -171,7 +181,7 @@ func TestErrorExplainsNestingRefused(t *testing.T) {
 			`; oldest held 0s by pool/session_test.go:N, idle in transaction`+
 			`; this caller (pool/explain_test.go:N) already holds one: 0s by pool/session_test.go:N, idle in transaction)`+
 			`; verdict: nested acquisition; pass on the session that holds the first connection instead of asking for another`)
-	}, WithNestedRefused())
+	})
 }
 
 func TestErrorExplainsOverload(t *testing.T) {
@@ -203,7 +213,7 @@ func TestErrorExplainsTheBoundOfBackgroundWork(t *testing.T) {
 	inWire(t, orders(4, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
 		openAll(t, p, 4)
 		work := func(ctx context.Context, d string) error {
-			_, err := p.ExecContext(WithLane(ctx, LaneBackground), "sleep "+d)
+			_, err := p.ExecContext(ContextWithLane(ctx, LaneBackground), "sleep "+d)
 			return err
 		}
 		for range 2 {

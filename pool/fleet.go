@@ -44,7 +44,7 @@ func (p *Pool) hasDefaultName() bool { return p.cfg.Name == config.Default().Nam
 func (p *Pool) fleetOptions() fleet.Options {
 	return fleet.Options{
 		Service:  p.cfg.Name,
-		KeySpace: p.fleetKeys,
+		KeySpace: byte(p.cfg.FleetKeySpace),
 		Part:     p.cfg.FleetBudget,
 		Surge:    p.cfg.FleetSurge,
 		Replicas: p.cfg.FleetReplicas,

@@ -102,7 +102,9 @@ select count(*) filter (where ok), count(*) filter (where not ok) from locked`, 
 func TestFleetsKeysCanBeMoved(t *testing.T) {
 	t.Parallel()
 	srv := smallServer(t)
-	p := open(t, inFleet(appAt(srv), "orders"), WithFleetKeySpace(0x5A))
+	cfg := inFleet(appAt(srv), "orders")
+	cfg.FleetKeySpace = 0x5A
+	p := open(t, cfg)
 	if err := p.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -140,15 +140,15 @@ func TestGateRefusesAnEndedContext(t *testing.T) {
 func TestGateBoundsTheQueue(t *testing.T) {
 	inRig(t, 1, func(t *testing.T, r *rig) {
 		held := r.fill(1)
-		queue := []*visit{r.ask(t.Context()), r.ask(WithLane(t.Context(), LaneBackground))}
+		queue := []*visit{r.ask(t.Context()), r.ask(ContextWithLane(t.Context(), LaneBackground))}
 		for _, lane := range []Lane{LaneRequest, LaneBackground} {
-			v := r.ask(WithLane(t.Context(), lane))
+			v := r.ask(ContextWithLane(t.Context(), lane))
 			e := v.wantError(ErrOverloaded)
 			if v.waited != 0 || !e.QueueFull {
 				t.Errorf("%s: refused after %s, queue full %v", lane, v.waited, e.QueueFull)
 			}
 		}
-		probe := r.ask(WithLane(t.Context(), LaneProbe))
+		probe := r.ask(ContextWithLane(t.Context(), LaneProbe))
 		probe.wantWaiting()
 		if s := r.Stats(); s.Waiting != 3 || s.ShedCount != 2 {
 			t.Errorf("waiting %d, shed %d", s.Waiting, s.ShedCount)
@@ -162,7 +162,7 @@ func TestGateCloseWakesEverybody(t *testing.T) {
 		held := r.fill(2)
 		var queue []*visit
 		for _, lane := range []Lane{LaneProbe, LaneRequest, LaneBackground} {
-			queue = append(queue, r.ask(WithLane(t.Context(), lane)))
+			queue = append(queue, r.ask(ContextWithLane(t.Context(), lane)))
 		}
 		time.Sleep(time.Second)
 		r.gate.close()
@@ -285,7 +285,7 @@ func TestHoldersAreListedOldestFirst(t *testing.T) {
 	inRig(t, 3, func(t *testing.T, r *rig) {
 		var held []*visit
 		for i := range 3 {
-			ctx := WithName(t.Context(), fmt.Sprint("task ", i))
+			ctx := ContextWithName(t.Context(), fmt.Sprint("task ", i))
 			held = append(held, r.ask(ctx))
 			time.Sleep(time.Second)
 		}

@@ -33,7 +33,7 @@ const (
 // period is how often to look: four times within the shortest time that matters.
 func (k *keeper) period() time.Duration {
 	d := maxPeriod
-	for _, limit := range []time.Duration{k.p.cfg.LeakThreshold, k.p.cfg.OverflowLinger, k.p.cfg.PoolRecycle, k.p.reclaimAfter} {
+	for _, limit := range []time.Duration{k.p.cfg.LeakThreshold, k.p.cfg.OverflowLinger, k.p.cfg.PoolRecycle, k.p.cfg.ReclaimAfter} {
 		if limit > 0 {
 			d = min(d, limit/4)
 		}

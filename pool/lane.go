@@ -30,14 +30,14 @@ type (
 	nameKey struct{}
 )
 
-// WithLane returns a context whose acquisitions queue in lane l.
-func WithLane(ctx context.Context, l Lane) context.Context {
+// ContextWithLane returns a context whose acquisitions queue in lane l.
+func ContextWithLane(ctx context.Context, l Lane) context.Context {
 	return context.WithValue(ctx, laneKey{}, l)
 }
 
-// WithName returns a context whose connections are listed under name (a route,
+// ContextWithName returns a context whose connections are listed under name (a route,
 // a task) in timeouts, leak warnings and status pages.
-func WithName(ctx context.Context, name string) context.Context {
+func ContextWithName(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, nameKey{}, name)
 }
 

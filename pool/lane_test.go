@@ -10,7 +10,7 @@ import (
 )
 
 // inLane returns ctx for lane l.
-func inLane(t *testing.T, l Lane) context.Context { return WithLane(t.Context(), l) }
+func inLane(t *testing.T, l Lane) context.Context { return ContextWithLane(t.Context(), l) }
 
 func TestBackgroundLeavesHalfToRequests(t *testing.T) {
 	for _, tt := range []struct{ size, want int }{{1, 1}, {2, 1}, {3, 1}, {10, 5}} {
@@ -115,7 +115,7 @@ func TestProbesAreNeverRefused(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		r.ask(ctx).wantError(ErrOverloaded)
-		probe := r.ask(WithLane(ctx, LaneProbe))
+		probe := r.ask(ContextWithLane(ctx, LaneProbe))
 		probe.wantWaiting()
 		time.Sleep(time.Millisecond - 1)
 		held[0].release()
@@ -130,7 +130,7 @@ func TestLaneNames(t *testing.T) {
 			t.Errorf("%d is %s", l, l)
 		}
 	}
-	if got := laneOf(WithLane(t.Context(), laneCount)); got != LaneRequest {
+	if got := laneOf(ContextWithLane(t.Context(), laneCount)); got != LaneRequest {
 		t.Errorf("a lane that does not exist is %s", got)
 	}
 }

@@ -21,7 +21,7 @@ const (
 
 // forgetRows is where the tests leak.
 func forgetRows(t *testing.T, p *Pool) *sql.Rows {
-	rows, err := p.QueryContext(WithName(t.Context(), "GET /report"), "select")
+	rows, err := p.QueryContext(ContextWithName(t.Context(), "GET /report"), "select")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,8 +169,8 @@ func TestActivityOfAForeignConnection(t *testing.T) {
 }
 
 func TestReclaimTakesWhatIsLeftAlone(t *testing.T) {
-	inWire(t, orders(1, 0), func(t *testing.T, p *Pool, s *wireServer, log *logLines) {
-		tx, err := p.BeginTx(WithName(t.Context(), "POST /orders"), nil)
+	inWire(t, reclaiming(orders(1, 0)), func(t *testing.T, p *Pool, s *wireServer, log *logLines) {
+		tx, err := p.BeginTx(ContextWithName(t.Context(), "POST /orders"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,11 +199,11 @@ func TestReclaimTakesWhatIsLeftAlone(t *testing.T) {
 		if st := p.Stats(); st.Closed.Unclean != 1 {
 			t.Errorf("%+v", st.Closed)
 		}
-	}, WithReclaim(time.Minute))
+	})
 }
 
 func TestReclaimNeverTouchesARunningStatement(t *testing.T) {
-	inWire(t, orders(2, 0), func(t *testing.T, p *Pool, _ *wireServer, log *logLines) {
+	inWire(t, reclaiming(orders(2, 0)), func(t *testing.T, p *Pool, _ *wireServer, log *logLines) {
 		tx, err := p.BeginTx(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -221,7 +221,7 @@ func TestReclaimNeverTouchesARunningStatement(t *testing.T) {
 		if log.contains("reclaimed") {
 			t.Error("reclaimed")
 		}
-	}, WithReclaim(time.Minute))
+	})
 }
 
 func TestNothingIsReclaimedUnasked(t *testing.T) {
@@ -240,7 +240,7 @@ func TestNothingIsReclaimedUnasked(t *testing.T) {
 // TestReclaimedPlaceGoesToOthers has every holder leak for good.
 func TestReclaimedPlaceGoesToOthers(t *testing.T) {
 	const size = 3
-	inWire(t, orders(size, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+	inWire(t, reclaiming(orders(size, 0)), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
 		var leaked []*sql.Tx
 		for range size {
 			tx, err := p.BeginTx(t.Context(), nil)
@@ -275,7 +275,7 @@ func TestReclaimedPlaceGoesToOthers(t *testing.T) {
 		if st := p.Stats(); st.Closed.Unclean != size || st.Idle != size {
 			t.Errorf("%+v", st)
 		}
-	}, WithReclaim(time.Minute))
+	})
 }
 
 // TestReclaimedIsSaidFirst has a look at the connection due before the statement
@@ -288,7 +288,7 @@ func TestReclaimedIsSaidFirst(t *testing.T) {
 		"nothing unusual": func(*conn) {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWire(t, orders(1, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
+			inWire(t, reclaiming(orders(1, 0)), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
 				held := holdAll(t, p, 1)[0]
 				defer held.Close()
 				_ = held.Raw(func(dc any) error { use(dc.(*lease).conn); return nil })
@@ -296,7 +296,7 @@ func TestReclaimedIsSaidFirst(t *testing.T) {
 				if _, err := held.ExecContext(t.Context(), "update"); err != ErrReclaimed {
 					t.Error(err)
 				}
-			}, WithReclaim(time.Minute))
+			})
 		})
 	}
 }
@@ -304,7 +304,7 @@ func TestReclaimedIsSaidFirst(t *testing.T) {
 // TestReclaimSparesWhatRawRuns has pgx used directly, for longer than a holder
 // may be idle: in one statement, and in many. Afterwards the holder idles.
 func TestReclaimSparesWhatRawRuns(t *testing.T) {
-	inWire(t, orders(1, 0), func(t *testing.T, p *Pool, _ *wireServer, log *logLines) {
+	inWire(t, reclaiming(orders(1, 0)), func(t *testing.T, p *Pool, _ *wireServer, log *logLines) {
 		held := holdAll(t, p, 1)[0]
 		defer held.Close()
 		err := held.Raw(func(dc any) error {
@@ -323,7 +323,7 @@ func TestReclaimSparesWhatRawRuns(t *testing.T) {
 		if !log.contains("reclaimed") {
 			t.Error("not reclaimed afterwards")
 		}
-	}, WithReclaim(time.Minute))
+	})
 }
 
 // TestReclaimedButGivenBack is the rarest order of events: a connection is back

@@ -36,7 +36,7 @@ import (
 //     committed.
 //
 // A request's route names its connection in timeouts, leak warnings and status
-// pages: the pattern that http.ServeMux matched, unless WithName set another.
+// pages: the pattern that http.ServeMux matched, unless ContextWithName set another.
 //
 // The writer given to next also implements http.Flusher if the outer one does,
 // and http.ResponseController works as without Middleware. Where several wrap

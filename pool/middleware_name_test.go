@@ -28,7 +28,7 @@ func TestConnectionIsNamedAfterTheRoute(t *testing.T) {
 	inside.Handle("GET /orders/{id}", p.Middleware(h))
 	named := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			next.ServeHTTP(w, r.WithContext(WithName(r.Context(), "mine")))
+			next.ServeHTTP(w, r.WithContext(ContextWithName(r.Context(), "mine")))
 		})
 	}
 	wrap := func(next http.Handler) http.Handler { return p.Middleware(next) }

@@ -9,13 +9,17 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dbpool-go/dbpool/config"
 )
 
+func nestedRefused(c *config.Config) { c.Nested = config.NestedRefuse }
+
 // inPool runs test in virtual time on a pool of size connections over d.
-func inPool(t *testing.T, size int, d *hookDriver, test func(t *testing.T, p *Pool, log *logLines), opts ...Option) {
+func inPool(t *testing.T, size int, d *hookDriver, test func(t *testing.T, p *Pool, log *logLines), edits ...func(*config.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		p, log := timedPool(t, size, d, opts...)
+		p, log := timedPool(t, size, d, edits...)
 		test(t, p, log)
 		synctest.Wait()
 		if s := p.Stats(); s.InUse+s.Waiting != 0 {
@@ -84,7 +88,7 @@ func TestNestedIsRecognised(t *testing.T) {
 					if s := p.Stats(); s.NestedCount != 1 || s.TimeoutCount != 0 {
 						t.Errorf("counted %d", s.NestedCount)
 					}
-				}, WithNestedRefused())
+				}, nestedRefused)
 			})
 		}
 	}
@@ -136,12 +140,12 @@ func TestNotNested(t *testing.T) {
 		if s := p.Stats(); err != nil || s.NestedCount != 0 {
 			t.Errorf("%v, %d nested", err, s.NestedCount)
 		}
-	}, WithNestedRefused())
+	}, nestedRefused)
 }
 
 func TestNestedInAnotherPoolIsNone(t *testing.T) {
 	inPool(t, 1, &hookDriver{}, func(t *testing.T, p *Pool, _ *logLines) {
-		other, _ := timedPool(t, 1, &hookDriver{}, WithNestedRefused())
+		other, _ := timedPool(t, 1, &hookDriver{}, nestedRefused)
 		err := p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
 			return errors.Join(insert(ctx, s), other.WithSession(ctx, func(ctx context.Context, s *Session) error {
 				if err := insert(ctx, s); err != nil {
@@ -156,5 +160,5 @@ func TestNestedInAnotherPoolIsNone(t *testing.T) {
 		if err := other.Close(); err != nil || other.Stats().NestedCount != 0 {
 			t.Error(err, other.Stats().NestedCount)
 		}
-	}, WithNestedRefused())
+	}, nestedRefused)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"time"
 )
 
 // Option changes how a pool is opened. Options hold what an environment
@@ -14,13 +13,10 @@ type Option func(*settings)
 
 // settings collects the options.
 type settings struct {
-	log          *slog.Logger
-	observer     Observer
-	supply       func(ctx context.Context) (Credentials, error)
-	network      dialFunc
-	refuseNested bool
-	reclaimAfter time.Duration
-	fleetKeys    byte
+	log      *slog.Logger
+	observer Observer
+	supply   func(ctx context.Context) (Credentials, error)
+	network  dialFunc
 }
 
 func newSettings(opts []Option) *settings {
@@ -46,24 +42,3 @@ func WithLogger(l *slog.Logger) Option { return func(s *settings) { s.log = l } 
 func WithDialFunc(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
 	return func(s *settings) { s.network = dial }
 }
-
-// WithNestedRefused refuses with ErrNested, at once, a caller that already
-// holds a connection in the same session, background task or request: it would
-// wait for itself when the pool is at its limit. Default: such a caller waits
-// like any other, and its timeout names both places.
-func WithNestedRefused() Option { return func(s *settings) { s.refuseNested = true } }
-
-// WithReclaim takes a connection away from a holder that has left it without a
-// running statement for longer than after; its next statement returns
-// ErrReclaimed, its transaction is rolled back, its session on the server ends,
-// and its place in the pool goes to others, even if the holder never gives it
-// back. A running statement is never touched, nor rows that are being read.
-// Default 0: no connection is ever taken away.
-func WithReclaim(after time.Duration) Option { return func(s *settings) { s.reclaimAfter = after } }
-
-// WithFleetKeySpace moves the advisory locks of the fleet's budget, for an
-// application whose own locks are in the way: their first integer begins with
-// the byte space. All replicas of a service, and all services that share a
-// server's budget, use the same. Default 0xDB: the integers from -620756992 to
-// -603979777, in the two-integer form of pg_advisory_lock. 0 is the default.
-func WithFleetKeySpace(space byte) Option { return func(s *settings) { s.fleetKeys = space } }

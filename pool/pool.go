@@ -33,12 +33,9 @@ import (
 // Pool is a pool of connections to one PostgreSQL database. All its methods may
 // be called concurrently. Open or New makes one; Close ends it.
 type Pool struct {
-	cfg          config.Config
-	log          *slog.Logger
-	observer     Observer // nil when nobody observes
-	refuseNested bool
-	fleetKeys    byte // 0: the default
-	reclaimAfter time.Duration
+	cfg      config.Config
+	log      *slog.Logger
+	observer Observer // nil when nobody observes
 
 	gate     *gate
 	db       *sql.DB // the pool's own; nil for New
@@ -106,7 +103,7 @@ func New(db *sql.DB, cfg config.Config, opts ...Option) (*Pool, error) {
 
 // newPool puts the parts together.
 func newPool(cfg config.Config, s *settings) *Pool {
-	p := &Pool{cfg: cfg, log: s.log, refuseNested: s.refuseNested, reclaimAfter: s.reclaimAfter, fleetKeys: s.fleetKeys}
+	p := &Pool{cfg: cfg, log: s.log}
 	if s.observer != (nobody{}) {
 		p.observer = s.observer // nil costs a query less than being told
 	}
@@ -156,7 +153,7 @@ func (p *Pool) Config() config.Config { return p.cfg }
 // certificate that is not trusted it reports at once.
 func (p *Pool) Ready(ctx context.Context) error {
 	for {
-		err := p.PingContext(WithName(ctx, "ready"))
+		err := p.PingContext(ContextWithName(ctx, "ready"))
 		if err == nil || ctx.Err() != nil || !passes(err) {
 			return p.notReady(err)
 		}

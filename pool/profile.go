@@ -9,7 +9,7 @@ import (
 // the goroutine profile tell by them which route or task it is.
 const (
 	labelPool = "dbpool"      // Config.Name
-	labelWork = "dbpool_work" // the route, the task, or what WithName says
+	labelWork = "dbpool_work" // the route, the task, or what ContextWithName says
 )
 
 // labelled puts the labels of the work called name on this goroutine, until

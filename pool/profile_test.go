@@ -31,7 +31,7 @@ func TestProfilesShowWhoseWorkItIs(t *testing.T) {
 			return nil
 		}
 	}
-	if err := p.WithSession(WithName(t.Context(), "nightly"), during("nightly")); err != nil {
+	if err := p.WithSession(ContextWithName(t.Context(), "nightly"), during("nightly")); err != nil {
 		t.Error(err)
 	}
 	if err := p.Background(t.Context(), "reindex", during("reindex")).Wait(t.Context()); err != nil {

@@ -11,7 +11,7 @@ type silence struct {
 // reclaim takes connections away from holders that have long done nothing with
 // them, if that was asked for.
 func (k *keeper) reclaim(now time.Time) {
-	if k.p.reclaimAfter == 0 {
+	if k.p.cfg.ReclaimAfter == 0 {
 		return
 	}
 	k.p.forgetStrays()
@@ -26,7 +26,7 @@ func (k *keeper) reclaim(now time.Time) {
 			s = silence{traffic: n, since: now}
 		}
 		seen[p] = s
-		if now.Sub(s.since) >= k.p.reclaimAfter && k.p.takeAway(p, c, now) {
+		if now.Sub(s.since) >= k.p.cfg.ReclaimAfter && k.p.takeAway(p, c, now) {
 			k.p.log.Warn("connection reclaimed", holderAttrs(k.p.cfg.Name, k.p.describe(p, now))...)
 		}
 	}

@@ -15,7 +15,9 @@ import (
 // no connection may be lost, nor be used by two, nor be promised twice.
 func TestReclaimedInTheMomentOfGivingBack(t *testing.T) {
 	const size = 3
-	p := open(t, settled(pgtest.Shared(t).URL, size, 0), WithReclaim(time.Hour))
+	cfg := settled(pgtest.Shared(t).URL, size, 0)
+	cfg.ReclaimAfter = time.Hour
+	p := open(t, cfg)
 	ctx, stop := context.WithCancel(t.Context())
 	taken := 0
 	var thief, holders sync.WaitGroup

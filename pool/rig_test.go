@@ -135,13 +135,15 @@ func releaseAll(visits []*visit) {
 }
 
 // timedPool returns a pool of size connections over d, for virtual time.
-func timedPool(t *testing.T, size int, d *hookDriver, opts ...Option) (*Pool, *logLines) {
+func timedPool(t *testing.T, size int, d *hookDriver, edits ...func(*config.Config)) (*Pool, *logLines) {
 	t.Helper()
 	cfg := config.Default()
 	cfg.PoolSize, cfg.MaxOverflow = size, 0
+	for _, edit := range edits {
+		edit(&cfg)
+	}
 	log := &logLines{}
-	opts = append([]Option{WithLogger(slog.New(slog.NewJSONHandler(log, nil)))}, opts...)
-	p, err := New(sql.OpenDB(d), cfg, opts...)
+	p, err := New(sql.OpenDB(d), cfg, WithLogger(slog.New(slog.NewJSONHandler(log, nil))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -292,10 +292,10 @@ func TestSessionSurvivesADriverThatPanics(t *testing.T) {
 func TestUnitContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
-		base := context.WithValue(WithName(t.Context(), "route"), key{}, 1)
+		base := context.WithValue(ContextWithName(t.Context(), "route"), key{}, 1)
 		session, end := context.WithTimeout(base, time.Hour)
 		defer end()
-		statement, cancel := context.WithTimeout(WithName(context.Background(), "step"), time.Minute)
+		statement, cancel := context.WithTimeout(ContextWithName(context.Background(), "step"), time.Minute)
 		defer cancel()
 		c := newUnitContext(statement, session, nil)
 		if nameOf(c) != "step" || c.Value(key{}) != 1 {

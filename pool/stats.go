@@ -34,7 +34,7 @@ type Stats struct {
 	TimeoutCount         uint64        // callers that left with ErrPoolTimeout
 	ShedCount            uint64        // callers refused at once with ErrOverloaded
 	AcquireCanceledCount uint64        // callers whose own context ended while queued
-	NestedCount          uint64        // callers that asked for a second connection while holding one, and had to queue or, with WithNestedRefused, were refused
+	NestedCount          uint64        // callers that asked for a second connection while holding one, and had to queue or, with DB_NESTED=refuse, were refused
 
 	OpenedCount    uint64      // connections opened
 	Closed         ClosedStats // connections closed, by reason
@@ -86,7 +86,7 @@ type ClosedStats struct {
 	Surplus  uint64 // idle beyond PoolSize, or beyond a lowered limit
 	Broken   uint64 // the server or the network ended it
 	Canceled uint64 // its statement was cancelled and the server did not confirm it in time
-	Unclean  uint64 // given back in a state that cannot be reused, such as an open transaction, or reclaimed (WithReclaim)
+	Unclean  uint64 // given back in a state that cannot be reused, such as an open transaction, or reclaimed (DB_RECLAIM_AFTER)
 	Shutdown uint64 // the pool was closed
 }
 

@@ -24,7 +24,7 @@ func TestRealPool(t *testing.T) {
 	p := openPool(t, observer(t, WithMeterProvider(mp), WithTracerProvider(tp)))
 	register(t, p, mp)
 	for range queries {
-		if _, err := p.ExecContext(pool.WithName(t.Context(), "GET /orders"), "select 1"); err != nil {
+		if _, err := p.ExecContext(pool.ContextWithName(t.Context(), "GET /orders"), "select 1"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// misspelt finds variables that look like ours and are not: they would do
+// typos finds variables that look like ours and are not: they would do
 // nothing, and nobody would notice. A near miss is a name of one of our
 // families that
 //
@@ -16,7 +16,7 @@ import (
 //
 // Other DB_… variables are somebody else's, and so is a near miss when the
 // variable it resembles is set too.
-func misspelt(environ map[string]string) []Problem {
+func typos(environ map[string]string) []Problem {
 	var problems []Problem
 	for _, name := range sortedNames(environ) {
 		meant := intended(name)

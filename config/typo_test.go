@@ -42,7 +42,7 @@ func TestMisspeltVariables(t *testing.T) {
 		"MAX_CONNECTIONS": "", "LOG_LEVEL": "", "PATH": "", "ENABLE_METRICS": "", "": "",
 	} {
 		var got string
-		if problems := misspelt(map[string]string{name: "x"}); len(problems) > 0 {
+		if problems := typos(map[string]string{name: "x"}); len(problems) > 0 {
 			got = problems[0].Remedy
 		}
 		if meant == "" && got != "" || !strings.Contains(got, meant) {
@@ -56,7 +56,7 @@ func TestOwnVariablesAreNotMisspelt(t *testing.T) {
 	for _, v := range Variables() {
 		environ[v.Name] = "x"
 	}
-	if problems := misspelt(environ); len(problems) > 0 {
+	if problems := typos(environ); len(problems) > 0 {
 		t.Errorf("got %v", problems)
 	}
 }
