@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
@@ -20,25 +21,25 @@ func TestEventsOfThePool(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		steps []func(*pool.Stats) // one a check
-		want  []EventKind
+		want  []statusjson.EventKind
 		says  string // of the first
 	}{
 		{"leak and all-clear", []func(*pool.Stats){
 			func(s *pool.Stats) { s.Leaking, s.LeakWarningCount = 1, 1 }, func(*pool.Stats) {},
 			func(s *pool.Stats) { s.Leaking = 0 },
-		}, []EventKind{EventLeak, EventLeakCleared}, "1 connection is held for too long; the longest for 1m0s by api/report.go:88 (GET /report), idle in transaction"},
+		}, []statusjson.EventKind{statusjson.EventLeak, statusjson.EventLeakCleared}, "1 connection is held for too long; the longest for 1m0s by api/report.go:88 (GET /report), idle in transaction"},
 		{"server full and room again", []func(*pool.Stats){
 			func(s *pool.Stats) { s.Server = pool.ServerState{Reason: "role limit"} }, func(*pool.Stats) {},
 			func(s *pool.Stats) { s.Server = pool.ServerState{OK: true} },
-		}, []EventKind{EventServerFull, EventServerGrants}, "no room for new connections (role limit); 2 connections are open"},
-		{"server away", []func(*pool.Stats){func(s *pool.Stats) { s.Server = pool.ServerState{Reason: "unreachable"} }}, []EventKind{EventServerRefuses}, "unreachable"},
-		{"timeouts", []func(*pool.Stats){func(s *pool.Stats) { s.TimeoutCount, s.Waiting = 4, 7 }}, []EventKind{EventTimeouts}, "7 waiting"},
-		{"shedding", []func(*pool.Stats){func(s *pool.Stats) { s.ShedCount = 9 }, func(s *pool.Stats) { s.ShedCount = 20 }}, []EventKind{EventShedding}, "refused at once"},
-		{"broken", []func(*pool.Stats){func(s *pool.Stats) { s.Closed.Broken = 3 }, func(s *pool.Stats) { s.Closed.Broken = 4 }}, []EventKind{EventBroken}, "3 connections were ended"},
-		{"a storm of recycling", []func(*pool.Stats){func(s *pool.Stats) { s.Closed.Recycled = 2 }, func(s *pool.Stats) { s.Closed.Recycled = 5 }}, []EventKind{EventRecycled}, "5 connections were replaced within 10s"},
+		}, []statusjson.EventKind{statusjson.EventServerFull, statusjson.EventServerGrants}, "no room for new connections (role limit); 2 connections are open"},
+		{"server away", []func(*pool.Stats){func(s *pool.Stats) { s.Server = pool.ServerState{Reason: "unreachable"} }}, []statusjson.EventKind{statusjson.EventServerRefuses}, "unreachable"},
+		{"timeouts", []func(*pool.Stats){func(s *pool.Stats) { s.TimeoutCount, s.Waiting = 4, 7 }}, []statusjson.EventKind{statusjson.EventTimeouts}, "7 waiting"},
+		{"shedding", []func(*pool.Stats){func(s *pool.Stats) { s.ShedCount = 9 }, func(s *pool.Stats) { s.ShedCount = 20 }}, []statusjson.EventKind{statusjson.EventShedding}, "refused at once"},
+		{"broken", []func(*pool.Stats){func(s *pool.Stats) { s.Closed.Broken = 3 }, func(s *pool.Stats) { s.Closed.Broken = 4 }}, []statusjson.EventKind{statusjson.EventBroken}, "3 connections were ended"},
+		{"a storm of recycling", []func(*pool.Stats){func(s *pool.Stats) { s.Closed.Recycled = 2 }, func(s *pool.Stats) { s.Closed.Recycled = 5 }}, []statusjson.EventKind{statusjson.EventRecycled}, "5 connections were replaced within 10s"},
 		{"a trickle of recycling", []func(*pool.Stats){func(s *pool.Stats) { s.Closed.Recycled = 2 }, func(s *pool.Stats) { s.Closed.Recycled = 4 }}, nil, ""},
-		{"resized", []func(*pool.Stats){func(s *pool.Stats) { s.PoolSize, s.MaxOverflow, s.Limit = 3, 3, 6 }}, []EventKind{EventResized}, "resized from 5 + 5 to 3 + 3"},
-		{"limited", []func(*pool.Stats){func(s *pool.Stats) { s.Limit = 4 }}, []EventKind{EventResized}, "from 10 to 4 of 10"},
+		{"resized", []func(*pool.Stats){func(s *pool.Stats) { s.PoolSize, s.MaxOverflow, s.Limit = 3, 3, 6 }}, []statusjson.EventKind{statusjson.EventResized}, "resized from 5 + 5 to 3 + 3"},
+		{"limited", []func(*pool.Stats){func(s *pool.Stats) { s.Limit = 4 }}, []statusjson.EventKind{statusjson.EventResized}, "from 10 to 4 of 10"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r running) {
@@ -63,14 +64,14 @@ func TestPressureIsOverAfterHalfAMinuteOfQuiet(t *testing.T) {
 			r.src.Set(func(s *pool.Stats) { s.TimeoutCount += 2; s.ShedCount++ })
 			tick()
 		}
-		if h := r.HealthReport(); h.Status != Degraded || h.Problems[0].Code != ProblemTurningAway {
+		if h := r.HealthReport(); h.Status != statusjson.Degraded || h.Problems[0].Code != statusjson.ProblemTurningAway {
 			t.Errorf("%+v", h)
 		}
 		time.Sleep(quietAfter - time.Second)
 		synctest.Wait()
-		wantKinds(t, r.Monitor, EventTimeouts)
+		wantKinds(t, r.Monitor, statusjson.EventTimeouts)
 		tick()
-		wantKinds(t, r.Monitor, EventTimeouts, EventPressureOver)
+		wantKinds(t, r.Monitor, statusjson.EventTimeouts, statusjson.EventPressureOver)
 		if last := r.Status().Events[0].Message; !strings.Contains(last, "within 4s 10 timed out and 5 were refused") {
 			t.Error(last)
 		}
@@ -79,7 +80,7 @@ func TestPressureIsOverAfterHalfAMinuteOfQuiet(t *testing.T) {
 		}
 		r.src.Set(func(s *pool.Stats) { s.TimeoutCount++ })
 		tick()
-		wantKinds(t, r.Monitor, EventTimeouts, EventPressureOver, EventTimeouts)
+		wantKinds(t, r.Monitor, statusjson.EventTimeouts, statusjson.EventPressureOver, statusjson.EventTimeouts)
 	})
 }
 
@@ -89,7 +90,7 @@ func TestEventRingKeepsTheLatest(t *testing.T) {
 		t.Errorf("%v of an empty ring", got)
 	}
 	for range eventsKept + 10 {
-		r.add(time.Now(), EventLeak, SeverityInfo, "")
+		r.add(time.Now(), statusjson.EventLeak, statusjson.SeverityInfo, "")
 	}
 	got := r.latest()
 	if len(got) != eventsKept || got[0].Seq != eventsKept+10 || got[eventsKept-1].Seq != 11 {

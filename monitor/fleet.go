@@ -6,42 +6,17 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
-// FleetFigures say whether all replicas of the service together fit the server.
-//
-// The fleet is looked at every 15 seconds, and at the first time when the pool
-// has its first connection. Until then at and fits are absent, and replicas,
-// usable and need are 0.
-type FleetFigures struct {
-	Mode       string    `json:"mode"`        // "warn" or "enforce"
-	At         time.Time `json:"at,omitzero"` // when the fleet was looked at last, by the service's clock
-	AgeSeconds float64   `json:"age_seconds"` // how long ago that is; 0 before the first time
-
-	Replicas int   `json:"replicas"`       // live ones, or DB_FLEET_REPLICAS if that is more
-	Surge    int   `json:"surge"`          // more of them while a rolling deploy is under way, DB_FLEET_SURGE
-	Usable   int   `json:"usable"`         // connections that all replicas together may have
-	Need     int   `json:"need"`           // connections that they can ask for, surge included; with "enforce" one each, the least they need
-	Fits     *bool `json:"fits,omitempty"` // need <= usable, and the budgets of all services are within what the server has
-
-	// With "enforce" only, else 0 and empty; these are of this moment.
-	Share    int    `json:"share"`              // the most connections that this replica may have
-	Tokens   int    `json:"tokens"`             // connections of the budget that this replica has
-	Headroom int    `json:"headroom"`           // connections kept free for replicas that start
-	Fallback string `json:"fallback,omitempty"` // why the budget is divided by number instead of shared; absent while it is shared
-
-	Arithmetic []string `json:"arithmetic"` // how usable and need come about, a step a line
-	Remedies   []string `json:"remedies"`   // what would make it fit: one of the variables, or all of the SQL together; empty when it does
-}
-
 // fleetFigures is nil when nobody looks at the fleet.
-func fleetFigures(l look) *FleetFigures {
+func fleetFigures(l look) *statusjson.FleetFigures {
 	f := &l.stats.Fleet
 	if !watchesFleet(f) {
 		return nil
 	}
-	out := &FleetFigures{
+	out := &statusjson.FleetFigures{
 		Mode: string(f.Mode), At: f.At, Replicas: f.Replicas, Surge: l.cfg.FleetSurge, Usable: f.Usable, Need: f.Need,
 		Share: f.Share, Tokens: f.Tokens, Headroom: f.Headroom, Fallback: f.Fallback,
 		Arithmetic: append([]string{}, f.Arithmetic...), Remedies: make([]string, 0, len(f.Remedies)),
@@ -59,7 +34,7 @@ func watchesFleet(f *pool.FleetStats) bool { return f.Mode != "" && f.Mode != co
 
 // watchFleet notes when the fleet stops and starts fitting, and when its budget
 // stops and starts being shared. The pool itself logs both.
-func (w *watch) watchFleet(n *newsdesk, l look) {
+func (w *watch) watchFleet(n *notices, l look) {
 	f := &l.stats.Fleet
 	if divided := f.Fallback != ""; divided != w.divided {
 		w.divided = divided
@@ -71,18 +46,18 @@ func (w *watch) watchFleet(n *newsdesk, l look) {
 	}
 	w.misfit = misfit
 	if misfit {
-		n.note(EventFleetMisfit, SeverityWarning, misfitMessage(l))
+		n.note(statusjson.EventFleetMisfit, statusjson.SeverityWarning, misfitMessage(l))
 		return
 	}
-	n.note(EventFleetFits, SeverityInfo, "the fleet fits again: "+demand(l))
+	n.note(statusjson.EventFleetFits, statusjson.SeverityInfo, "the fleet fits again: "+demand(l))
 }
 
-func noteFallback(n *newsdesk, f *pool.FleetStats) {
+func noteFallback(n *notices, f *pool.FleetStats) {
 	if f.Fallback == "" {
-		n.note(EventFleetShared, SeverityInfo, "the fleet's budget is shared by need again")
+		n.note(statusjson.EventFleetShared, statusjson.SeverityInfo, "the fleet's budget is shared by need again")
 		return
 	}
-	n.note(EventFleetFallback, SeverityWarning, fmt.Sprintf("the fleet's budget is divided by number, not shared by need: %s", f.Fallback))
+	n.note(statusjson.EventFleetFallback, statusjson.SeverityWarning, fmt.Sprintf("the fleet's budget is divided by number, not shared by need: %s", f.Fallback))
 }
 
 // isMisfit reports whether the fleet was looked at and found not to fit.
@@ -114,9 +89,9 @@ func demand(l look) string {
 // fleet judges whether the fleet fits. A fleet that does not works until it is
 // busy or deployed, so it degrades: nobody's traffic is to be taken away for it,
 // and somebody is to see it before the server answers 53300.
-func (e evidence) fleet() (Problem, bool) {
+func (e evidence) fleet() (statusjson.Problem, bool) {
 	if !isMisfit(&e.stats.Fleet) {
-		return Problem{}, false
+		return statusjson.Problem{}, false
 	}
-	return warning(ProblemFleetMisfit, time.Time{}, misfitMessage(e.look))
+	return warning(statusjson.ProblemFleetMisfit, time.Time{}, misfitMessage(e.look))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
@@ -64,7 +65,7 @@ func TestAFleetThatDoesNotFitDegrades(t *testing.T) {
 	inBubble(t, func(t *testing.T, r running) {
 		began := time.Now()
 		r.src.Set(func(s *pool.Stats) { s.Fleet = five() })
-		wantHealth(t, r.Monitor, Degraded, ProblemFleetMisfit)
+		wantHealth(t, r.Monitor, statusjson.Degraded, statusjson.ProblemFleetMisfit)
 		time.Sleep(time.Minute)
 		h := r.HealthReport()
 		want := "the fleet does not fit: it can ask for 60 connections, and 47 are usable (5 replicas + 1 in a deploy)"
@@ -75,9 +76,9 @@ func TestAFleetThatDoesNotFitDegrades(t *testing.T) {
 			t.Errorf("/health answers %d: its traffic would be taken away", w.Code)
 		}
 		r.src.Set(func(s *pool.Stats) { s.Fleet.Fits = true })
-		wantHealth(t, r.Monitor, Healthy)
+		wantHealth(t, r.Monitor, statusjson.Healthy)
 		r.src.Set(func(s *pool.Stats) { s.Fleet = pool.FleetStats{Mode: config.FleetWarn} })
-		wantHealth(t, r.Monitor, Healthy)
+		wantHealth(t, r.Monitor, statusjson.Healthy)
 	})
 }
 
@@ -101,7 +102,7 @@ func TestEventsOfTheFleet(t *testing.T) {
 			r.src.Set(func(s *pool.Stats) { step(&s.Fleet) })
 			tick()
 		}
-		wantKinds(t, r.Monitor, EventFleetMisfit, EventFleetFits, EventFleetMisfit, EventFleetFits, EventFleetFallback, EventFleetShared)
+		wantKinds(t, r.Monitor, statusjson.EventFleetMisfit, statusjson.EventFleetFits, statusjson.EventFleetMisfit, statusjson.EventFleetFits, statusjson.EventFleetFallback, statusjson.EventFleetShared)
 		var said []string
 		for _, e := range slices.Backward(r.Status().Events) {
 			said = append(said, e.Message)

@@ -13,20 +13,21 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/monitor/internal/fakesource"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
 var errLost = errors.New("read tcp 10.0.0.7:41234->10.0.0.5:5432: connection reset by peer")
 
-func problems(h HealthReport) []ProblemCode {
-	out := []ProblemCode{}
+func problems(h statusjson.HealthReport) []statusjson.ProblemCode {
+	out := []statusjson.ProblemCode{}
 	for _, p := range h.Problems {
 		out = append(out, p.Code)
 	}
 	return out
 }
 
-func wantHealth(t *testing.T, m *Monitor, status HealthStatus, codes ...ProblemCode) {
+func wantHealth(t *testing.T, m *Monitor, status statusjson.HealthStatus, codes ...statusjson.ProblemCode) {
 	t.Helper()
 	if h := m.HealthReport(); h.Status != status || !slices.Equal(problems(h), codes) {
 		t.Errorf("%s %v, want %s %v (%+v)", h.Status, problems(h), status, codes, h)
@@ -83,7 +84,7 @@ func TestProbesGoThroughTheirOwnLaneWithADeadline(t *testing.T) {
 			t.Errorf("a probe had %s", left)
 		}
 		p := m.HealthReport().Probe
-		if p == nil || p.Outcome != ProbeFailed || p.LatencySeconds != 4 || p.Reason != "no answer in time" || p.AgeSeconds != 1 {
+		if p == nil || p.Outcome != statusjson.ProbeFailed || p.LatencySeconds != 4 || p.Reason != "no answer in time" || p.AgeSeconds != 1 {
 			t.Errorf("%+v", p)
 		}
 	})
@@ -91,21 +92,21 @@ func TestProbesGoThroughTheirOwnLaneWithADeadline(t *testing.T) {
 
 func TestUnreachableAfterThreeProbes(t *testing.T) {
 	inBubble(t, func(t *testing.T, r running) {
-		wantHealth(t, r.Monitor, Healthy)
+		wantHealth(t, r.Monitor, statusjson.Healthy)
 		began := time.Now().Add(5 * time.Second)
 		r.src.PingError(errLost)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		wantHealth(t, r.Monitor, Degraded, ProblemUnreachable)
+		wantHealth(t, r.Monitor, statusjson.Degraded, statusjson.ProblemUnreachable)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		wantHealth(t, r.Monitor, Degraded, ProblemUnreachable)
+		wantHealth(t, r.Monitor, statusjson.Degraded, statusjson.ProblemUnreachable)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		wantHealth(t, r.Monitor, Unhealthy, ProblemUnreachable)
+		wantHealth(t, r.Monitor, statusjson.Unhealthy, statusjson.ProblemUnreachable)
 
 		w := get(r.Health(), "/health")
-		h := decode[HealthReport](t, w)
+		h := decode[statusjson.HealthReport](t, w)
 		if w.Code != http.StatusServiceUnavailable || !h.Since.Equal(began.Add(10*time.Second)) || !h.Problems[0].Since.Equal(began) || h.Probe.ConsecutiveFailures != 3 {
 			t.Errorf("%d, since %v, %+v", w.Code, h.Since, h.Problems)
 		}
@@ -119,11 +120,11 @@ func TestUnreachableAfterThreeProbes(t *testing.T) {
 		r.src.PingError(nil)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		wantHealth(t, r.Monitor, Healthy)
+		wantHealth(t, r.Monitor, statusjson.Healthy)
 		if got := r.log.with("database"); len(got) != 2 || !strings.Contains(got[1], "database usable again") {
 			t.Errorf("once per change: %q", got)
 		}
-		wantKinds(t, r.Monitor, EventHealth, EventHealth)
+		wantKinds(t, r.Monitor, statusjson.EventHealth, statusjson.EventHealth)
 	})
 }
 
@@ -139,18 +140,18 @@ func TestOneFailureIsEnoughBeforeTheFirstSuccess(t *testing.T) {
 			}
 		})
 		m := New(src, WithLogger((&logbook{}).logger()))
-		wantHealth(t, m, Degraded, ProblemNotRunning)
+		wantHealth(t, m, statusjson.Degraded, statusjson.ProblemNotRunning)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- m.Run(ctx) }()
 		synctest.Wait()
-		wantHealth(t, m, Unhealthy, ProblemStarting)
+		wantHealth(t, m, statusjson.Unhealthy, statusjson.ProblemStarting)
 		gate <- errLost
 		synctest.Wait()
-		wantHealth(t, m, Unhealthy, ProblemUnreachable)
+		wantHealth(t, m, statusjson.Unhealthy, statusjson.ProblemUnreachable)
 		gate <- nil // five seconds later
 		synctest.Wait()
-		wantHealth(t, m, Healthy)
+		wantHealth(t, m, statusjson.Healthy)
 		cancel()
 		<-done
 	})
@@ -167,8 +168,8 @@ func TestBusyIsNotUnhealthy(t *testing.T) {
 			time.Sleep(5 * time.Second)
 		}
 		synctest.Wait()
-		wantHealth(t, r.Monitor, Degraded, ProblemBusy, ProblemUsageHigh)
-		if p := r.HealthReport().Probe; p.Outcome != ProbeBusy || p.ConsecutiveFailures != 0 {
+		wantHealth(t, r.Monitor, statusjson.Degraded, statusjson.ProblemBusy, statusjson.ProblemUsageHigh)
+		if p := r.HealthReport().Probe; p.Outcome != statusjson.ProbeBusy || p.ConsecutiveFailures != 0 {
 			t.Errorf("%+v", p)
 		}
 		if w := get(r.Health(), "/health"); w.Code != http.StatusOK {
@@ -176,13 +177,13 @@ func TestBusyIsNotUnhealthy(t *testing.T) {
 		}
 		time.Sleep(stuckAfter(30*time.Second) - 10*time.Second) // nothing comes back any more
 		synctest.Wait()
-		wantHealth(t, r.Monitor, Degraded, ProblemBusy, ProblemUsageHigh)
+		wantHealth(t, r.Monitor, statusjson.Degraded, statusjson.ProblemBusy, statusjson.ProblemUsageHigh)
 		time.Sleep(12 * time.Second)
 		synctest.Wait()
-		wantHealth(t, r.Monitor, Unhealthy, ProblemStuck, ProblemUsageHigh)
+		wantHealth(t, r.Monitor, statusjson.Unhealthy, statusjson.ProblemStuck, statusjson.ProblemUsageHigh)
 		r.src.Set(func(s *pool.Stats) { s.Hold.Count++ })
 		tick()
-		wantHealth(t, r.Monitor, Degraded, ProblemBusy, ProblemUsageHigh)
+		wantHealth(t, r.Monitor, statusjson.Degraded, statusjson.ProblemBusy, statusjson.ProblemUsageHigh)
 	})
 }
 
@@ -200,13 +201,13 @@ func TestStaleProbesAreNoticed(t *testing.T) {
 		r.src.Ping(func(context.Context) error { <-hang; return nil }) // a driver that ignores its context
 		time.Sleep(13 * time.Second)
 		synctest.Wait()
-		wantHealth(t, r.Monitor, Healthy)
+		wantHealth(t, r.Monitor, statusjson.Healthy)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		wantHealth(t, r.Monitor, Degraded, ProblemStale)
+		wantHealth(t, r.Monitor, statusjson.Degraded, statusjson.ProblemStale)
 		r.src.Set(func(s *pool.Stats) { s.Idle, s.Server = 0, pool.ServerState{Reason: "unreachable"} })
 		tick()
-		wantHealth(t, r.Monitor, Unhealthy, ProblemUnreachable, ProblemStale)
+		wantHealth(t, r.Monitor, statusjson.Unhealthy, statusjson.ProblemUnreachable, statusjson.ProblemStale)
 		close(hang)
 		synctest.Wait()
 	})
@@ -220,18 +221,18 @@ func TestDiagnosis(t *testing.T) {
 		stats pool.Stats
 		want  finding
 	}{
-		{"answered", nil, pool.Stats{}, finding{outcome: ProbeOK}},
-		{"closed", &pool.AcquireError{Kind: pool.ErrClosed}, pool.Stats{}, finding{outcome: ProbeFailed, reason: "the pool is closed", closed: true}},
-		{"all in use", timedOut(pool.VerdictLeak), pool.Stats{InUse: 10}, finding{outcome: ProbeBusy, reason: "no connection was free"}},
-		{"refused at once", &pool.AcquireError{Kind: pool.ErrOverloaded}, pool.Stats{InUse: 10}, finding{outcome: ProbeBusy, reason: "no connection was free"}},
-		{"server full, some of ours", &pool.AcquireError{Kind: pool.ErrServerFull}, pool.Stats{InUse: 2, Server: full}, finding{outcome: ProbeBusy, reason: "no connection was free"}},
-		{"server full, none of ours", &pool.AcquireError{Kind: pool.ErrServerFull}, pool.Stats{Server: full}, finding{outcome: ProbeFailed, reason: "server full"}},
-		{"server down", timedOut(pool.VerdictServerDown), pool.Stats{InUse: 1, LastDialError: &pool.DialError{Reason: "unreachable"}}, finding{outcome: ProbeFailed, reason: "unreachable"}},
-		{"dialing all the time", timedOut(""), pool.Stats{Dialing: 10}, finding{outcome: ProbeBusy, reason: "no connection could be had in time"}},
-		{"dial failed", &pool.DialError{Reason: "authentication"}, pool.Stats{}, finding{outcome: ProbeFailed, reason: "authentication"}},
-		{"no answer", context.DeadlineExceeded, pool.Stats{InUse: 1}, finding{outcome: ProbeFailed, reason: "no answer in time"}},
-		{"lost", errLost, pool.Stats{}, finding{outcome: ProbeFailed, reason: "the connection failed"}},
-		{"SQL error", stateError("57P01"), pool.Stats{}, finding{outcome: ProbeFailed, reason: "the server answered with error 57P01"}},
+		{"answered", nil, pool.Stats{}, finding{outcome: statusjson.ProbeOK}},
+		{"closed", &pool.AcquireError{Kind: pool.ErrClosed}, pool.Stats{}, finding{outcome: statusjson.ProbeFailed, reason: "the pool is closed", closed: true}},
+		{"all in use", timedOut(pool.VerdictLeak), pool.Stats{InUse: 10}, finding{outcome: statusjson.ProbeBusy, reason: "no connection was free"}},
+		{"refused at once", &pool.AcquireError{Kind: pool.ErrOverloaded}, pool.Stats{InUse: 10}, finding{outcome: statusjson.ProbeBusy, reason: "no connection was free"}},
+		{"server full, some of ours", &pool.AcquireError{Kind: pool.ErrServerFull}, pool.Stats{InUse: 2, Server: full}, finding{outcome: statusjson.ProbeBusy, reason: "no connection was free"}},
+		{"server full, none of ours", &pool.AcquireError{Kind: pool.ErrServerFull}, pool.Stats{Server: full}, finding{outcome: statusjson.ProbeFailed, reason: "server full"}},
+		{"server down", timedOut(pool.VerdictServerDown), pool.Stats{InUse: 1, LastDialError: &pool.DialError{Reason: "unreachable"}}, finding{outcome: statusjson.ProbeFailed, reason: "unreachable"}},
+		{"dialing all the time", timedOut(""), pool.Stats{Dialing: 10}, finding{outcome: statusjson.ProbeBusy, reason: "no connection could be had in time"}},
+		{"dial failed", &pool.DialError{Reason: "authentication"}, pool.Stats{}, finding{outcome: statusjson.ProbeFailed, reason: "authentication"}},
+		{"no answer", context.DeadlineExceeded, pool.Stats{InUse: 1}, finding{outcome: statusjson.ProbeFailed, reason: "no answer in time"}},
+		{"lost", errLost, pool.Stats{}, finding{outcome: statusjson.ProbeFailed, reason: "the connection failed"}},
+		{"SQL error", stateError("57P01"), pool.Stats{}, finding{outcome: statusjson.ProbeFailed, reason: "the server answered with error 57P01"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := diagnose(tc.err, &tc.stats); got != tc.want {
@@ -251,26 +252,26 @@ func TestTheClosedPoolIsUnhealthyAtOnce(t *testing.T) {
 		r.src.PingError(&pool.AcquireError{Kind: pool.ErrClosed})
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		wantHealth(t, r.Monitor, Unhealthy, ProblemClosed)
+		wantHealth(t, r.Monitor, statusjson.Unhealthy, statusjson.ProblemClosed)
 	})
 }
 
 func TestDegradations(t *testing.T) {
 	for name, tc := range map[string]struct {
 		set  func(*pool.Stats)
-		want ProblemCode
+		want statusjson.ProblemCode
 	}{
-		"full server":       {func(s *pool.Stats) { s.Server = pool.ServerState{Reason: "reserved slots"} }, ProblemServerFull},
-		"refusing server":   {func(s *pool.Stats) { s.Server = pool.ServerState{Reason: "starting up"} }, ProblemServerRefuses},
-		"leak":              {func(s *pool.Stats) { s.Leaking = 1 }, ProblemLeak},
-		"statement timeout": {func(s *pool.Stats) { s.StatementTimeout.InForce, s.StatementTimeout.How = false, "not in force" }, ProblemNoStmtTimeout},
-		"turned away":       {func(s *pool.Stats) { s.ShedCount++ }, ProblemTurningAway},
+		"full server":       {func(s *pool.Stats) { s.Server = pool.ServerState{Reason: "reserved slots"} }, statusjson.ProblemServerFull},
+		"refusing server":   {func(s *pool.Stats) { s.Server = pool.ServerState{Reason: "starting up"} }, statusjson.ProblemServerRefuses},
+		"leak":              {func(s *pool.Stats) { s.Leaking = 1 }, statusjson.ProblemLeak},
+		"statement timeout": {func(s *pool.Stats) { s.StatementTimeout.InForce, s.StatementTimeout.How = false, "not in force" }, statusjson.ProblemNoStmtTimeout},
+		"turned away":       {func(s *pool.Stats) { s.ShedCount++ }, statusjson.ProblemTurningAway},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r running) {
 				r.src.Set(tc.set)
 				tick()
-				wantHealth(t, r.Monitor, Degraded, tc.want)
+				wantHealth(t, r.Monitor, statusjson.Degraded, tc.want)
 				since := r.HealthReport().Problems[0].Since
 				time.Sleep(3 * time.Second)
 				if again := r.HealthReport().Problems[0].Since; since.IsZero() || !again.Equal(since) {

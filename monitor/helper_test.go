@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 
 	"github.com/dbpool-go/dbpool/monitor/internal/fakesource"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // logbook keeps log lines as "LEVEL message key=value …", without the time.
@@ -91,17 +92,17 @@ func decode[T any](t *testing.T, w *httptest.ResponseRecorder) T {
 }
 
 // kinds are the events' kinds, oldest first, without the monitor's own.
-func kinds(m *Monitor) []EventKind {
-	out := []EventKind{}
+func kinds(m *Monitor) []statusjson.EventKind {
+	out := []statusjson.EventKind{}
 	for _, e := range slices.Backward(m.Status().Events) {
-		if e.Kind != EventMonitor {
+		if e.Kind != statusjson.EventMonitor {
 			out = append(out, e.Kind)
 		}
 	}
 	return out
 }
 
-func wantKinds(t *testing.T, m *Monitor, want ...EventKind) {
+func wantKinds(t *testing.T, m *Monitor, want ...statusjson.EventKind) {
 	t.Helper()
 	if got := kinds(m); !slices.Equal(got, want) {
 		t.Errorf("events %v, want %v", got, want)

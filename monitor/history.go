@@ -3,6 +3,7 @@ package monitor
 import (
 	"time"
 
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
@@ -132,7 +133,7 @@ func (h *history) peakInUse() int {
 
 // since returns the entries from sequence on; all of them when they are not kept
 // any more or never were.
-func (h *history) since(sequence uint64) *History {
+func (h *history) since(sequence uint64) *statusjson.History {
 	first := h.next - min(h.next, uint64(historyKept))
 	if sequence < first || sequence > h.next {
 		sequence = first
@@ -140,16 +141,16 @@ func (h *history) since(sequence uint64) *History {
 	out := newHistory(int(h.next - sequence))
 	out.From, out.Next = sequence, h.next
 	for i := sequence; i < h.next; i++ {
-		out.append(&h.entries[i%uint64(historyKept)])
+		appendEntry(out, &h.entries[i%uint64(historyKept)])
 	}
 	return out
 }
 
-func newHistory(n int) *History {
+func newHistory(n int) *statusjson.History {
 	ints := func() []int { return make([]int, 0, n) }
 	counts := func() []uint64 { return make([]uint64, 0, n) }
 	seconds := func() []float64 { return make([]float64, 0, n) }
-	return &History{
+	return &statusjson.History{
 		StepSeconds: historyStep.Seconds(), At: seconds(),
 		InUse: ints(), Idle: ints(), Dialing: ints(), Closing: ints(), Limit: ints(), Waiting: ints(), ServerUsed: ints(),
 		Acquired: counts(), TimedOut: counts(), Shed: counts(),
@@ -158,7 +159,7 @@ func newHistory(n int) *History {
 	}
 }
 
-func (h *History) append(e *entry) {
+func appendEntry(h *statusjson.History, e *entry) {
 	h.At = append(h.At, float64(e.at.UnixMilli())/1000)
 	h.InUse = append(h.InUse, int(e.inUse))
 	h.Idle = append(h.Idle, int(e.idle))

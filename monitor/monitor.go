@@ -10,6 +10,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
@@ -30,10 +31,10 @@ type Monitor struct {
 	log    *slog.Logger
 	opts   options
 	server serverCache
-	own    ownWork
+	own    selfLoad
 
 	mu      sync.Mutex // guards everything below
-	state   Monitoring
+	state   statusjson.Monitoring
 	since   time.Time // when state began
 	watch   watch     // what the checks have seen
 	prober  prober    // what the probes have seen
@@ -41,12 +42,12 @@ type Monitor struct {
 	events  eventRing
 	history history
 
-	announced HealthStatus // the verdict that was logged last
+	announced statusjson.HealthStatus // the verdict that was logged last
 }
 
 // New returns a monitor of p. It starts nothing: call Run.
 func New(p Source, opts ...Option) *Monitor {
-	m := &Monitor{pool: p, log: slog.Default(), opts: defaultOptions(), state: MonitoringNotRunning}
+	m := &Monitor{pool: p, log: slog.Default(), opts: defaultOptions(), state: statusjson.MonitoringNotRunning}
 	for _, o := range opts {
 		o(&m.opts)
 	}
@@ -54,7 +55,7 @@ func New(p Source, opts ...Option) *Monitor {
 		m.log = m.opts.log
 	}
 	if !p.Config().PoolMonitoring {
-		m.state = MonitoringOff
+		m.state = statusjson.MonitoringOff
 	}
 	m.log = m.log.With("pool", p.Config().Name)
 	return m
@@ -97,12 +98,12 @@ func (m *Monitor) enter() error {
 	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.state == MonitoringOn {
+	if m.state == statusjson.MonitoringOn {
 		return errRunning
 	}
-	m.state, m.since = MonitoringOn, now
+	m.state, m.since = statusjson.MonitoringOn, now
 	m.watch, m.prober, m.history = watch{}, prober{}, history{}
-	m.events.add(now, EventMonitor, SeverityInfo, "monitoring started")
+	m.events.add(now, statusjson.EventMonitor, statusjson.SeverityInfo, "monitoring started")
 	return nil
 }
 
@@ -110,6 +111,6 @@ func (m *Monitor) leave() {
 	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.state, m.since = MonitoringStopped, now
-	m.events.add(now, EventMonitor, SeverityInfo, "monitoring stopped")
+	m.state, m.since = statusjson.MonitoringStopped, now
+	m.events.add(now, statusjson.EventMonitor, statusjson.SeverityInfo, "monitoring stopped")
 }

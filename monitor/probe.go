@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
@@ -24,7 +25,7 @@ type prober struct {
 
 // finding is how a probe ended.
 type finding struct {
-	outcome ProbeOutcome
+	outcome statusjson.ProbeOutcome
 	reason  string // fixed words, never the server's or the network's
 	closed  bool   // the pool is closed
 }
@@ -69,13 +70,13 @@ func (m *Monitor) probeContext(ctx context.Context, timeout time.Duration) (cont
 func (p *prober) record(f finding, at time.Time, latency time.Duration) {
 	p.last, p.at, p.latency = f, at, latency
 	switch f.outcome {
-	case ProbeOK:
+	case statusjson.ProbeOK:
 		p.failures, p.lastOK, p.busySince = 0, at, time.Time{}
-	case ProbeBusy:
+	case statusjson.ProbeBusy:
 		if p.busySince.IsZero() {
 			p.busySince = at
 		}
-	case ProbeFailed:
+	case statusjson.ProbeFailed:
 		if p.failures == 0 {
 			p.failingAt = at
 		}
@@ -90,13 +91,13 @@ func diagnose(err error, s *pool.Stats) finding {
 	var acquire *pool.AcquireError
 	switch {
 	case err == nil:
-		return finding{outcome: ProbeOK}
+		return finding{outcome: statusjson.ProbeOK}
 	case errors.Is(err, pool.ErrClosed):
-		return finding{outcome: ProbeFailed, reason: "the pool is closed", closed: true}
+		return finding{outcome: statusjson.ProbeFailed, reason: "the pool is closed", closed: true}
 	case errors.As(err, &acquire):
 		return diagnoseWait(acquire, s)
 	default:
-		return finding{outcome: ProbeFailed, reason: reason(err)}
+		return finding{outcome: statusjson.ProbeFailed, reason: reason(err)}
 	}
 }
 
@@ -106,13 +107,13 @@ func diagnose(err error, s *pool.Stats) finding {
 func diagnoseWait(err *pool.AcquireError, s *pool.Stats) finding {
 	switch {
 	case s.Open() > 0 && err.Verdict != pool.VerdictServerDown:
-		return finding{outcome: ProbeBusy, reason: "no connection was free"}
+		return finding{outcome: statusjson.ProbeBusy, reason: "no connection was free"}
 	case refuses(s):
-		return finding{outcome: ProbeFailed, reason: s.Server.Reason}
+		return finding{outcome: statusjson.ProbeFailed, reason: s.Server.Reason}
 	case s.LastDialError != nil && !errors.Is(err, pool.ErrOverloaded):
-		return finding{outcome: ProbeFailed, reason: s.LastDialError.Reason}
+		return finding{outcome: statusjson.ProbeFailed, reason: s.LastDialError.Reason}
 	default:
-		return finding{outcome: ProbeBusy, reason: "no connection could be had in time"}
+		return finding{outcome: statusjson.ProbeBusy, reason: "no connection could be had in time"}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/monitor/internal/fakesource"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
@@ -57,7 +58,7 @@ func TestUsageWarnsOncePerChange(t *testing.T) {
 			t.Errorf("while high: %q", got)
 		}
 		st := r.Status()
-		if !st.Pool.OverThreshold || st.Pool.OverSince.IsZero() || st.Pool.ClearPercent != 70 || st.Health.Status != Degraded || st.Health.Problems[0].Code != ProblemUsageHigh {
+		if !st.Pool.OverThreshold || st.Pool.OverSince.IsZero() || st.Pool.ClearPercent != 70 || st.Health.Status != statusjson.Degraded || st.Health.Problems[0].Code != statusjson.ProblemUsageHigh {
 			t.Errorf("%+v, %+v", st.Pool, st.Health)
 		}
 		r.src.Set(func(s *pool.Stats) { s.InUse = 6 })
@@ -66,8 +67,8 @@ func TestUsageWarnsOncePerChange(t *testing.T) {
 		if got := r.log.with("pool usage normal"); len(got) != 1 || !strings.Contains(got[0], "level=INFO") {
 			t.Errorf("all-clears: %q", got)
 		}
-		wantKinds(t, r.Monitor, EventUsageHigh, EventUsageNormal)
-		if st := r.Status(); st.Health.Status != Healthy || st.Pool.OverThreshold || st.Pool.PeakInUse != 10 {
+		wantKinds(t, r.Monitor, statusjson.EventUsageHigh, statusjson.EventUsageNormal)
+		if st := r.Status(); st.Health.Status != statusjson.Healthy || st.Pool.OverThreshold || st.Pool.PeakInUse != 10 {
 			t.Errorf("after: %+v, %+v", st.Pool, st.Health)
 		}
 	})
@@ -82,7 +83,7 @@ func TestServerUsageWarnsToo(t *testing.T) {
 			t.Fatalf("warnings: %q", got)
 		}
 		st := r.Status()
-		if !st.Server.OverThreshold || st.Health.Status != Degraded {
+		if !st.Server.OverThreshold || st.Health.Status != statusjson.Degraded {
 			t.Errorf("%+v %+v", st.Server, st.Health)
 		}
 		r.src.See(func(v *serverview.View) { v.Sessions = 40 })
@@ -91,7 +92,7 @@ func TestServerUsageWarnsToo(t *testing.T) {
 		if got := r.log.with("server usage normal"); len(got) != 1 {
 			t.Errorf("all-clears: %q", got)
 		}
-		wantKinds(t, r.Monitor, EventServerUsageHigh, EventServerUsageNormal)
+		wantKinds(t, r.Monitor, statusjson.EventServerUsageHigh, statusjson.EventServerUsageNormal)
 	})
 }
 
@@ -114,11 +115,11 @@ func TestAnOldViewOfTheServerWarnsNobody(t *testing.T) {
 		r.src.See(func(v *serverview.View) { v.Sessions = 97 })
 		time.Sleep(viewInterval + 2*time.Second)
 		synctest.Wait()
-		wantHealth(t, r.Monitor, Degraded, ProblemServerUsage)
+		wantHealth(t, r.Monitor, statusjson.Degraded, statusjson.ProblemServerUsage)
 		r.src.Fail(errLost)
 		time.Sleep(viewCounts + viewInterval)
 		synctest.Wait()
-		wantHealth(t, r.Monitor, Healthy)
+		wantHealth(t, r.Monitor, statusjson.Healthy)
 		if st := status(t, r.Monitor, "?history=0"); st.Server.View == nil || st.History.ServerUsed[len(st.History.ServerUsed)-1] != -1 {
 			t.Errorf("the old view is still shown, and the history knows nothing: %+v", st.Server)
 		}
@@ -141,15 +142,15 @@ func TestMonitoringOff(t *testing.T) {
 			t.Errorf("logged %q, asked the server %d times", lines, src.Asked("view"))
 		}
 		h := m.HealthReport()
-		if h.Monitoring != MonitoringOff || h.Status != Degraded || h.Problems[0].Code != ProblemUsageHigh || h.Probe != nil {
+		if h.Monitoring != statusjson.MonitoringOff || h.Status != statusjson.Degraded || h.Problems[0].Code != statusjson.ProblemUsageHigh || h.Probe != nil {
 			t.Errorf("%+v", h)
 		}
 		src.Set(func(s *pool.Stats) { s.InUse = 1 })
-		if h := m.HealthReport(); h.Status != Healthy {
+		if h := m.HealthReport(); h.Status != statusjson.Healthy {
 			t.Errorf("%+v", h)
 		}
 		src.Set(func(s *pool.Stats) { s.InUse, s.Idle, s.Server = 0, 0, pool.ServerState{Reason: "unreachable"} })
-		if h := m.HealthReport(); h.Status != Unhealthy || h.Problems[0].Code != ProblemUnreachable {
+		if h := m.HealthReport(); h.Status != statusjson.Unhealthy || h.Problems[0].Code != statusjson.ProblemUnreachable {
 			t.Errorf("%+v", h)
 		}
 	})
@@ -169,7 +170,7 @@ func TestRunIsRunOnceAtATimeAndAgain(t *testing.T) {
 				t.Error(err)
 			}
 			cancel()
-			if h := m.HealthReport(); h.Monitoring != MonitoringStopped || h.Status != Degraded || h.Problems[0].Code != ProblemNotRunning {
+			if h := m.HealthReport(); h.Monitoring != statusjson.MonitoringStopped || h.Status != statusjson.Degraded || h.Problems[0].Code != statusjson.ProblemNotRunning {
 				t.Errorf("after Run: %+v", h)
 			}
 		}

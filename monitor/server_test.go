@@ -12,6 +12,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
@@ -66,7 +67,7 @@ func TestOnARealServer(t *testing.T) {
 			srv.Exec(t, `CREATE ROLE orders LOGIN CONNECTION LIMIT 9`)
 			p := openPool(t, srv.DSN("postgres", "orders", ""), 4)
 			m := start(t, p, WithProbe(100*time.Millisecond, 2*time.Second))
-			eventually(t, "healthy", func() bool { return m.HealthReport().Status == Healthy })
+			eventually(t, "healthy", func() bool { return m.HealthReport().Status == statusjson.Healthy })
 			c, err := p.Conn(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -97,8 +98,8 @@ func TestAFleetThatDoesNotFitARealServer(t *testing.T) {
 	eventually(t, "the first was looked at", func() bool { return !p.Stats().Fleet.At.IsZero() })
 	m := start(t, openPool(t, srv.DSN("postgres", "orders", ""), 4))
 	eventually(t, "the fleet does not fit", func() bool { f := m.Status().Fleet; return f.Fits != nil && !*f.Fits })
-	eventually(t, "the event", func() bool { return slices.Contains(kinds(m), EventFleetMisfit) })
-	wantHealth(t, m, Degraded, ProblemFleetMisfit)
+	eventually(t, "the event", func() bool { return slices.Contains(kinds(m), statusjson.EventFleetMisfit) })
+	wantHealth(t, m, statusjson.Degraded, statusjson.ProblemFleetMisfit)
 	if f := m.Status().Fleet; f.Replicas != 2 || f.Need != 12 || f.Usable != 11 || !slices.Contains(f.Remedies, `ALTER ROLE "orders" CONNECTION LIMIT 12;`) {
 		t.Errorf("%+v", f)
 	}
@@ -108,10 +109,10 @@ func TestServerGoesAndComes(t *testing.T) {
 	srv := pgtest.Start(t, pgtest.Options{})
 	p := openPool(t, srv.URL, 3)
 	m := start(t, p, WithProbe(100*time.Millisecond, 2*time.Second))
-	eventually(t, "healthy", func() bool { return m.HealthReport().Status == Healthy })
+	eventually(t, "healthy", func() bool { return m.HealthReport().Status == statusjson.Healthy })
 	eventually(t, "a view", func() bool { return status(t, m, "").Server.View != nil })
 	srv.Kill(t)
-	eventually(t, "unhealthy", func() bool { return m.HealthReport().Status == Unhealthy })
+	eventually(t, "unhealthy", func() bool { return m.HealthReport().Status == statusjson.Unhealthy })
 	if w := get(m.Health(), "/health"); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("/health answers %d", w.Code)
 	}
@@ -125,7 +126,7 @@ func TestServerGoesAndComes(t *testing.T) {
 			t.Logf("%+v\n%+v", m.HealthReport(), p.Stats())
 		}
 	}()
-	eventually(t, "healthy again", func() bool { return m.HealthReport().Status == Healthy })
+	eventually(t, "healthy again", func() bool { return m.HealthReport().Status == statusjson.Healthy })
 	eventually(t, "the server's part works again", func() bool { return status(t, m, "").Server.Error == "" })
 }
 
@@ -133,12 +134,12 @@ func TestThroughPgBouncer(t *testing.T) {
 	srv := pgtest.Start(t, pgtest.Options{})
 	pooler := pgtest.StartPgBouncer(t, srv, pgtest.PgBouncerOptions{})
 	m := start(t, openPool(t, pooler.URL, 3), WithProbe(100*time.Millisecond, 2*time.Second), WithQueryText())
-	eventually(t, "a probe is ok", func() bool { p := m.HealthReport().Probe; return p != nil && p.Outcome == ProbeOK })
+	eventually(t, "a probe is ok", func() bool { p := m.HealthReport().Probe; return p != nil && p.Outcome == statusjson.ProbeOK })
 	eventually(t, "the server's view and its statements", func() bool {
 		st := status(t, m, "")
 		return st.Server.View != nil && st.Server.Error == "" && st.Queries.Error == "" && !st.Queries.At.IsZero()
 	})
-	if st := m.Status(); st.Pooler != "pgbouncer" || st.Health.Status == Unhealthy {
+	if st := m.Status(); st.Pooler != "pgbouncer" || st.Health.Status == statusjson.Unhealthy {
 		t.Errorf("%q, %+v", st.Pooler, st.Health)
 	}
 }
@@ -158,8 +159,8 @@ func TestAFullPoolIsBusyNotUnhealthy(t *testing.T) {
 	}
 	m := start(t, p, WithProbe(50*time.Millisecond, 500*time.Millisecond))
 	eventually(t, "a probe waits in the probe lane", func() bool { return p.Stats().Lanes[pool.LaneProbe].Waiting == 1 })
-	eventually(t, "busy", func() bool { pr := m.HealthReport().Probe; return pr != nil && pr.Outcome == ProbeBusy })
-	if h := m.HealthReport(); h.Status != Degraded || h.Probe.ConsecutiveFailures != 0 {
+	eventually(t, "busy", func() bool { pr := m.HealthReport().Probe; return pr != nil && pr.Outcome == statusjson.ProbeBusy })
+	if h := m.HealthReport(); h.Status != statusjson.Degraded || h.Probe.ConsecutiveFailures != 0 {
 		t.Errorf("%+v", h)
 	}
 	if h := status(t, m, "").Holders; len(h) != 2 || h[0].Caller == "" {
@@ -168,5 +169,5 @@ func TestAFullPoolIsBusyNotUnhealthy(t *testing.T) {
 	for _, c := range held {
 		_ = c.Close()
 	}
-	eventually(t, "healthy", func() bool { return m.HealthReport().Probe.Outcome == ProbeOK })
+	eventually(t, "healthy", func() bool { return m.HealthReport().Probe.Outcome == statusjson.ProbeOK })
 }

@@ -14,16 +14,17 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
-func status(t *testing.T, m *Monitor, query string) Status {
+func status(t *testing.T, m *Monitor, query string) statusjson.Status {
 	t.Helper()
 	w := get(m.PoolStatus(), "/debug/pool-status"+query, "Accept: */*")
 	if w.Code != http.StatusOK {
 		t.Fatalf("answered %d: %s", w.Code, w.Body)
 	}
-	return decode[Status](t, w)
+	return decode[statusjson.Status](t, w)
 }
 
 func TestStatusTellsEverything(t *testing.T) {
@@ -56,13 +57,13 @@ func TestStatusTellsEverything(t *testing.T) {
 		if q := st.Queue; q.Waiting != 3 || q.TimedOutCount != 5 || q.ShedCount != 6 || q.CanceledCount != 8 || q.NestedCount != 9 || q.WaitTotalSeconds != 9 || q.HoldTotalSeconds != 60 {
 			t.Errorf("queue: %+v", q)
 		}
-		if d := st.Queue.Wait; d.Count != 100 || d.MeanSeconds != 2 || d.P50Seconds != 0.0001 || d.P99Seconds != 60 || len(d.Buckets) != 2 || d.Buckets[1] != (Bucket{Count: 2}) {
+		if d := st.Queue.Wait; d.Count != 100 || d.MeanSeconds != 2 || d.P50Seconds != 0.0001 || d.P99Seconds != 60 || len(d.Buckets) != 2 || d.Buckets[1] != (statusjson.Bucket{Count: 2}) {
 			t.Errorf("wait: %+v", d)
 		}
 		if c := st.Connections; c.ClosedCount != 21 || c.Closed.Unclean != 5 || c.CanceledStatementCount != 11 || c.DialErrorCount != 12 || c.OpenedCount != 40 {
 			t.Errorf("connections: %+v", c)
 		}
-		if len(st.Lanes) != 3 || st.Lanes[1] != (LaneFigures{Lane: "request", InUse: 2, Waiting: 3}) || st.Leaks.Now != 1 || st.Leaks.ThresholdSeconds != 60 {
+		if len(st.Lanes) != 3 || st.Lanes[1] != (statusjson.LaneFigures{Lane: "request", InUse: 2, Waiting: 3}) || st.Leaks.Now != 1 || st.Leaks.ThresholdSeconds != 60 {
 			t.Errorf("lanes %+v, leaks %+v", st.Lanes, st.Leaks)
 		}
 		if k := st.Tasks; k.RunningCount != 25 || k.StartedCount != 40 || k.FailedCount != 3 || k.PanicCount != 2 || k.RefusedCount != 1 || len(k.Running) != 20 {
@@ -82,7 +83,7 @@ func TestStatusTellsEverything(t *testing.T) {
 		if q := st.Queries; len(q.Longest) != 1 || q.Longest[0].PID != 78 || q.TextShown {
 			t.Errorf("queries: %+v", q)
 		}
-		if st.Service != "dbpool" || st.Format != 1 || st.Name != "orders" || st.Monitoring != MonitoringOn || st.Health.Status != Degraded || st.Settings.PoolTimeoutSeconds != 30 {
+		if st.Service != "dbpool" || st.Format != 1 || st.Name != "orders" || st.Monitoring != statusjson.MonitoringOn || st.Health.Status != statusjson.Degraded || st.Settings.PoolTimeoutSeconds != 30 {
 			t.Errorf("%+v", st)
 		}
 	})
@@ -310,7 +311,7 @@ func TestEveryFieldIsNamedAsDocumented(t *testing.T) {
 			walk(f.Type, at+"."+f.Name)
 		}
 	}
-	walk(reflect.TypeFor[Status](), "Status")
+	walk(reflect.TypeFor[statusjson.Status](), "Status")
 }
 
 // What dbmonitor doctor needs of the fleet's variables, though nobody looks at the fleet.

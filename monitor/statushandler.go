@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 const (
@@ -36,7 +37,7 @@ func (m *Monitor) PoolStatus() http.Handler {
 func (m *Monitor) answerStatus(w http.ResponseWriter, r *http.Request) {
 	from, asked, err := historyFrom(r)
 	if err != nil {
-		writeJSON(w, r, http.StatusBadRequest, map[string]string{"service": ServiceName, "error": "history: a number is expected: 0, or the \"next\" of the answer before"})
+		writeJSON(w, r, http.StatusBadRequest, map[string]string{"service": statusjson.ServiceName, "error": "history: a number is expected: 0, or the \"next\" of the answer before"})
 		return
 	}
 	m.askForViewer(r.Context())
@@ -60,20 +61,20 @@ func historyFrom(r *http.Request) (from uint64, asked bool, err error) {
 
 // Status returns what /debug/pool-status answers at this moment, without the
 // history. It does not ask the server: the server's view is the last one had.
-func (m *Monitor) Status() Status {
+func (m *Monitor) Status() statusjson.Status {
 	l := m.look()
-	st := Status{
-		Service: ServiceName, Format: Format, Name: l.cfg.Name, ApplicationName: l.cfg.ApplicationName, At: l.at,
+	st := statusjson.Status{
+		Service: statusjson.ServiceName, Format: statusjson.Format, Name: l.cfg.Name, ApplicationName: l.cfg.ApplicationName, At: l.at,
 		Health:           m.healthReport(l),
 		Pool:             poolFigures(l),
 		Queue:            queueFigures(&l.stats),
 		Lanes:            laneFigures(&l.stats),
 		Connections:      connectionFigures(&l.stats),
-		Leaks:            LeakFigures{Now: l.stats.Leaking, WarnedCount: l.stats.LeakWarningCount, ThresholdSeconds: l.cfg.LeakThreshold.Seconds()},
+		Leaks:            statusjson.LeakFigures{Now: l.stats.Leaking, WarnedCount: l.stats.LeakWarningCount, ThresholdSeconds: l.cfg.LeakThreshold.Seconds()},
 		Tasks:            taskFigures(&l.stats),
 		Access:           accessState(&l.stats),
 		LastDialError:    dialFailure(l.stats.LastDialError, m.opts.addresses),
-		StatementTimeout: StatementTimeoutState{WantSeconds: l.stats.StatementTimeout.Want.Seconds(), InForce: l.stats.StatementTimeout.InForce, How: l.stats.StatementTimeout.How},
+		StatementTimeout: statusjson.StatementTimeoutState{WantSeconds: l.stats.StatementTimeout.Want.Seconds(), InForce: l.stats.StatementTimeout.InForce, How: l.stats.StatementTimeout.How},
 		Pooler:           l.stats.Pooler,
 		Settings:         settings(l.cfg),
 		Fleet:            fleetFigures(l),
@@ -86,7 +87,7 @@ func (m *Monitor) Status() Status {
 }
 
 // addWatched adds what the background checks know.
-func (m *Monitor) addWatched(st *Status, l look) {
+func (m *Monitor) addWatched(st *statusjson.Status, l look) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	st.Monitoring, st.MonitoringSince = m.state, m.since
@@ -95,7 +96,7 @@ func (m *Monitor) addWatched(st *Status, l look) {
 	st.Server.OverThreshold, st.Server.OverSince = server.on, server.begin()
 	st.Pool.PeakInUse = max(m.history.peakInUse(), l.stats.InUse)
 	st.Events = m.events.latest()
-	if m.state != MonitoringOn {
+	if m.state != statusjson.MonitoringOn {
 		return
 	}
 	wait, hold, window := m.history.recent(l)
@@ -103,18 +104,18 @@ func (m *Monitor) addWatched(st *Status, l look) {
 	st.Queue.WindowSeconds = seconds(window)
 }
 
-func (m *Monitor) serverReport(now time.Time, threshold int) ServerReport {
+func (m *Monitor) serverReport(now time.Time, threshold int) statusjson.ServerReport {
 	a := m.server.view.get()
-	r := ServerReport{Error: a.err, At: a.at, View: a.value, ThresholdPercent: threshold}
+	r := statusjson.ServerReport{Error: a.err, At: a.at, View: a.value, ThresholdPercent: threshold}
 	if a.value != nil {
 		r.AgeSeconds = seconds(now.Sub(a.at))
 	}
 	return r
 }
 
-func (m *Monitor) queryReport(now time.Time) QueryReport {
+func (m *Monitor) queryReport(now time.Time) statusjson.QueryReport {
 	a := m.server.queries.get()
-	r := QueryReport{Error: a.err, At: a.at, TextShown: m.opts.queryText, Longest: []serverview.Query{}}
+	r := statusjson.QueryReport{Error: a.err, At: a.at, TextShown: m.opts.queryText, Longest: []serverview.Query{}}
 	if a.value != nil {
 		r.Longest, r.AgeSeconds = *a.value, seconds(now.Sub(a.at))
 	}

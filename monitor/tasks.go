@@ -1,41 +1,21 @@
 package monitor
 
 import (
-	"time"
-
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
 // tasksShown is how many running tasks are named, at most.
 const tasksShown = 20
 
-// TaskFigures are the background tasks of the pool, with or without a
-// connection: Shutdown waits for all of them.
-type TaskFigures struct {
-	RunningCount int    `json:"running_count"` // running now
-	StartedCount uint64 `json:"started_count"` // ever started
-	FailedCount  uint64 `json:"failed_count"`  // of those, ended with an error, panics included
-	PanicCount   uint64 `json:"panic_count"`   // of those, panicked
-	RefusedCount uint64 `json:"refused_count"` // not started, because the pool was shutting down
-
-	Running []RunningTask `json:"running"` // the oldest 20, oldest first
-}
-
-// RunningTask is a background task that has not ended.
-type RunningTask struct {
-	Name           string    `json:"name"`
-	Since          time.Time `json:"since"`
-	RunningSeconds float64   `json:"running_seconds"`
-}
-
-func taskFigures(s *pool.Stats) TaskFigures {
+func taskFigures(s *pool.Stats) statusjson.TaskFigures {
 	t := &s.Tasks
-	out := TaskFigures{
+	out := statusjson.TaskFigures{
 		RunningCount: len(t.Running), StartedCount: t.StartedCount, FailedCount: t.FailedCount,
-		PanicCount: t.PanicCount, RefusedCount: t.RefusedCount, Running: []RunningTask{},
+		PanicCount: t.PanicCount, RefusedCount: t.RefusedCount, Running: []statusjson.RunningTask{},
 	}
 	for _, r := range t.Running[:min(len(t.Running), tasksShown)] {
-		out.Running = append(out.Running, RunningTask{Name: r.Name, Since: r.Since, RunningSeconds: seconds(max(s.At.Sub(r.Since), 0))})
+		out.Running = append(out.Running, statusjson.RunningTask{Name: r.Name, Since: r.Since, RunningSeconds: seconds(max(s.At.Sub(r.Since), 0))})
 	}
 	return out
 }

@@ -61,10 +61,10 @@ func (m *Monitor) check() {
 	}
 }
 
-func (m *Monitor) conclude(l look) []news {
+func (m *Monitor) conclude(l look) []notice {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	desk := &newsdesk{at: l.at, events: &m.events}
+	desk := &notices{at: l.at, events: &m.events}
 	m.watch.observe(desk, l, &m.own)
 	m.judgeLocked(l)
 	m.announceLocked(desk)
@@ -91,7 +91,7 @@ type watch struct {
 	checks      int
 }
 
-func (w *watch) observe(n *newsdesk, l look, own *ownWork) {
+func (w *watch) observe(n *notices, l look, own *selfLoad) {
 	s := &l.stats
 	if w.last == nil {
 		w.last = s

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/internal/pgtest"
-	"github.com/dbpool-go/dbpool/monitor"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"go.uber.org/goleak"
 )
 
@@ -134,12 +134,12 @@ func TestServiceOnItsOwnDatabase(t *testing.T) {
 		t.Errorf("report %+v", totals)
 	}
 
-	var health monitor.HealthReport
+	var health statusjson.HealthReport
 	s.do(t, "GET", "/health", "", http.StatusOK, &health)
-	if health.Service != monitor.ServiceName || health.MaxOpen != 3 {
+	if health.Service != statusjson.ServiceName || health.MaxOpen != 3 {
 		t.Errorf("health %+v", health)
 	}
-	var status monitor.Status
+	var status statusjson.Status
 	s.do(t, "GET", "/debug/pool-status", "", http.StatusOK, &status)
 	if status.Pool.Size != 2 || status.Queue.AcquiredCount < 4 {
 		t.Errorf("status %+v", status)
@@ -236,7 +236,7 @@ func TestServiceSaysWhatIsWrong(t *testing.T) {
 func TestServiceLoadKeepsThePoolBusy(t *testing.T) {
 	s := start(t, map[string]string{"DATABASE_URL": pgtest.Shared(t).URL}, "--load")
 	for {
-		var status monitor.Status
+		var status statusjson.Status
 		s.do(t, "GET", "/debug/pool-status", "", http.StatusOK, &status)
 		if status.Queue.AcquiredCount > 20 {
 			break

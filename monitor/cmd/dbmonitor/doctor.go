@@ -140,7 +140,7 @@ func (d doctorCmd) database(ctx context.Context, env environment) (string, docto
 	if err != nil {
 		return "", doctor.Case{}, err
 	}
-	target := source.Clean(cfg.DatabaseURL.Redacted(), 200)
+	target := source.Sanitize(cfg.DatabaseURL.Redacted(), 200)
 	c, err := doctor.ExamineDatabase(ctx, doctor.Order{
 		Config: cfg, Application: d.Application, Sized: d.sized(env), Timeout: time.Duration(d.Timeout), SQL: d.SQL,
 	})

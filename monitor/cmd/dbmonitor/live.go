@@ -26,7 +26,7 @@ func (w watchCmd) live(ctx context.Context, env environment, t terminal, clients
 	case errors.Is(err, live.ErrNoAnswer):
 		return exitInterrupted
 	case err != nil:
-		fmt.Fprintf(t.err, "dbmonitor: %s; try --plain\n", source.Clean(err.Error(), 300))
+		fmt.Fprintf(t.err, "dbmonitor: %s; try --plain\n", source.Sanitize(err.Error(), 300))
 		return exitOutput
 	}
 	worst := report.Healthy

@@ -61,7 +61,7 @@ func finish(stderr io.Writer, done bool, err error) int {
 }
 
 func misuse(stderr io.Writer, err error) int {
-	fmt.Fprintf(stderr, "dbmonitor: %s\nTry: dbmonitor --help\n", source.Clean(err.Error(), 300))
+	fmt.Fprintf(stderr, "dbmonitor: %s\nTry: dbmonitor --help\n", source.Sanitize(err.Error(), 300))
 	return exitUsage
 }
 

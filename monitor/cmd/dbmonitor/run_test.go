@@ -15,10 +15,10 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/sample"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/source"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // invoke runs the program with its output kept.
@@ -29,7 +29,7 @@ func invoke(ctx context.Context, env environment, args ...string) (code int, std
 }
 
 // service answers /debug/pool-status with one document.
-func service(t *testing.T, s *monitor.Status) *httptest.Server {
+func service(t *testing.T, s *statusjson.Status) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pool-status", func(w http.ResponseWriter, r *http.Request) {
@@ -165,11 +165,11 @@ func TestOutputFails(t *testing.T) {
 }
 
 // script answers with one status after another, in no time.
-type script struct{ answers []*monitor.Status }
+type script struct{ answers []*statusjson.Status }
 
 func (s *script) Fetch(ctx context.Context, _ int64) source.Snapshot {
 	if ctx.Err() != nil {
-		return source.Snapshot{Trouble: &source.Trouble{What: "interrupted"}}
+		return source.Snapshot{Failure: &source.Failure{What: "interrupted"}}
 	}
 	st := s.answers[0]
 	if len(s.answers) > 1 {
@@ -181,14 +181,14 @@ func (s *script) Fetch(ctx context.Context, _ int64) source.Snapshot {
 // The loop reports at once and then every interval, and ends with the last code.
 func TestLoop(t *testing.T) {
 	for name, tt := range map[string]struct {
-		answers []*monitor.Status
+		answers []*statusjson.Status
 		rounds  int
 		want    int
 	}{
-		"stays healthy":   {[]*monitor.Status{sample.Healthy()}, 3, 0},
-		"becomes busy":    {[]*monitor.Status{sample.Healthy(), sample.Busy()}, 2, 1},
-		"recovers":        {[]*monitor.Status{sample.Down(), sample.Healthy()}, 2, 0},
-		"ends in trouble": {[]*monitor.Status{sample.Healthy(), sample.Busy(), sample.Down()}, 3, 2},
+		"stays healthy":   {[]*statusjson.Status{sample.Healthy()}, 3, 0},
+		"becomes busy":    {[]*statusjson.Status{sample.Healthy(), sample.Busy()}, 2, 1},
+		"recovers":        {[]*statusjson.Status{sample.Down(), sample.Healthy()}, 2, 0},
+		"ends in trouble": {[]*statusjson.Status{sample.Healthy(), sample.Busy(), sample.Down()}, 3, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

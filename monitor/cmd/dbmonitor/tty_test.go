@@ -8,8 +8,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/sample"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // On a terminal --continuous is a full-screen view that follows the window's
@@ -157,7 +157,7 @@ func TestHostileTextOnTerminal(t *testing.T) {
 	s := sample.Busy()
 	const evil = "\x1b]0;owned\x07\x1b[5;5H\u009b31m\u202eEVIL"
 	s.Name, s.Health.Name, s.Holders[0].Caller, s.Events[0].Message = evil, evil, evil, evil
-	s.Health.Problems = append(s.Health.Problems, monitor.Problem{Message: evil, Severity: monitor.SeverityCritical})
+	s.Health.Problems = append(s.Health.Problems, statusjson.Problem{Message: evil, Severity: statusjson.SeverityCritical})
 	srv := service(t, s)
 	for name, args := range map[string][]string{"live": {"-c"}, "once": {}, "json": {"--json"}} {
 		t.Run(name, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/internal/fakesource"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
@@ -58,7 +59,7 @@ func record(t *testing.T) recording {
 			time.Sleep(time.Second)
 		}
 		out = recording{page: m.PoolStatus(), full: ask(t, m, 0)}
-		var st monitor.Status
+		var st statusjson.Status
 		if err := json.Unmarshal(out.full, &st); err != nil {
 			t.Fatal(err)
 		}

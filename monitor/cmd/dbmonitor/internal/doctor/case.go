@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/internal/fleet"
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // Case is what was found. It is a plain value.
@@ -32,8 +32,8 @@ type Case struct {
 	QueryError string // why there are none
 	Waits      []Wait
 
-	Problems []monitor.Problem // what the service says of itself
-	Pooler   bool              // the server was reached through a pooler
+	Problems []statusjson.Problem // what the service says of itself
+	Pooler   bool                 // the server was reached through a pooler
 
 	Thresholds Thresholds
 }

@@ -47,25 +47,25 @@ func ExamineDatabase(ctx context.Context, o Order) (Case, error) {
 	defer cancel()
 	waiting, giveUp := context.WithCancel(ctx)
 	defer giveUp()
-	patience := &impatience{giveUp: giveUp}
+	patience := &earlyAbort{giveUp: giveUp}
 	defer patience.stop()
 	p, err := pool.Open(visitor(o), pool.WithLogger(slog.New(slog.DiscardHandler)), pool.WithObserver(patience))
 	if err != nil {
-		return Case{}, unreachable(source.Clean(err.Error(), 400))
+		return Case{}, unreachable(source.Sanitize(err.Error(), 400))
 	}
 	defer p.Close()
 	if err := p.Ready(waiting); err != nil {
 		return Case{}, refusal(p, o.Timeout)
 	}
 	patience.stop()
-	c := Case{Target: source.Clean(o.Config.DatabaseURL.Redacted(), 200), Self: 1, Thresholds: thresholds(o.Config)}
+	c := Case{Target: source.Sanitize(o.Config.DatabaseURL.Redacted(), 200), Self: 1, Thresholds: thresholds(o.Config)}
 	if err := c.look(ctx, p, o.SQL); err != nil {
-		return Case{}, unreachable("the server was reached, but not asked: " + source.Clean(err.Error(), 300))
+		return Case{}, unreachable("the server was reached, but not asked: " + source.Sanitize(err.Error(), 300))
 	}
 	c.Pooler = p.Stats().Pooler != ""
 	c.name(o)
 	c.count(o)
-	source.CleanAll(&c)
+	source.SanitizeAll(&c)
 	return c, nil
 }
 
@@ -99,7 +99,7 @@ func refusal(p *pool.Pool, waited time.Duration) *Refused {
 	if dial == nil {
 		return unreachable(fmt.Sprintf("no answer within %s; check the address and firewalls; --timeout waits longer", waited))
 	}
-	r := unreachable(source.Clean(fmt.Sprintf("%s: %s", dial.Reason, dial.Message), 300))
+	r := unreachable(source.Sanitize(fmt.Sprintf("%s: %s", dial.Reason, dial.Message), 300))
 	if dial.SQLState == tooManyConnections || dial.Reason == "pooler full" {
 		r.Level = report.Critical
 	}

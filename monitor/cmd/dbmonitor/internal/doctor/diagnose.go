@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/internal/fleet"
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // Finding is one thing that is wrong, or worth knowing.
@@ -81,11 +81,11 @@ func (d *Diagnosis) advise(kind RemedyKind, text string) {
 // service passes on what a running service says of itself.
 func (d *Diagnosis) service() {
 	for _, p := range d.Case.Problems {
-		if p.Code == monitor.ProblemFleetMisfit && !d.Proof.Fits() {
+		if p.Code == statusjson.ProblemFleetMisfit && !d.Proof.Fits() {
 			continue // said already
 		}
 		level := report.Warning
-		if p.Severity == monitor.SeverityCritical {
+		if p.Severity == statusjson.SeverityCritical {
 			level = report.Critical
 		}
 		d.find(level, "service_"+string(p.Code), "the service says: %s", p.Message)

@@ -12,11 +12,11 @@ import (
 	"unicode"
 
 	"github.com/dbpool-go/dbpool/internal/fleet"
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/sample"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/source"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -117,7 +117,7 @@ func TestDiagnose(t *testing.T) {
 		}, "idle_in_transaction", report.Warning, "pid 7, (no name)"},
 		"slow": {func(c *Case) { c.Queries = []serverview.Query{{PID: 7, State: "active", QuerySeconds: 30}} }, "slow_queries", report.Warning, "pid 7"},
 		"service": {func(c *Case) {
-			c.Problems = []monitor.Problem{{Code: "stuck", Severity: monitor.SeverityCritical, Message: "no"}}
+			c.Problems = []statusjson.Problem{{Code: "stuck", Severity: statusjson.SeverityCritical, Message: "no"}}
 		}, "service_stuck", report.Critical, "the service says: no"},
 		"standby":   {func(c *Case) { c.View.InRecovery = true }, "standby", report.Healthy, "standby"},
 		"stale":     {func(c *Case) { c.Age = time.Hour }, "stale", report.Healthy, "1h ago"},
@@ -178,7 +178,7 @@ func TestRemediesQuoteNames(t *testing.T) {
 }
 
 func TestExamineService(t *testing.T) {
-	snap := func(s *monitor.Status) source.Snapshot {
+	snap := func(s *statusjson.Status) source.Snapshot {
 		return source.Snapshot{Target: "http://h", Status: s, Health: &s.Health}
 	}
 	c, err := ExamineService(snap(sample.Busy()), Fleet{})
@@ -226,7 +226,7 @@ func TestExamineService(t *testing.T) {
 	for name, s := range map[string]source.Snapshot{
 		"the database cannot be reached": snap(sample.Down()),
 		"only /health":                   {Health: &sample.Busy().Health, Notes: []string{"only /health could be had: why"}},
-		"refused; check":                 {Trouble: &source.Trouble{What: "refused", Remedy: "check"}},
+		"refused; check":                 {Failure: &source.Failure{What: "refused", Remedy: "check"}},
 	} {
 		if _, err := ExamineService(s, Fleet{}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
@@ -254,7 +254,7 @@ func TestWriteJSON(t *testing.T) {
 
 // FuzzDiagnose judges hostile statuses: printable lines, never a panic.
 func FuzzDiagnose(f *testing.F) {
-	for _, s := range []*monitor.Status{sample.Healthy(), sample.Busy()} {
+	for _, s := range []*statusjson.Status{sample.Healthy(), sample.Busy()} {
 		doc, err := json.Marshal(s)
 		if err != nil {
 			f.Fatal(err)
@@ -265,11 +265,11 @@ func FuzzDiagnose(f *testing.F) {
 		f.Add(bytes.ReplaceAll(doc, []byte(`orders`), []byte(`\u001b[2J\u202e\n`)))
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
-		var s monitor.Status
+		var s statusjson.Status
 		if json.Unmarshal(doc, &s) != nil {
 			return
 		}
-		source.CleanAll(&s)
+		source.SanitizeAll(&s)
 		c, err := ExamineService(source.Snapshot{Status: &s, Health: &s.Health}, Fleet{})
 		if err != nil {
 			return

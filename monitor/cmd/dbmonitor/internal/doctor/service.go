@@ -5,9 +5,9 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/source"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // Fleet is what the command line says about the fleet; nil and empty leave it
@@ -26,8 +26,8 @@ const mostReplicas = 262143
 // connection of its own. The error is a *Refused.
 func ExamineService(s source.Snapshot, f Fleet) (Case, error) {
 	switch {
-	case s.Trouble != nil:
-		return Case{}, unreachable(s.Trouble.Error())
+	case s.Failure != nil:
+		return Case{}, unreachable(s.Failure.Error())
 	case s.Status == nil:
 		return Case{}, unreachable("the status page is needed, and could not be had" + notes(s))
 	}
@@ -53,10 +53,10 @@ func ExamineService(s source.Snapshot, f Fleet) (Case, error) {
 }
 
 // blind explains why a service cannot say anything of its server.
-func blind(st *monitor.Status) *Refused {
+func blind(st *statusjson.Status) *Refused {
 	r := unreachable("the service has no view of the server: " + orUnknown(st.Server.Error))
 	for _, p := range st.Health.Problems {
-		if p.Severity == monitor.SeverityCritical {
+		if p.Severity == statusjson.SeverityCritical {
 			r.Level = report.Critical
 			r.Text += "; it says: " + p.Message
 		}
@@ -64,7 +64,7 @@ func blind(st *monitor.Status) *Refused {
 	return r
 }
 
-func (c *Case) askOf(st *monitor.Status, f Fleet) {
+func (c *Case) askOf(st *statusjson.Status, f Fleet) {
 	c.Ask = fleet.Ask{
 		PoolSize: st.Pool.Size, MaxOverflow: st.Pool.MaxOverflow, Surge: config.Default().FleetSurge,
 		Enforced: st.Settings.Fleet == string(config.FleetEnforce), Budget: budgetOf(st),
@@ -101,7 +101,7 @@ func (c *Case) askOf(st *monitor.Status, f Fleet) {
 
 // budgetOf is the service's own budget. What cannot be one, by the rules for
 // the service's variable, is left out: the answer may be anybody's.
-func budgetOf(st *monitor.Status) config.Share {
+func budgetOf(st *statusjson.Status) config.Share {
 	c := config.Default()
 	c.DatabaseURL, c.FleetBudget = "postgres://localhost/", config.Share(st.Settings.FleetBudget)
 	if c.Validate() != nil {

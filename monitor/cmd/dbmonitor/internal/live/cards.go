@@ -72,8 +72,8 @@ func (s *service) usageLine(width int) string {
 	switch {
 	case !s.heard:
 		return faint.Render("no answer yet")
-	case s.snap.Trouble != nil:
-		return bad.Render(s.snap.Trouble.What)
+	case s.snap.Failure != nil:
+		return bad.Render(s.snap.Failure.What)
 	}
 	text := fmt.Sprintf(" %d/%d", s.health.InUse, s.health.MaxOpen)
 	return s.poolBar(width-len(text)) + text
@@ -83,7 +83,7 @@ func (s *service) usageLine(width int) string {
 // have; without colour when that is no longer known to be so.
 func (s *service) poolBar(width int) string {
 	inUse := segment{s.health.InUse, "█", styleOf(s.usageLevel())}
-	if s.snap.Trouble != nil {
+	if s.snap.Failure != nil {
 		inUse.style = faint
 	}
 	if s.status == nil {

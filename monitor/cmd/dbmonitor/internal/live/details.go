@@ -9,8 +9,8 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // details shows one service in so many lines: what is wrong, the charts, the
@@ -38,12 +38,12 @@ func (m *model) problems(s *service, most int) []string {
 	switch {
 	case !s.heard:
 		return []string{faint.Render(" asking " + s.given + " …")}
-	case s.snap.Trouble != nil:
+	case s.snap.Failure != nil:
 		return m.trouble(s, most+2)
 	}
 	for _, p := range s.verdict.Problems {
 		level := report.Warning
-		if p.Severity == monitor.SeverityCritical {
+		if p.Severity == statusjson.SeverityCritical {
 			level = report.Critical
 		}
 		text := p.Message
@@ -66,7 +66,7 @@ func (m *model) problems(s *service, most int) []string {
 
 // trouble is why there is no answer.
 func (m *model) trouble(s *service, most int) []string {
-	text := s.snap.Trouble.Error()
+	text := s.snap.Failure.Error()
 	if s.health != nil {
 		text += "; what follows was said before " + s.goneAt.Format("15:04:05")
 	}
@@ -136,7 +136,7 @@ func (m *model) connections(s *service, width, charts int) []string {
 	return append(lines, indent(scaled(s.inUse(m.span(s), inner-5), s.mostOpen(), charts, s.usageStyle, func(f float64) string { return fmt.Sprintf("%.0f", f) }))...)
 }
 
-func limited(p monitor.PoolFigures) string {
+func limited(p statusjson.PoolFigures) string {
 	if p.Limit >= p.MaxOpen {
 		return ""
 	}
@@ -199,7 +199,7 @@ func (s *service) traffic() string {
 	return text
 }
 
-func percentiles(what string, d monitor.Distribution) string {
+func percentiles(what string, d statusjson.Distribution) string {
 	if d.Count == 0 {
 		return faint.Render(what + " -")
 	}

@@ -15,10 +15,10 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/sample"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/source"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -34,18 +34,18 @@ func (c *canned) Fetch(_ context.Context, history int64) source.Snapshot {
 	return c.snap
 }
 
-func snap(s *monitor.Status) source.Snapshot {
+func snap(s *statusjson.Status) source.Snapshot {
 	return source.Snapshot{Target: "http://localhost:8080", At: time.Date(2026, 3, 1, 13, 0, 0, 0, time.UTC), Status: s, Health: &s.Health}
 }
 
 func gone() source.Snapshot {
 	return source.Snapshot{Target: "http://localhost:8080", At: time.Date(2026, 3, 1, 13, 0, 2, 0, time.UTC),
-		Trouble: &source.Trouble{What: "connection refused: nothing listens on localhost:8080", Remedy: "check that the service runs, and its port"}}
+		Failure: &source.Failure{What: "connection refused: nothing listens on localhost:8080", Remedy: "check that the service runs, and its port"}}
 }
 
 // withHistory adds fifteen minutes of waves to a status.
-func withHistory(s *monitor.Status) *monitor.Status {
-	h := &monitor.History{StepSeconds: 2, Next: 450}
+func withHistory(s *statusjson.Status) *statusjson.Status {
+	h := &statusjson.History{StepSeconds: 2, Next: 450}
 	end := float64(s.At.Unix())
 	for i := range 450 {
 		at := end - float64(449-i)*2
@@ -202,7 +202,7 @@ func TestKeysThatChoose(t *testing.T) {
 func TestScrollStopsAtTheEnds(t *testing.T) {
 	s := sample.Busy()
 	for i := range 40 {
-		s.Holders = append(s.Holders, monitor.Holder{Caller: fmt.Sprintf("file%d.go:1", i), Activity: "running"})
+		s.Holders = append(s.Holders, statusjson.Holder{Caller: fmt.Sprintf("file%d.go:1", i), Activity: "running"})
 	}
 	m := view(80, 24, snap(s))
 	press(m, key("up"))
@@ -370,7 +370,7 @@ func TestArea(t *testing.T) {
 
 // FuzzScreen draws hostile documents in windows of every size.
 func FuzzScreen(f *testing.F) {
-	for _, s := range []*monitor.Status{sample.Healthy(), withHistory(sample.Busy()), sample.Down(), sample.Crowded(), sample.Shared()} {
+	for _, s := range []*statusjson.Status{sample.Healthy(), withHistory(sample.Busy()), sample.Down(), sample.Crowded(), sample.Shared()} {
 		doc, err := json.Marshal(s)
 		if err != nil {
 			f.Fatal(err)
@@ -382,7 +382,7 @@ func FuzzScreen(f *testing.F) {
 	}
 	f.Add([]byte(`{"history":{"at_seconds":[1e300,-1e300,2e300],"in_use":[1,2,3],"waiting":[1,2,3],"acquired":[1,2,3],"wait_p95_seconds":[1,2,3]},"server":{"view":{}}}`), 80, 24, uint(1))
 	f.Fuzz(func(t *testing.T, doc []byte, width, height int, lower uint) {
-		var s monitor.Status
+		var s statusjson.Status
 		if json.Unmarshal(doc, &s) != nil {
 			return
 		}

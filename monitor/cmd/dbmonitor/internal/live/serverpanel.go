@@ -7,9 +7,9 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // serverPanel is the server's own view: a heading and so many lines.
@@ -85,7 +85,7 @@ func serverTall(s *service, v *serverview.View, width, lines int) []string {
 }
 
 // fleetLine is whether all replicas of the service together fit, and this one's part.
-func fleetLine(f *monitor.FleetFigures) string {
+func fleetLine(f *statusjson.FleetFigures) string {
 	text := fmt.Sprintf(" fleet %s: %d of %d usable, %s", report.Fits(f), f.Need, f.Usable, report.Plural(f.Replicas, "replica", "replicas"))
 	if f.Mode == "enforce" {
 		text += fmt.Sprintf("; this has %d of %d", f.Tokens, f.Share)

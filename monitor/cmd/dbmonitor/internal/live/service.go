@@ -3,9 +3,9 @@ package live
 import (
 	"time"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/source"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // service is what is known of one service.
@@ -15,11 +15,11 @@ type service struct {
 	asking  bool // an answer is on its way
 	heard   bool // there has been an answer, or word that there is none
 
-	snap    source.Snapshot       // the last answer
-	verdict report.Verdict        // on it
-	health  *monitor.HealthReport // the last there was, however long ago
-	status  *monitor.Status       // likewise
-	goneAt  time.Time             // since when there is no answer; zero while there is
+	snap    source.Snapshot          // the last answer
+	verdict report.Verdict           // on it
+	health  *statusjson.HealthReport // the last there was, however long ago
+	status  *statusjson.Status       // likewise
+	goneAt  time.Time                // since when there is no answer; zero while there is
 
 	rates rates
 	past  past
@@ -39,7 +39,7 @@ func (s *service) take(snap source.Snapshot) {
 	s.asking = false
 	s.heard = true
 	s.snap, s.verdict = snap, report.Judge(snap)
-	if snap.Trouble != nil {
+	if snap.Failure != nil {
 		if s.goneAt.IsZero() {
 			s.goneAt = snap.At
 		}
@@ -63,7 +63,7 @@ func (s *service) name() string {
 	}
 }
 
-func ratesBetween(was, now *monitor.Status) rates {
+func ratesBetween(was, now *statusjson.Status) rates {
 	if was == nil {
 		return rates{}
 	}

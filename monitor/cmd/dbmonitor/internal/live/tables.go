@@ -6,9 +6,9 @@ import (
 
 	"charm.land/lipgloss/v2"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // table is one of the lists in the lower part.
@@ -129,7 +129,7 @@ func holderLines(s *service, width int) (string, []string) {
 	return " " + row(widths, "HELD", "DOING", "CALLER", "NAME", "LANE", "PID"), rows
 }
 
-func holderStyle(h monitor.Holder) lipgloss.Style {
+func holderStyle(h statusjson.Holder) lipgloss.Style {
 	switch {
 	case h.Leaking:
 		return bad
@@ -225,9 +225,9 @@ func eventLines(s *service, _ int) (string, []string) {
 	for _, e := range s.status.Events {
 		level, style := report.Healthy, faint
 		switch e.Severity {
-		case monitor.SeverityCritical:
+		case statusjson.SeverityCritical:
 			level, style = report.Critical, bad
-		case monitor.SeverityWarning:
+		case statusjson.SeverityWarning:
 			level, style = report.Warning, warn
 		}
 		rows = append(rows, " "+faint.Render(e.At.In(s.snap.At.Location()).Format("15:04:05"))+" "+style.Render(sign(level)+" "+e.Message))

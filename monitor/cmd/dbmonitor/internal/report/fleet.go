@@ -3,7 +3,7 @@ package report
 import (
 	"fmt"
 
-	"github.com/dbpool-go/dbpool/monitor"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // mostSteps is what a report shows of the fleet's arithmetic, and of its remedies.
@@ -16,7 +16,7 @@ func (w *writer) fleet() {
 	if f == nil {
 		return
 	}
-	fits := w.word("fleet.fits", func(s *monitor.Status) string { return Fits(s.Fleet) })
+	fits := w.word("fleet.fits", func(s *statusjson.Status) string { return Fits(s.Fleet) })
 	if f.Fits == nil {
 		w.end("Fleet", fits)
 		return
@@ -25,10 +25,10 @@ func (w *writer) fleet() {
 	if !*f.Fits {
 		level = Warning
 	}
-	replicas := w.fleetNum("replicas", func(f *monitor.FleetFigures) int { return f.Replicas })
+	replicas := w.fleetNum("replicas", func(f *statusjson.FleetFigures) int { return f.Replicas })
 	text := fmt.Sprintf("%s: it %s %s connections, and %s are usable (replicas: %s", fits, asks(f),
-		w.fleetNum("need", func(f *monitor.FleetFigures) int { return f.Need }),
-		w.fleetNum("usable", func(f *monitor.FleetFigures) int { return f.Usable }), replicas)
+		w.fleetNum("need", func(f *statusjson.FleetFigures) int { return f.Need }),
+		w.fleetNum("usable", func(f *statusjson.FleetFigures) int { return f.Usable }), replicas)
 	if f.Surge > 0 {
 		text += fmt.Sprintf(", and %d more in a deploy", f.Surge)
 	}
@@ -46,25 +46,25 @@ func (w *writer) fleet() {
 }
 
 // fleetShare is this replica's part of a budget that is enforced.
-func (w *writer) fleetShare(f *monitor.FleetFigures) {
+func (w *writer) fleetShare(f *statusjson.FleetFigures) {
 	if f.Mode != "enforce" {
 		return
 	}
-	how := w.word("fleet.fallback", func(s *monitor.Status) string {
+	how := w.word("fleet.fallback", func(s *statusjson.Status) string {
 		if s.Fleet == nil || s.Fleet.Fallback == "" {
 			return "shared by need"
 		}
 		return "divided by number: " + s.Fleet.Fallback
 	})
 	w.end("", fmt.Sprintf("this replica has %s, may have %s; %s kept free for replicas that start; %s",
-		w.fleetNum("tokens", func(f *monitor.FleetFigures) int { return f.Tokens }),
-		w.fleetNum("share", func(f *monitor.FleetFigures) int { return f.Share }),
-		w.fleetNum("headroom", func(f *monitor.FleetFigures) int { return f.Headroom }), how))
+		w.fleetNum("tokens", func(f *statusjson.FleetFigures) int { return f.Tokens }),
+		w.fleetNum("share", func(f *statusjson.FleetFigures) int { return f.Share }),
+		w.fleetNum("headroom", func(f *statusjson.FleetFigures) int { return f.Headroom }), how))
 }
 
 // fleetNum is num for a figure of the fleet.
-func (w *writer) fleetNum(field string, get func(*monitor.FleetFigures) int) string {
-	return w.num("fleet."+field, func(s *monitor.Status) int {
+func (w *writer) fleetNum(field string, get func(*statusjson.FleetFigures) int) string {
+	return w.num("fleet."+field, func(s *statusjson.Status) int {
 		if s.Fleet == nil {
 			return 0
 		}
@@ -73,7 +73,7 @@ func (w *writer) fleetNum(field string, get func(*monitor.FleetFigures) int) str
 }
 
 // Fits says in words whether the fleet fits; empty when nobody looks at it.
-func Fits(f *monitor.FleetFigures) string {
+func Fits(f *statusjson.FleetFigures) string {
 	switch {
 	case f == nil:
 		return ""
@@ -86,7 +86,7 @@ func Fits(f *monitor.FleetFigures) string {
 	}
 }
 
-func asks(f *monitor.FleetFigures) string {
+func asks(f *statusjson.FleetFigures) string {
 	if f.Mode == "enforce" {
 		return "needs at least"
 	}

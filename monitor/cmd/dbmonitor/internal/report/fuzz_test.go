@@ -11,9 +11,9 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/sample"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/source"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // replies answers every request with one body, without a network.
@@ -25,7 +25,7 @@ func (r replies) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // Whatever a server answers, the report is made of printable lines.
 func FuzzReport(f *testing.F) {
-	for _, s := range []*monitor.Status{sample.Healthy(), sample.Busy(), sample.Down(), sample.Crowded(), sample.Shared()} {
+	for _, s := range []*statusjson.Status{sample.Healthy(), sample.Busy(), sample.Down(), sample.Crowded(), sample.Shared()} {
 		doc, err := json.Marshal(s)
 		if err != nil {
 			f.Fatal(err)

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/source"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // Level is how bad it is. Its number is the exit code.
@@ -37,15 +37,15 @@ func (l Level) ExitCode() int { return int(l) }
 // Verdict is a level and the reasons for it.
 type Verdict struct {
 	Level    Level
-	For      time.Duration     // how long it has been so; 0 when unknown
-	Problems []monitor.Problem // worst first
+	For      time.Duration        // how long it has been so; 0 when unknown
+	Problems []statusjson.Problem // worst first
 }
 
 // Judge is the verdict on one answer. It follows the service's own health,
 // which knows the thresholds, and never makes it look better than the worst
 // problem it lists.
 func Judge(s source.Snapshot) Verdict {
-	if s.Trouble != nil || s.Health == nil {
+	if s.Failure != nil || s.Health == nil {
 		return Verdict{Level: Unreachable}
 	}
 	h := s.Health
@@ -53,7 +53,7 @@ func Judge(s source.Snapshot) Verdict {
 	for _, p := range v.Problems {
 		v.Level = max(v.Level, severity(p.Severity))
 	}
-	slices.SortStableFunc(v.Problems, func(a, b monitor.Problem) int {
+	slices.SortStableFunc(v.Problems, func(a, b statusjson.Problem) int {
 		return cmp.Compare(severity(b.Severity), severity(a.Severity))
 	})
 	return v
@@ -68,22 +68,22 @@ func Worst(vs ...Verdict) Level {
 	return worst
 }
 
-func levelOf(h monitor.HealthStatus) Level {
+func levelOf(h statusjson.HealthStatus) Level {
 	switch h {
-	case monitor.Healthy:
+	case statusjson.Healthy:
 		return Healthy
-	case monitor.Unhealthy:
+	case statusjson.Unhealthy:
 		return Critical
 	default: // degraded, and whatever a later release may say
 		return Warning
 	}
 }
 
-func severity(s monitor.Severity) Level {
+func severity(s statusjson.Severity) Level {
 	switch s {
-	case monitor.SeverityInfo:
+	case statusjson.SeverityInfo:
 		return Healthy
-	case monitor.SeverityCritical:
+	case statusjson.SeverityCritical:
 		return Critical
 	default:
 		return Warning

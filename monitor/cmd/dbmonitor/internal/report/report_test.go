@@ -10,22 +10,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/sample"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/source"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func snap(s *monitor.Status) source.Snapshot {
+func snap(s *statusjson.Status) source.Snapshot {
 	return source.Snapshot{Target: "http://localhost:8080", At: time.Date(2026, 3, 1, 13, 0, 0, 0, time.UTC), Took: 3 * time.Millisecond, Status: s, Health: &s.Health}
 }
 
 func unreachable() source.Snapshot {
-	return source.Snapshot{Target: "http://localhost:8080", Trouble: &source.Trouble{What: "connection refused: nothing listens on localhost:8080", Remedy: "check that the service runs, and its port"}}
+	return source.Snapshot{Target: "http://localhost:8080", Failure: &source.Failure{What: "connection refused: nothing listens on localhost:8080", Remedy: "check that the service runs, and its port"}}
 }
 
-func healthOnly(s *monitor.Status) source.Snapshot {
+func healthOnly(s *statusjson.Status) source.Snapshot {
 	one := snap(s)
 	one.Status, one.Notes = nil, []string{"only /health could be had: access refused (HTTP 401); set DBMONITOR_TOKEN"}
 	return one
@@ -127,20 +127,20 @@ func TestAgesAreNotChanges(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	problem := func(sev monitor.Severity) []monitor.Problem { return []monitor.Problem{{Severity: sev}} }
+	problem := func(sev statusjson.Severity) []statusjson.Problem { return []statusjson.Problem{{Severity: sev}} }
 	for name, tt := range map[string]struct {
-		health *monitor.HealthReport
+		health *statusjson.HealthReport
 		want   Level
 	}{
-		"healthy":           {&monitor.HealthReport{Status: monitor.Healthy}, Healthy},
-		"degraded":          {&monitor.HealthReport{Status: monitor.Degraded}, Warning},
-		"unhealthy":         {&monitor.HealthReport{Status: monitor.Unhealthy}, Critical},
-		"later word":        {&monitor.HealthReport{Status: "weakened"}, Warning},
-		"no word":           {&monitor.HealthReport{}, Warning},
-		"healthy, info":     {&monitor.HealthReport{Status: monitor.Healthy, Problems: problem(monitor.SeverityInfo)}, Healthy},
-		"healthy, warning":  {&monitor.HealthReport{Status: monitor.Healthy, Problems: problem(monitor.SeverityWarning)}, Warning},
-		"healthy, critical": {&monitor.HealthReport{Status: monitor.Healthy, Problems: problem(monitor.SeverityCritical)}, Critical},
-		"later severity":    {&monitor.HealthReport{Status: monitor.Healthy, Problems: problem("odd")}, Warning},
+		"healthy":           {&statusjson.HealthReport{Status: statusjson.Healthy}, Healthy},
+		"degraded":          {&statusjson.HealthReport{Status: statusjson.Degraded}, Warning},
+		"unhealthy":         {&statusjson.HealthReport{Status: statusjson.Unhealthy}, Critical},
+		"later word":        {&statusjson.HealthReport{Status: "weakened"}, Warning},
+		"no word":           {&statusjson.HealthReport{}, Warning},
+		"healthy, info":     {&statusjson.HealthReport{Status: statusjson.Healthy, Problems: problem(statusjson.SeverityInfo)}, Healthy},
+		"healthy, warning":  {&statusjson.HealthReport{Status: statusjson.Healthy, Problems: problem(statusjson.SeverityWarning)}, Warning},
+		"healthy, critical": {&statusjson.HealthReport{Status: statusjson.Healthy, Problems: problem(statusjson.SeverityCritical)}, Critical},
+		"later severity":    {&statusjson.HealthReport{Status: statusjson.Healthy, Problems: problem("odd")}, Warning},
 		"nothing":           {nil, Unreachable},
 	} {
 		if got := Judge(source.Snapshot{Health: tt.health}).Level; got != tt.want {
@@ -153,8 +153,8 @@ func TestJudge(t *testing.T) {
 }
 
 func TestJudgeOrdersProblems(t *testing.T) {
-	h := &monitor.HealthReport{Status: monitor.Unhealthy, Problems: []monitor.Problem{
-		{Code: "a", Severity: monitor.SeverityInfo}, {Code: "b", Severity: monitor.SeverityCritical}, {Code: "c", Severity: monitor.SeverityWarning},
+	h := &statusjson.HealthReport{Status: statusjson.Unhealthy, Problems: []statusjson.Problem{
+		{Code: "a", Severity: statusjson.SeverityInfo}, {Code: "b", Severity: statusjson.SeverityCritical}, {Code: "c", Severity: statusjson.SeverityWarning},
 	}}
 	order := ""
 	for _, p := range Judge(source.Snapshot{Health: h}).Problems {

@@ -57,7 +57,7 @@ func (t Text) headline(r Report) string {
 		head += " (was " + r.Was.Level.String() + ")"
 	}
 	if v.Level == Unreachable {
-		return fmt.Sprintf("%s  %s: %s", head, s.Target, s.Trouble)
+		return fmt.Sprintf("%s  %s: %s", head, s.Target, s.Failure)
 	}
 	name := s.Health.Name
 	if name == "" {

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/source"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // Row is one line of a report.
@@ -51,8 +51,8 @@ func New(now source.Snapshot, before *source.Snapshot) Report {
 // writer makes the rows. What it notes as changed goes into the row in hand.
 type writer struct {
 	report               Report
-	now, was             *monitor.Status // was is nil in the first report, and after one without a status
-	health, healthBefore *monitor.HealthReport
+	now, was             *statusjson.Status // was is nil in the first report, and after one without a status
+	health, healthBefore *statusjson.HealthReport
 	changed              bool
 }
 
@@ -70,7 +70,7 @@ func (w *writer) endAt(level Level, label, text string) {
 }
 
 // num prints a number of the status, and by how much it changed.
-func (w *writer) num(field string, get func(*monitor.Status) int) string {
+func (w *writer) num(field string, get func(*statusjson.Status) int) string {
 	now := get(w.now)
 	if w.was == nil || get(w.was) == now {
 		return Count(now)
@@ -80,7 +80,7 @@ func (w *writer) num(field string, get func(*monitor.Status) int) string {
 }
 
 // total is num for a counter. One that fell was reset: the service restarted.
-func (w *writer) total(field string, get func(*monitor.Status) uint64) string {
+func (w *writer) total(field string, get func(*statusjson.Status) uint64) string {
 	now := get(w.now)
 	if w.was == nil || get(w.was) == now {
 		return Count(now)
@@ -94,7 +94,7 @@ func (w *writer) total(field string, get func(*monitor.Status) uint64) string {
 }
 
 // word prints a text made from the status, and notes when it differs.
-func (w *writer) word(field string, get func(*monitor.Status) string) string {
+func (w *writer) word(field string, get func(*statusjson.Status) string) string {
 	now := get(w.now)
 	if w.was != nil && get(w.was) != now {
 		w.note(field, get(w.was), now)

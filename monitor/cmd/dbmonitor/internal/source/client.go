@@ -77,15 +77,15 @@ func (c *Client) fetch(ctx context.Context, history int64) Snapshot {
 	if c.useCustom {
 		paths = []string{"", statusPath}
 	}
-	var first *Trouble
+	var first *Failure
 	for _, path := range paths {
 		s, stop := c.ask(ctx, path, history)
-		if s.Trouble == nil {
+		if s.Failure == nil {
 			c.useCustom = path == ""
 			return s
 		}
 		if first == nil {
-			first = s.Trouble
+			first = s.Failure
 		}
 		if stop {
 			break
@@ -95,13 +95,13 @@ func (c *Client) fetch(ctx context.Context, history int64) Snapshot {
 }
 
 // fallBack asks /health, which stays open where the status page is guarded.
-func (c *Client) fallBack(ctx context.Context, why *Trouble) Snapshot {
+func (c *Client) fallBack(ctx context.Context, why *Failure) Snapshot {
 	if ctx.Err() != nil {
-		return Snapshot{Trouble: why}
+		return Snapshot{Failure: why}
 	}
 	s, _ := c.ask(ctx, healthPath, -1)
-	if s.Trouble != nil {
-		return Snapshot{Trouble: why}
+	if s.Failure != nil {
+		return Snapshot{Failure: why}
 	}
 	s.Notes = append(s.Notes, "only /health could be had: "+why.Error())
 	return s
@@ -117,12 +117,12 @@ func (c *Client) ask(ctx context.Context, path string, history int64) (s Snapsho
 	}
 	resp, err := c.get(ctx, u)
 	if err != nil {
-		return Snapshot{Trouble: c.transportTrouble(err)}, true
+		return Snapshot{Failure: c.transportFailure(err)}, true
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
-		return Snapshot{Trouble: c.transportTrouble(err)}, true
+		return Snapshot{Failure: c.transportFailure(err)}, true
 	}
 	return c.read(resp, body), false
 }

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/sample"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // fetch asks url once.
@@ -56,17 +56,17 @@ func TestFetch(t *testing.T) {
 	mux.HandleFunc("/app/debug/pool-status", answer(sample.Healthy()))
 	mux.HandleFunc("/elsewhere", answer(sample.Down()))
 	srv := serve(t, mux.ServeHTTP)
-	for path, want := range map[string]monitor.HealthStatus{
-		"":                   monitor.Degraded,
-		"/":                  monitor.Degraded,
-		"/health":            monitor.Degraded, // the status page is better, and is there
-		"/debug/pool-status": monitor.Degraded,
-		"/app":               monitor.Healthy,
-		"/elsewhere":         monitor.Unhealthy,
+	for path, want := range map[string]statusjson.HealthStatus{
+		"":                   statusjson.Degraded,
+		"/":                  statusjson.Degraded,
+		"/health":            statusjson.Degraded, // the status page is better, and is there
+		"/debug/pool-status": statusjson.Degraded,
+		"/app":               statusjson.Healthy,
+		"/elsewhere":         statusjson.Unhealthy,
 	} {
 		s := fetch(t, srv.URL+path, "", time.Minute)
-		if s.Trouble != nil || s.Status == nil || s.Health.Status != want {
-			t.Errorf("%q: trouble %v, health %+v, want %s", path, s.Trouble, s.Health, want)
+		if s.Failure != nil || s.Status == nil || s.Health.Status != want {
+			t.Errorf("%q: trouble %v, health %+v, want %s", path, s.Failure, s.Health, want)
 		}
 	}
 }
@@ -86,8 +86,8 @@ func TestFetchRemembersPlace(t *testing.T) {
 	c := NewClient(target, "", time.Minute)
 	defer c.Close()
 	for i := range 2 {
-		if s := c.Fetch(t.Context(), int64(i)); s.Trouble != nil {
-			t.Fatal(s.Trouble)
+		if s := c.Fetch(t.Context(), int64(i)); s.Failure != nil {
+			t.Fatal(s.Failure)
 		}
 	}
 	want := "[/x/debug/pool-status?history=0&k=v /x?history=0&k=v /x?history=1&k=v]"
@@ -106,7 +106,7 @@ func TestFetchFallsBackToHealth(t *testing.T) {
 	})
 	srv := serve(t, mux.ServeHTTP)
 	s := fetch(t, srv.URL, "", time.Minute)
-	if s.Trouble != nil || s.Status != nil || s.Health.Status != monitor.Unhealthy {
+	if s.Failure != nil || s.Status != nil || s.Health.Status != statusjson.Unhealthy {
 		t.Fatalf("%+v", s)
 	}
 	if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "DBMONITOR_TOKEN") {
@@ -122,19 +122,19 @@ func TestFetchSendsToken(t *testing.T) {
 		}
 		answer(sample.Healthy())(w, r)
 	})
-	if s := fetch(t, srv.URL, "abc", time.Minute); s.Trouble != nil {
-		t.Error(s.Trouble)
+	if s := fetch(t, srv.URL, "abc", time.Minute); s.Failure != nil {
+		t.Error(s.Failure)
 	}
 	for token, want := range map[string]string{"": "set DBMONITOR_TOKEN", "wrong": "token was not accepted"} {
 		s := fetch(t, srv.URL, token, time.Minute)
-		if s.Trouble == nil || !strings.Contains(s.Trouble.Error(), want) {
-			t.Errorf("token %q: %v, want %q", token, s.Trouble, want)
+		if s.Failure == nil || !strings.Contains(s.Failure.Error(), want) {
+			t.Errorf("token %q: %v, want %q", token, s.Failure, want)
 		}
 	}
 }
 
 // Every wrong place gives one clear line with a remedy.
-func TestFetchTrouble(t *testing.T) {
+func TestFetchFailure(t *testing.T) {
 	for name, tt := range map[string]struct {
 		handler http.HandlerFunc
 		want    []string
@@ -175,24 +175,24 @@ func TestFetchTrouble(t *testing.T) {
 // oneLine checks that there is trouble, told in one printable line.
 func oneLine(t *testing.T, s Snapshot, want ...string) {
 	t.Helper()
-	if s.Trouble == nil {
+	if s.Failure == nil {
 		t.Fatalf("no trouble, health %+v", s.Health)
 	}
-	line := s.Trouble.Error()
+	line := s.Failure.Error()
 	for _, w := range want {
 		if !strings.Contains(line, w) {
 			t.Errorf("%q does not say %q", line, w)
 		}
 	}
-	if line != Clean(line, 500) {
+	if line != Sanitize(line, 500) {
 		t.Errorf("%q is not one printable line", line)
 	}
-	if s.Trouble.Remedy == "" {
+	if s.Failure.Remedy == "" {
 		t.Errorf("%q has no remedy", line)
 	}
 }
 
-func TestFetchNetworkTrouble(t *testing.T) {
+func TestFetchNetworkFailure(t *testing.T) {
 	log.SetOutput(io.Discard) // net/http logs what speaks before it was asked
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	plain := serve(t, answer(sample.Healthy()))
@@ -216,7 +216,7 @@ func TestFetchNetworkTrouble(t *testing.T) {
 }
 
 // Errors that a test cannot bring about by itself everywhere.
-func TestTransportTrouble(t *testing.T) {
+func TestTransportFailure(t *testing.T) {
 	target, _ := ParseTarget("https://me:s3cret@host/?token=s3cret")
 	c := NewClient(target, "s3cret", time.Second)
 	for want, err := range map[string]error{
@@ -225,7 +225,7 @@ func TestTransportTrouble(t *testing.T) {
 		"cannot ask host:443: odd":          errors.New("odd"),
 		"TLS with host:443 fails":           errors.New("remote error: tls: handshake failure"),
 	} {
-		line := c.transportTrouble(fmt.Errorf("Get: %w", err)).Error()
+		line := c.transportFailure(fmt.Errorf("Get: %w", err)).Error()
 		if !strings.Contains(strings.ReplaceAll(line, "Get: ", ""), want) || strings.Contains(line, "s3cret") {
 			t.Errorf("%v: %q, want %q", err, line, want)
 		}
@@ -292,7 +292,7 @@ func TestTokenStaysHome(t *testing.T) {
 		http.Redirect(w, r, strings.Replace(other.URL, "127.0.0.1", "localhost", 1), http.StatusFound)
 	})
 	s := fetch(t, srv.URL, "abc", time.Minute)
-	if leaked || s.Trouble == nil {
+	if leaked || s.Failure == nil {
 		t.Errorf("followed to another host: %+v", s)
 	}
 }

@@ -3,7 +3,7 @@ package source
 import (
 	"time"
 
-	"github.com/dbpool-go/dbpool/monitor"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // Snapshot is one answer of one service, or why there is none. Every text in it
@@ -13,20 +13,20 @@ type Snapshot struct {
 	At     time.Time     // when it was asked, by this machine's clock
 	Took   time.Duration // how long the answer took
 
-	Trouble *Trouble              // why there is no answer; nil when there is one
-	Health  *monitor.HealthReport // what /health says; nil only with Trouble
-	Status  *monitor.Status       // nil when only /health could be had
-	Notes   []string              // what the reader should know about this answer
+	Failure *Failure                 // why there is no answer; nil when there is one
+	Health  *statusjson.HealthReport // what /health says; nil only with Failure
+	Status  *statusjson.Status       // nil when only /health could be had
+	Notes   []string                 // what the reader should know about this answer
 }
 
-// Trouble says why a service could not be watched, in one line.
-type Trouble struct {
+// Failure says why a service could not be watched, in one line.
+type Failure struct {
 	What   string // what happened
 	Remedy string // what to do about it
 }
 
 // Error is what happened and what to do.
-func (t *Trouble) Error() string {
+func (t *Failure) Error() string {
 	if t.Remedy == "" {
 		return t.What
 	}

@@ -82,7 +82,7 @@ func checkURL(u *url.URL) error {
 	case "postgres", "postgresql":
 		return errors.New("that is a database, not a service; use: dbmonitor doctor DATABASE_URL")
 	default:
-		return fmt.Errorf("scheme %q is not supported; use http:// or https://", Clean(u.Scheme, 20))
+		return fmt.Errorf("scheme %q is not supported; use http:// or https://", Sanitize(u.Scheme, 20))
 	}
 	if u.Hostname() == "" {
 		return errors.New("the URL has no host; write for example http://localhost:8080")
@@ -109,7 +109,7 @@ func trimEndpoint(path string) (string, bool) {
 // public is a URL fit to print: no user, no query.
 func public(u *url.URL) string {
 	p := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-	return Clean(p.String(), 200)
+	return Sanitize(p.String(), 200)
 }
 
 func (t Target) url(path string) *url.URL {
@@ -127,5 +127,5 @@ func (t Target) hostPort() string {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[t.base.Scheme]
 	}
-	return Clean(net.JoinHostPort(t.base.Hostname(), port), 200)
+	return Sanitize(net.JoinHostPort(t.base.Hostname(), port), 200)
 }

@@ -71,12 +71,12 @@ func FuzzParseTarget(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		target, err := ParseTarget(raw)
 		if err != nil {
-			if s := err.Error(); s != Clean(s, 1000) {
+			if s := err.Error(); s != Sanitize(s, 1000) {
 				t.Errorf("%q: error is not fit for a terminal: %q", raw, s)
 			}
 			return
 		}
-		if target.Name != Clean(target.Name, 300) || strings.Contains(target.Name, "@") && target.base.User != nil && target.base.User.String() != "" && strings.Contains(target.Name, target.base.User.String()+"@") {
+		if target.Name != Sanitize(target.Name, 300) || strings.Contains(target.Name, "@") && target.base.User != nil && target.base.User.String() != "" && strings.Contains(target.Name, target.base.User.String()+"@") {
 			t.Errorf("%q: name %q", raw, target.Name)
 		}
 		target.url(statusPath)

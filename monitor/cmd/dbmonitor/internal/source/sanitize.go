@@ -13,10 +13,10 @@ import (
 // a terminal holds less, and nothing in the document needs more.
 const maxText = 600
 
-// Clean makes a text from elsewhere fit for a terminal: one line, at most limit
+// Sanitize makes a text from elsewhere fit for a terminal: one line, at most limit
 // runes, without escape sequences, control characters, and the invisible ones
 // that reorder or hide what follows.
-func Clean(s string, limit int) string {
+func Sanitize(s string, limit int) string {
 	if len(s) > 16*limit { // a rune is at most 4 bytes; leave room for escapes that go
 		s = s[:16*limit]
 	}
@@ -41,26 +41,26 @@ func printable(r rune) rune {
 	}
 }
 
-// CleanAll cleans every string a decoded document holds, in one place, so that
+// SanitizeAll cleans every string a decoded document holds, in one place, so that
 // nobody who prints a field has to remember it. v is a pointer.
-func CleanAll(v any) { cleanValue(reflect.ValueOf(v)) }
+func SanitizeAll(v any) { sanitizeValue(reflect.ValueOf(v)) }
 
-func cleanValue(v reflect.Value) {
+func sanitizeValue(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString(Clean(v.String(), maxText))
+		v.SetString(Sanitize(v.String(), maxText))
 	case reflect.Pointer, reflect.Interface:
 		if !v.IsNil() {
-			cleanValue(v.Elem())
+			sanitizeValue(v.Elem())
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			cleanValue(v.Index(i))
+			sanitizeValue(v.Index(i))
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if v.Type().Field(i).IsExported() { // time.Time's are not
-				cleanValue(v.Field(i))
+				sanitizeValue(v.Field(i))
 			}
 		}
 	}

@@ -1,4 +1,7 @@
-package monitor
+// Package statusjson holds the JSON documents that a service answers at /health
+// and /debug/pool-status: HealthReport, Status and its History. They are plain
+// values, for who writes them and for who reads them.
+package statusjson
 
 import (
 	"time"

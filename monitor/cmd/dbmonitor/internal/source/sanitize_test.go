@@ -7,11 +7,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
-func TestClean(t *testing.T) {
+func TestSanitize(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain":                          "plain",
 		"größe ✓":                        "größe ✓",
@@ -25,11 +25,11 @@ func TestClean(t *testing.T) {
 		"bad \xff utf8":                  "bad � utf8",
 		"\x7f":                           "",
 	} {
-		if got := Clean(in, 100); got != want {
-			t.Errorf("Clean(%q) = %q, want %q", in, got, want)
+		if got := Sanitize(in, 100); got != want {
+			t.Errorf("Sanitize(%q) = %q, want %q", in, got, want)
 		}
 	}
-	if got := Clean("0123456789", 5); got != "0123…" {
+	if got := Sanitize("0123456789", 5); got != "0123…" {
 		t.Errorf("cut to %q", got)
 	}
 }
@@ -39,7 +39,7 @@ func FuzzClean(f *testing.F) {
 	f.Add("\x1b\x1b]8;;\x9c\u009c\u202e", 3)
 	f.Fuzz(func(t *testing.T, s string, limit int) {
 		limit = 1 + limit&1023
-		got := Clean(s, limit)
+		got := Sanitize(s, limit)
 		if strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) || !utf8.ValidString(got) {
 			t.Errorf("%q has what must not reach a terminal", got)
 		}
@@ -50,17 +50,17 @@ func FuzzClean(f *testing.F) {
 }
 
 // Every string of the document is cleaned, wherever it is.
-func TestCleanAll(t *testing.T) {
+func TestSanitizeAll(t *testing.T) {
 	const evil, good = "\x1b[2Jx", "x"
-	s := monitor.Status{
+	s := statusjson.Status{
 		Name:          evil,
 		At:            time.Unix(1, 0),
-		Health:        monitor.HealthReport{Problems: []monitor.Problem{{Message: evil, Code: evil}}, Probe: &monitor.Probe{Reason: evil}},
-		LastDialError: &monitor.DialFailure{Message: evil},
-		Server:        monitor.ServerReport{View: &serverview.View{Applications: []serverview.Application{{Name: evil}}}},
-		Holders:       []monitor.Holder{{Stack: []string{evil}}},
+		Health:        statusjson.HealthReport{Problems: []statusjson.Problem{{Message: evil, Code: evil}}, Probe: &statusjson.Probe{Reason: evil}},
+		LastDialError: &statusjson.DialFailure{Message: evil},
+		Server:        statusjson.ServerReport{View: &serverview.View{Applications: []serverview.Application{{Name: evil}}}},
+		Holders:       []statusjson.Holder{{Stack: []string{evil}}},
 	}
-	CleanAll(&s)
+	SanitizeAll(&s)
 	for where, got := range map[string]string{
 		"name":        s.Name,
 		"problem":     s.Health.Problems[0].Message,

@@ -4,28 +4,29 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
-func (w *watch) watchUsage(n *newsdesk, l look) {
+func (w *watch) watchUsage(n *notices, l look) {
 	s := &l.stats
 	if !w.usage.update(l.at, s.Usage(), l.cfg.MaxConnectionWarnings) {
 		return
 	}
 	attrs := []any{"in_use", s.InUse, "max_open", s.MaxOpen(), "usage_percent", round(s.Usage()), "threshold_percent", l.cfg.MaxConnectionWarnings, "waiting", s.Waiting}
 	if !w.usage.on {
-		n.clear(EventUsageNormal, "pool usage normal", fmt.Sprintf("pool usage is back to %.0f %%: %d of %d connections in use", s.Usage(), s.InUse, s.MaxOpen()), attrs...)
+		n.clear(statusjson.EventUsageNormal, "pool usage normal", fmt.Sprintf("pool usage is back to %.0f %%: %d of %d connections in use", s.Usage(), s.InUse, s.MaxOpen()), attrs...)
 		return
 	}
 	if len(l.oldest) > 0 {
 		attrs = append(attrs, "longest_held", l.oldest[0].String())
 	}
-	n.warn(EventUsageHigh, "pool usage high",
+	n.warn(statusjson.EventUsageHigh, "pool usage high",
 		fmt.Sprintf("pool usage is %.0f %%: %d of %d connections in use, %s waiting (threshold %d %%)",
 			s.Usage(), s.InUse, s.MaxOpen(), count(uint64(s.Waiting), "caller", "callers"), l.cfg.MaxConnectionWarnings), attrs...)
 }
 
-func (w *watch) watchServerUsage(n *newsdesk, l look) {
+func (w *watch) watchServerUsage(n *notices, l look) {
 	v := l.view
 	if v == nil || !w.serverUsage.update(l.at, v.UsagePercent, l.cfg.MaxConnectionWarnings) {
 		return
@@ -34,16 +35,16 @@ func (w *watch) watchServerUsage(n *newsdesk, l look) {
 		"usage_percent", round(v.UsagePercent), "threshold_percent", l.cfg.MaxConnectionWarnings}
 	room := "room for " + count(uint64(v.Free), "more session", "more sessions")
 	if !w.serverUsage.on {
-		n.clear(EventServerUsageNormal, "server usage normal", fmt.Sprintf("the server is back to %.0f %% of what this role may use: %s", v.UsagePercent, room), attrs...)
+		n.clear(statusjson.EventServerUsageNormal, "server usage normal", fmt.Sprintf("the server is back to %.0f %% of what this role may use: %s", v.UsagePercent, room), attrs...)
 		return
 	}
-	n.warn(EventServerUsageHigh, "server usage high",
+	n.warn(statusjson.EventServerUsageHigh, "server usage high",
 		fmt.Sprintf("the server is at %.0f %% of what this role may use (limit of the %s): %s (threshold %d %%)", v.UsagePercent, v.BoundBy, room, l.cfg.MaxConnectionWarnings), attrs...)
 }
 
 // watchAccess notes when the server stops and starts granting connections. The
 // pool itself logs that.
-func (w *watch) watchAccess(n *newsdesk, s *pool.Stats) {
+func (w *watch) watchAccess(n *notices, s *pool.Stats) {
 	refused := refuses(s)
 	if refused == w.refused {
 		return
@@ -52,17 +53,17 @@ func (w *watch) watchAccess(n *newsdesk, s *pool.Stats) {
 	open := count(uint64(s.Open()), "connection is open", "connections are open")
 	switch {
 	case !refused:
-		n.note(EventServerGrants, SeverityInfo, "the server grants new connections again")
+		n.note(statusjson.EventServerGrants, statusjson.SeverityInfo, "the server grants new connections again")
 	case noRoom(s.Server.Reason):
-		n.note(EventServerFull, SeverityWarning, fmt.Sprintf("the server has no room for new connections (%s); %s", s.Server.Reason, open))
+		n.note(statusjson.EventServerFull, statusjson.SeverityWarning, fmt.Sprintf("the server has no room for new connections (%s); %s", s.Server.Reason, open))
 	default:
-		n.note(EventServerRefuses, SeverityWarning, fmt.Sprintf("no new connection can be opened (%s); %s", s.Server.Reason, open))
+		n.note(statusjson.EventServerRefuses, statusjson.SeverityWarning, fmt.Sprintf("no new connection can be opened (%s); %s", s.Server.Reason, open))
 	}
 }
 
 // watchTurnedAway notes when callers begin to leave without a connection, and
 // when that is over.
-func (w *watch) watchTurnedAway(n *newsdesk, s *pool.Stats, own *ownWork) {
+func (w *watch) watchTurnedAway(n *notices, s *pool.Stats, own *selfLoad) {
 	late, shed := own.others(s.TimeoutCount-w.last.TimeoutCount, s.ShedCount-w.last.ShedCount)
 	began, ended := w.turnedAway.update(n.at, late+shed)
 	if began {
@@ -73,25 +74,25 @@ func (w *watch) watchTurnedAway(n *newsdesk, s *pool.Stats, own *ownWork) {
 	attrs := []any{"timed_out", w.timedOut, "shed", w.shed, "in_use", s.InUse, "limit", s.Limit, "waiting", s.Waiting}
 	switch {
 	case began && late > 0:
-		n.warn(EventTimeouts, "callers time out waiting for a connection", fmt.Sprintf("callers time out waiting for a connection (%d of %d in use, %d waiting)", s.InUse, s.Limit, s.Waiting), attrs...)
+		n.warn(statusjson.EventTimeouts, "callers time out waiting for a connection", fmt.Sprintf("callers time out waiting for a connection (%d of %d in use, %d waiting)", s.InUse, s.Limit, s.Waiting), attrs...)
 	case began:
-		n.warn(EventShedding, "callers are refused at once", fmt.Sprintf("callers are refused at once, as they would wait in vain (%d of %d in use, %d waiting)", s.InUse, s.Limit, s.Waiting), attrs...)
+		n.warn(statusjson.EventShedding, "callers are refused at once", fmt.Sprintf("callers are refused at once, as they would wait in vain (%d of %d in use, %d waiting)", s.InUse, s.Limit, s.Waiting), attrs...)
 	case ended:
 		lasted := short(w.turnedAway.last.Sub(w.turnedAway.since))
-		n.clear(EventPressureOver, "callers are served again", fmt.Sprintf("callers are served again; within %s %d timed out and %d were refused", lasted, w.timedOut, w.shed), attrs...)
+		n.clear(statusjson.EventPressureOver, "callers are served again", fmt.Sprintf("callers are served again; within %s %d timed out and %d were refused", lasted, w.timedOut, w.shed), attrs...)
 	}
 }
 
-func (w *watch) watchBroken(n *newsdesk, s *pool.Stats) {
+func (w *watch) watchBroken(n *notices, s *pool.Stats) {
 	lost := s.Closed.Broken - w.last.Closed.Broken
 	if began, _ := w.broken.update(n.at, lost); began {
-		n.note(EventBroken, SeverityWarning, count(lost, "connection was", "connections were")+" ended by the server or the network")
+		n.note(statusjson.EventBroken, statusjson.SeverityWarning, count(lost, "connection was", "connections were")+" ended by the server or the network")
 	}
 }
 
 // watchRecycling notes when many connections are replaced within ten checks:
 // ordinary recycling trickles.
-func (w *watch) watchRecycling(n *newsdesk, s *pool.Stats) {
+func (w *watch) watchRecycling(n *notices, s *pool.Stats) {
 	w.replaced[w.checks%len(w.replaced)] = s.Closed.Recycled - w.last.Closed.Recycled
 	w.checks++
 	sum := uint64(0)
@@ -104,29 +105,29 @@ func (w *watch) watchRecycling(n *newsdesk, s *pool.Stats) {
 		rise = sum
 	}
 	if began, _ := w.recycled.update(n.at, rise); began {
-		n.note(EventRecycled, SeverityInfo, fmt.Sprintf("%d connections were replaced within %s", sum, checkInterval*time.Duration(len(w.replaced))))
+		n.note(statusjson.EventRecycled, statusjson.SeverityInfo, fmt.Sprintf("%d connections were replaced within %s", sum, checkInterval*time.Duration(len(w.replaced))))
 	}
 }
 
 // watchSize notes a resize, and a limit that was lowered or raised again.
-func (w *watch) watchSize(n *newsdesk, s *pool.Stats) {
+func (w *watch) watchSize(n *notices, s *pool.Stats) {
 	l := w.last
 	switch {
 	case s.PoolSize != l.PoolSize || s.MaxOverflow != l.MaxOverflow:
-		n.note(EventResized, SeverityInfo, fmt.Sprintf("resized from %d + %d to %d + %d connections", l.PoolSize, l.MaxOverflow, s.PoolSize, s.MaxOverflow))
+		n.note(statusjson.EventResized, statusjson.SeverityInfo, fmt.Sprintf("resized from %d + %d to %d + %d connections", l.PoolSize, l.MaxOverflow, s.PoolSize, s.MaxOverflow))
 	case s.Limit != l.Limit:
-		n.note(EventResized, SeverityInfo, fmt.Sprintf("the limit went from %d to %d of %d connections", l.Limit, s.Limit, s.MaxOpen()))
+		n.note(statusjson.EventResized, statusjson.SeverityInfo, fmt.Sprintf("the limit went from %d to %d of %d connections", l.Limit, s.Limit, s.MaxOpen()))
 	}
 }
 
 // watchLeaks notes connections held for too long. The pool itself logs them.
-func (w *watch) watchLeaks(n *newsdesk, l look) {
+func (w *watch) watchLeaks(n *notices, l look) {
 	s := &l.stats
 	if s.LeakWarningCount > w.last.LeakWarningCount && s.Leaking > 0 {
-		n.note(EventLeak, SeverityWarning, leakMessage(l))
+		n.note(statusjson.EventLeak, statusjson.SeverityWarning, leakMessage(l))
 	}
 	if s.Leaking == 0 && w.last.Leaking > 0 {
-		n.note(EventLeakCleared, SeverityInfo, "no connection is held beyond the leak threshold any more")
+		n.note(statusjson.EventLeakCleared, statusjson.SeverityInfo, "no connection is held beyond the leak threshold any more")
 	}
 }
 

@@ -7,16 +7,16 @@ import (
 	"github.com/dbpool-go/dbpool/pool"
 )
 
-// ownWork keeps the monitor's own waiting from being taken for callers': a probe
+// selfLoad keeps the monitor's own waiting from being taken for callers': a probe
 // that times out is counted by the pool like anybody. The zero value is ready.
-type ownWork struct {
+type selfLoad struct {
 	mu   sync.Mutex // guards everything below
 	late ledger
 	shed ledger
 }
 
 // do runs work that asks the pool for a connection.
-func (o *ownWork) do(work func() error) error {
+func (o *selfLoad) do(work func() error) error {
 	o.mu.Lock()
 	o.late.underWay++
 	o.shed.underWay++
@@ -30,7 +30,7 @@ func (o *ownWork) do(work func() error) error {
 }
 
 // others returns how much of what the pool's counters rose by is not our own.
-func (o *ownWork) others(late, shed uint64) (uint64, uint64) {
+func (o *selfLoad) others(late, shed uint64) (uint64, uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.late.others(late), o.shed.others(shed)

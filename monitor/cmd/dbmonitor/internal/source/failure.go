@@ -15,35 +15,35 @@ import (
 	"syscall"
 )
 
-// transportTrouble explains an error of the network, of TLS or of HTTP. It
+// transportFailure explains an error of the network, of TLS or of HTTP. It
 // never repeats the error's own text where that may hold the URL.
-func (c *Client) transportTrouble(err error) *Trouble {
+func (c *Client) transportFailure(err error) *Failure {
 	host := c.target.hostPort()
-	if t := c.tlsTrouble(err, host); t != nil {
+	if t := c.tlsFailure(err, host); t != nil {
 		return t
 	}
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, context.Canceled):
-		return &Trouble{What: "interrupted"}
+		return &Failure{What: "interrupted"}
 	case errors.As(err, &dns) && !dns.IsTimeout:
-		return &Trouble{What: "host " + Clean(c.target.base.Hostname(), 200) + " is not known", Remedy: "check its spelling, and this machine's DNS"}
+		return &Failure{What: "host " + Sanitize(c.target.base.Hostname(), 200) + " is not known", Remedy: "check its spelling, and this machine's DNS"}
 	case isTimeout(err):
-		return &Trouble{What: fmt.Sprintf("no answer from %s within %s", host, c.timeout), Remedy: "check the address and firewalls; --timeout waits longer"}
+		return &Failure{What: fmt.Sprintf("no answer from %s within %s", host, c.timeout), Remedy: "check the address and firewalls; --timeout waits longer"}
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return &Trouble{What: "connection refused: nothing listens on " + host, Remedy: "check that the service runs, and its port"}
+		return &Failure{What: "connection refused: nothing listens on " + host, Remedy: "check that the service runs, and its port"}
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return &Trouble{What: "no route to " + host, Remedy: "check the address and this machine's network"}
+		return &Failure{What: "no route to " + host, Remedy: "check the address and this machine's network"}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return &Trouble{What: host + " closed the connection before it had answered", Remedy: "check that the port is the service's HTTP port and that it is not restarting"}
+		return &Failure{What: host + " closed the connection before it had answered", Remedy: "check that the port is the service's HTTP port and that it is not restarting"}
 	case foreign(err):
-		return &Trouble{What: host + " does not speak HTTP", Remedy: "check the port; for a database use: dbmonitor doctor DATABASE_URL"}
+		return &Failure{What: host + " does not speak HTTP", Remedy: "check the port; for a database use: dbmonitor doctor DATABASE_URL"}
 	default:
-		return &Trouble{What: fmt.Sprintf("cannot ask %s: %s", host, Clean(innermost(err), 160)), Remedy: "check the URL"}
+		return &Failure{What: fmt.Sprintf("cannot ask %s: %s", host, Sanitize(innermost(err), 160)), Remedy: "check the URL"}
 	}
 }
 
-func (c *Client) tlsTrouble(err error, host string) *Trouble {
+func (c *Client) tlsFailure(err error, host string) *Failure {
 	var (
 		unknown x509.UnknownAuthorityError
 		name    x509.HostnameError
@@ -54,15 +54,15 @@ func (c *Client) tlsTrouble(err error, host string) *Trouble {
 	)
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
-		return &Trouble{What: host + " speaks plain HTTP, not TLS", Remedy: "write http:// instead of https://"}
+		return &Failure{What: host + " speaks plain HTTP, not TLS", Remedy: "write http:// instead of https://"}
 	case errors.As(err, &unknown):
-		return &Trouble{What: "the certificate of " + host + " is signed by an authority this machine does not know", Remedy: "point SSL_CERT_FILE at the authority's certificate"}
+		return &Failure{What: "the certificate of " + host + " is signed by an authority this machine does not know", Remedy: "point SSL_CERT_FILE at the authority's certificate"}
 	case errors.As(err, &name):
-		return &Trouble{What: "the certificate of " + host + " is for another host name", Remedy: "use the name it was issued for"}
+		return &Failure{What: "the certificate of " + host + " is for another host name", Remedy: "use the name it was issued for"}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return &Trouble{What: "the certificate of " + host + " has expired or is not yet valid", Remedy: "renew it, and check this machine's clock"}
+		return &Failure{What: "the certificate of " + host + " has expired or is not yet valid", Remedy: "renew it, and check this machine's clock"}
 	case errors.As(err, &alert), errors.As(err, &verify), strings.Contains(err.Error(), "tls: "):
-		return &Trouble{What: fmt.Sprintf("TLS with %s fails: %s", host, Clean(innermost(err), 160)), Remedy: "check the service's certificate and the port"}
+		return &Failure{What: fmt.Sprintf("TLS with %s fails: %s", host, Sanitize(innermost(err), 160)), Remedy: "check the service's certificate and the port"}
 	default:
 		return nil
 	}

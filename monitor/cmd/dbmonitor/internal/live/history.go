@@ -4,8 +4,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/source"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // kept is how many moments are remembered: more than the longest window needs.
@@ -31,7 +31,7 @@ func (p *past) take(s source.Snapshot) {
 	if s.Status != nil && s.Status.History != nil {
 		p.next = int64(min(s.Status.History.Next, math.MaxInt64))
 		p.takeHistory(s.Status.History)
-		if s.Status.Monitoring == monitor.MonitoringOn {
+		if s.Status.Monitoring == statusjson.MonitoringOn {
 			return
 		}
 	}
@@ -40,7 +40,7 @@ func (p *past) take(s source.Snapshot) {
 }
 
 // takeHistory adds the columns as far as all of them reach.
-func (p *past) takeHistory(h *monitor.History) {
+func (p *past) takeHistory(h *statusjson.History) {
 	n := min(len(h.At), len(h.InUse), len(h.Waiting), len(h.Acquired), len(h.WaitP95))
 	for i := range n {
 		m := moment{at: h.At[i], inUse: float64(h.InUse[i]), waiting: float64(h.Waiting[i]), served: math.NaN(), p95: math.NaN()}

@@ -7,7 +7,7 @@ import (
 )
 
 func TestOwnWorkIsNotCountedAsCallers(t *testing.T) {
-	var o ownWork
+	var o selfLoad
 	fail := func() error { return &pool.AcquireError{Kind: pool.ErrPoolTimeout} }
 	check := func(what string, late, want uint64) {
 		t.Helper()

@@ -4,12 +4,13 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
-func poolFigures(l look) PoolFigures {
+func poolFigures(l look) statusjson.PoolFigures {
 	s, threshold := &l.stats, l.cfg.MaxConnectionWarnings
-	return PoolFigures{
+	return statusjson.PoolFigures{
 		Size: s.PoolSize, CheckedIn: s.Idle, CheckedOut: s.InUse, Overflow: s.Overflow(),
 		MaxOverflow: s.MaxOverflow, MaxOpen: s.MaxOpen(), Limit: s.Limit,
 		Dialing: s.Dialing, Closing: s.Closing, Quarantined: s.Quarantined,
@@ -17,8 +18,8 @@ func poolFigures(l look) PoolFigures {
 	}
 }
 
-func queueFigures(s *pool.Stats) QueueFigures {
-	return QueueFigures{
+func queueFigures(s *pool.Stats) statusjson.QueueFigures {
+	return statusjson.QueueFigures{
 		Waiting: s.Waiting, AcquiredCount: s.AcquireCount, WaitedCount: s.WaitCount,
 		WaitTotalSeconds: seconds(s.WaitDuration), HoldTotalSeconds: seconds(s.HoldDuration),
 		TimedOutCount: s.TimeoutCount, ShedCount: s.ShedCount, CanceledCount: s.AcquireCanceledCount, NestedCount: s.NestedCount,
@@ -26,11 +27,11 @@ func queueFigures(s *pool.Stats) QueueFigures {
 	}
 }
 
-func distribution(h pool.Histogram) Distribution {
+func distribution(h pool.Histogram) statusjson.Distribution {
 	if h.Count == 0 {
-		return Distribution{}
+		return statusjson.Distribution{}
 	}
-	d := Distribution{
+	d := statusjson.Distribution{
 		Count: h.Count, MeanSeconds: seconds(h.Sum / time.Duration(h.Count)),
 		P50Seconds: h.Quantile(0.50).Seconds(), P90Seconds: h.Quantile(0.90).Seconds(),
 		P95Seconds: h.Quantile(0.95).Seconds(), P99Seconds: h.Quantile(0.99).Seconds(),
@@ -40,7 +41,7 @@ func distribution(h pool.Histogram) Distribution {
 		if n == 0 {
 			continue
 		}
-		b := Bucket{Count: n}
+		b := statusjson.Bucket{Count: n}
 		if i < len(bounds) {
 			b.UpToSeconds = bounds[i].Seconds()
 		}
@@ -49,40 +50,40 @@ func distribution(h pool.Histogram) Distribution {
 	return d
 }
 
-func laneFigures(s *pool.Stats) []LaneFigures {
-	out := make([]LaneFigures, 0, len(s.Lanes))
+func laneFigures(s *pool.Stats) []statusjson.LaneFigures {
+	out := make([]statusjson.LaneFigures, 0, len(s.Lanes))
 	for i, l := range s.Lanes {
-		out = append(out, LaneFigures{Lane: pool.Lane(i).String(), InUse: l.InUse, Waiting: l.Waiting})
+		out = append(out, statusjson.LaneFigures{Lane: pool.Lane(i).String(), InUse: l.InUse, Waiting: l.Waiting})
 	}
 	return out
 }
 
-func connectionFigures(s *pool.Stats) ConnectionFigures {
-	return ConnectionFigures{
-		OpenedCount: s.OpenedCount, ClosedCount: s.Closed.Total(), Closed: ClosedReasons(s.Closed),
+func connectionFigures(s *pool.Stats) statusjson.ConnectionFigures {
+	return statusjson.ConnectionFigures{
+		OpenedCount: s.OpenedCount, ClosedCount: s.Closed.Total(), Closed: statusjson.ClosedReasons(s.Closed),
 		DialCount: s.DialCount, DialErrorCount: s.DialErrorCount, CanceledStatementCount: s.CancelCount,
 	}
 }
 
-func accessState(s *pool.Stats) AccessState {
-	return AccessState{OK: !refuses(s), Reason: s.Server.Reason, Since: s.Server.Since}
+func accessState(s *pool.Stats) statusjson.AccessState {
+	return statusjson.AccessState{OK: !refuses(s), Reason: s.Server.Reason, Since: s.Server.Since}
 }
 
 // dialFailure tells a failed dial. The server's own words name no address; the
 // network's do.
-func dialFailure(e *pool.DialError, addresses bool) *DialFailure {
+func dialFailure(e *pool.DialError, addresses bool) *statusjson.DialFailure {
 	if e == nil {
 		return nil
 	}
-	f := &DialFailure{At: e.At, SQLState: e.SQLState, Reason: e.Reason, Remedy: e.Remedy}
+	f := &statusjson.DialFailure{At: e.At, SQLState: e.SQLState, Reason: e.Reason, Remedy: e.Remedy}
 	if e.SQLState != "" || addresses {
 		f.Message = e.Message
 	}
 	return f
 }
 
-func settings(c config.Config) Settings {
-	return Settings{
+func settings(c config.Config) statusjson.Settings {
+	return statusjson.Settings{
 		PoolTimeoutSeconds: c.PoolTimeout.Seconds(), PoolRecycleSeconds: c.PoolRecycle.Seconds(),
 		ConnectTimeoutSeconds: c.ConnectTimeout.Seconds(), StatementTimeoutSeconds: c.StatementTimeout.Seconds(),
 		OverflowLingerSeconds: c.OverflowLinger.Seconds(), LeakThresholdSeconds: c.LeakThreshold.Seconds(),
@@ -91,10 +92,10 @@ func settings(c config.Config) Settings {
 	}
 }
 
-func holders(held []pool.Holder, stacks bool) []Holder {
-	out := make([]Holder, 0, len(held))
+func holders(held []pool.Holder, stacks bool) []statusjson.Holder {
+	out := make([]statusjson.Holder, 0, len(held))
 	for _, h := range held {
-		o := Holder{
+		o := statusjson.Holder{
 			Lane: h.Lane.String(), Name: h.Name, Caller: h.Caller, HeldSeconds: seconds(h.Held),
 			Activity: h.Activity, PID: h.PID, Leaking: h.Leaking,
 		}

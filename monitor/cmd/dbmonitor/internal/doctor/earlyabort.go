@@ -12,18 +12,18 @@ import (
 // its callers give it; an operator wants to hear that the server is full.
 const grace = time.Second
 
-// impatience ends the wait for a connection a moment after a dial has failed.
-type impatience struct {
+// earlyAbort ends the wait for a connection a moment after a dial has failed.
+type earlyAbort struct {
 	giveUp context.CancelFunc
 
 	mu    sync.Mutex // guards timer
 	timer *time.Timer
 }
 
-var _ pool.Observer = (*impatience)(nil)
+var _ pool.Observer = (*earlyAbort)(nil)
 
 // Dialed starts the clock at the first failure.
-func (i *impatience) Dialed(_ time.Duration, err error) {
+func (i *earlyAbort) Dialed(_ time.Duration, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if err != nil && i.timer == nil {
@@ -32,7 +32,7 @@ func (i *impatience) Dialed(_ time.Duration, err error) {
 }
 
 // stop lets go of the clock.
-func (i *impatience) stop() {
+func (i *earlyAbort) stop() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.timer != nil {
@@ -41,8 +41,8 @@ func (i *impatience) stop() {
 }
 
 // AcquireStart, AcquireEnd and Released are of no interest.
-func (*impatience) AcquireStart(ctx context.Context, _ pool.Lane, _ string) context.Context {
+func (*earlyAbort) AcquireStart(ctx context.Context, _ pool.Lane, _ string) context.Context {
 	return ctx
 }
-func (*impatience) AcquireEnd(context.Context, pool.Lane, string, time.Duration, error) {}
-func (*impatience) Released(pool.Lane, string, time.Duration)                           {}
+func (*earlyAbort) AcquireEnd(context.Context, pool.Lane, string, time.Duration, error) {}
+func (*earlyAbort) Released(pool.Lane, string, time.Duration)                           {}

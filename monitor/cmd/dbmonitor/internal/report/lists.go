@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // What a report shows of each list, at most.
@@ -36,8 +36,8 @@ func (w *writer) server() {
 	if r.OverThreshold {
 		level = Warning
 	}
-	view := func(get func(*serverview.View) int) func(*monitor.Status) int {
-		return func(s *monitor.Status) int {
+	view := func(get func(*serverview.View) int) func(*statusjson.Status) int {
+		return func(s *statusjson.Status) int {
 			if s.Server.View == nil {
 				return 0
 			}
@@ -55,9 +55,9 @@ func (w *writer) server() {
 		w.num("server.view.free", view(func(v *serverview.View) int { return v.Free }))))
 	w.end("", ServerLimits(v))
 	w.end("", some("; ", Version(v)+standby(v), "role "+v.Role, "database "+v.Database, age(r.AgeSeconds)))
-	w.word("server.view.states", func(s *monitor.Status) string { return States(s.Server.View) })
+	w.word("server.view.states", func(s *statusjson.Status) string { return States(s.Server.View) })
 	w.end("", "states: "+orDash(States(v)))
-	w.word("server.view.applications", func(s *monitor.Status) string { return Applications(s.Server.View, mostApps) })
+	w.word("server.view.applications", func(s *statusjson.Status) string { return Applications(s.Server.View, mostApps) })
 	w.end("", "applications: "+orDash(Applications(v, mostApps)))
 }
 
@@ -152,14 +152,14 @@ func AppName(name string) string {
 
 func (w *writer) settings() {
 	s := w.now.Settings
-	text := w.word("settings", func(st *monitor.Status) string {
+	text := w.word("settings", func(st *statusjson.Status) string {
 		s := st.Settings
 		return fmt.Sprintf("pool timeout %s, connect %s, statement %s, recycle %s", Seconds(s.PoolTimeoutSeconds),
 			Seconds(s.ConnectTimeoutSeconds), Seconds(s.StatementTimeoutSeconds), Seconds(s.PoolRecycleSeconds))
 	})
 	level := Healthy
 	if t := w.now.StatementTimeout; t.WantSeconds > 0 {
-		how := w.word("statement_timeout.how", func(s *monitor.Status) string { return s.StatementTimeout.How })
+		how := w.word("statement_timeout.how", func(s *statusjson.Status) string { return s.StatementTimeout.How })
 		text += "; statement timeout: " + orNone(how)
 		if !t.InForce && how == "not in force" {
 			level = Warning
@@ -176,7 +176,7 @@ func (w *writer) settings() {
 
 func (w *writer) holders() {
 	if n := w.now.Leaks.Now; n > 0 {
-		w.num("leaks.now", func(s *monitor.Status) int { return s.Leaks.Now })
+		w.num("leaks.now", func(s *statusjson.Status) int { return s.Leaks.Now })
 		w.endAt(Warning, "Leaks", fmt.Sprintf("%s held longer than %s", Plural(n, "connection", "connections"), Seconds(w.now.Leaks.ThresholdSeconds)))
 	}
 	if len(w.now.Holders) == 0 {
@@ -207,7 +207,7 @@ func first(i int, label string) string {
 	return ""
 }
 
-func holderColumns(h monitor.Holder) []string {
+func holderColumns(h statusjson.Holder) []string {
 	doing := orNone(h.Activity)
 	if h.Leaking {
 		doing += " (leaking)"
@@ -227,9 +227,11 @@ func PID(pid uint32) string {
 	return "pid " + strconv.FormatUint(uint64(pid), 10)
 }
 
-func holderKey(h monitor.Holder) string { return some(" ", h.Caller, h.Name, strconv.Itoa(int(h.PID))) }
+func holderKey(h statusjson.Holder) string {
+	return some(" ", h.Caller, h.Name, strconv.Itoa(int(h.PID)))
+}
 
-func holderKeys(s *monitor.Status) []string {
+func holderKeys(s *statusjson.Status) []string {
 	if s == nil {
 		return nil
 	}
@@ -283,6 +285,6 @@ func (w *writer) events() {
 }
 
 // event is one line about something that happened, in the reader's time zone.
-func event(e monitor.Event, zone *time.Location) string {
+func event(e statusjson.Event, zone *time.Location) string {
 	return fmt.Sprintf("%s  %s  %s", e.At.In(zone).Format("15:04:05"), orNone(string(e.Severity)), e.Message)
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dbpool-go/dbpool/monitor"
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
 // write makes every row of the report, in the order in which an operator asks:
@@ -62,7 +62,7 @@ func label(l Level) string {
 	return "warning"
 }
 
-func problemKeys(h *monitor.HealthReport) []string {
+func problemKeys(h *statusjson.HealthReport) []string {
 	if h == nil {
 		return nil
 	}
@@ -77,7 +77,7 @@ func (w *writer) notes() {
 	for _, n := range w.report.Snapshot.Notes {
 		w.end("note", n)
 	}
-	if w.health.Monitoring == monitor.MonitoringOff { // a monitor that should run and does not is a problem of its own
+	if w.health.Monitoring == statusjson.MonitoringOff { // a monitor that should run and does not is a problem of its own
 		w.end("note", "background monitoring is switched off: judged by the pool's own traffic")
 	}
 }
@@ -105,7 +105,7 @@ func (w *writer) healthOnly() {
 	}
 }
 
-func probe(p monitor.Probe) string {
+func probe(p statusjson.Probe) string {
 	text := fmt.Sprintf("%s %s ago, took %s", p.Outcome, Seconds(p.AgeSeconds), Seconds(p.LatencySeconds))
 	if p.ConsecutiveFailures > 0 {
 		text += fmt.Sprintf("; %s in a row", Plural(p.ConsecutiveFailures, "failure", "failures"))
@@ -115,8 +115,8 @@ func probe(p monitor.Probe) string {
 
 func (w *writer) pool() {
 	p := w.now.Pool
-	inUse := w.num("pool.checked_out", func(s *monitor.Status) int { return s.Pool.CheckedOut })
-	most := w.num("pool.max_open", func(s *monitor.Status) int { return s.Pool.MaxOpen })
+	inUse := w.num("pool.checked_out", func(s *statusjson.Status) int { return s.Pool.CheckedOut })
+	most := w.num("pool.max_open", func(s *statusjson.Status) int { return s.Pool.MaxOpen })
 	level := Healthy
 	if p.OverThreshold {
 		level = Warning
@@ -124,14 +124,14 @@ func (w *writer) pool() {
 	w.endAt(level, "Pool", fmt.Sprintf("%s of %s in use %s %s; warns at %d %%",
 		inUse, most, Bar(Share(p.CheckedOut, p.MaxOpen), 20), Percent(p.UsagePercent), p.ThresholdPercent))
 	w.end("", fmt.Sprintf("%s idle, %s dialing, %s closing%s; size %s + overflow %s, open beyond size: %s",
-		w.num("pool.checked_in", func(s *monitor.Status) int { return s.Pool.CheckedIn }),
-		w.num("pool.dialing", func(s *monitor.Status) int { return s.Pool.Dialing }),
-		w.num("pool.closing", func(s *monitor.Status) int { return s.Pool.Closing }),
+		w.num("pool.checked_in", func(s *statusjson.Status) int { return s.Pool.CheckedIn }),
+		w.num("pool.dialing", func(s *statusjson.Status) int { return s.Pool.Dialing }),
+		w.num("pool.closing", func(s *statusjson.Status) int { return s.Pool.Closing }),
 		w.quarantined(),
-		w.num("pool.size", func(s *monitor.Status) int { return s.Pool.Size }),
-		w.num("pool.max_overflow", func(s *monitor.Status) int { return s.Pool.MaxOverflow }),
-		w.num("pool.overflow", func(s *monitor.Status) int { return s.Pool.Overflow })))
-	limit := w.num("pool.limit", func(s *monitor.Status) int { return s.Pool.Limit })
+		w.num("pool.size", func(s *statusjson.Status) int { return s.Pool.Size }),
+		w.num("pool.max_overflow", func(s *statusjson.Status) int { return s.Pool.MaxOverflow }),
+		w.num("pool.overflow", func(s *statusjson.Status) int { return s.Pool.Overflow })))
+	limit := w.num("pool.limit", func(s *statusjson.Status) int { return s.Pool.Limit })
 	if p.Limit < p.MaxOpen || w.changed {
 		w.endAt(level, "", fmt.Sprintf("limit now %s of %d", limit, p.MaxOpen))
 	}
@@ -141,27 +141,27 @@ func (w *writer) quarantined() string {
 	if w.now.Pool.Quarantined == 0 && (w.was == nil || w.was.Pool.Quarantined == 0) {
 		return ""
 	}
-	return " (" + w.num("pool.quarantined", func(s *monitor.Status) int { return s.Pool.Quarantined }) + " overdue)"
+	return " (" + w.num("pool.quarantined", func(s *statusjson.Status) int { return s.Pool.Quarantined }) + " overdue)"
 }
 
 func (w *writer) queue() {
-	waiting := w.num("queue.waiting", func(s *monitor.Status) int { return s.Queue.Waiting })
+	waiting := w.num("queue.waiting", func(s *statusjson.Status) int { return s.Queue.Waiting })
 	w.end("Callers", some("; ", waiting+" waiting", w.recent()))
 	w.end("", fmt.Sprintf("%s served, %s of them queued",
-		w.total("queue.acquired_count", func(s *monitor.Status) uint64 { return s.Queue.AcquiredCount }),
-		w.total("queue.waited_count", func(s *monitor.Status) uint64 { return s.Queue.WaitedCount })))
+		w.total("queue.acquired_count", func(s *statusjson.Status) uint64 { return s.Queue.AcquiredCount }),
+		w.total("queue.waited_count", func(s *statusjson.Status) uint64 { return s.Queue.WaitedCount })))
 	w.end("", fmt.Sprintf("%s timed out, %s refused at once, %s gave up, %s nested",
-		w.total("queue.timed_out_count", func(s *monitor.Status) uint64 { return s.Queue.TimedOutCount }),
-		w.total("queue.shed_count", func(s *monitor.Status) uint64 { return s.Queue.ShedCount }),
-		w.total("queue.canceled_count", func(s *monitor.Status) uint64 { return s.Queue.CanceledCount }),
-		w.total("queue.nested_count", func(s *monitor.Status) uint64 { return s.Queue.NestedCount })))
+		w.total("queue.timed_out_count", func(s *statusjson.Status) uint64 { return s.Queue.TimedOutCount }),
+		w.total("queue.shed_count", func(s *statusjson.Status) uint64 { return s.Queue.ShedCount }),
+		w.total("queue.canceled_count", func(s *statusjson.Status) uint64 { return s.Queue.CanceledCount }),
+		w.total("queue.nested_count", func(s *statusjson.Status) uint64 { return s.Queue.NestedCount })))
 }
 
 // recent is the wait and hold times of the last minutes, or of all time where
 // the service does not watch a window.
 func (w *writer) recent() string {
-	wait := w.word("queue.recent_wait", func(s *monitor.Status) string { return Percentiles(RecentWait(s)) })
-	hold := w.word("queue.recent_hold", func(s *monitor.Status) string { return Percentiles(RecentHold(s)) })
+	wait := w.word("queue.recent_wait", func(s *statusjson.Status) string { return Percentiles(RecentWait(s)) })
+	hold := w.word("queue.recent_hold", func(s *statusjson.Status) string { return Percentiles(RecentHold(s)) })
 	if wait == "" && hold == "" {
 		return ""
 	}
@@ -173,7 +173,7 @@ func (w *writer) recent() string {
 }
 
 // RecentWait is the waits of the last minutes, or all where there is no window.
-func RecentWait(s *monitor.Status) monitor.Distribution {
+func RecentWait(s *statusjson.Status) statusjson.Distribution {
 	if s.Queue.RecentWait.Count > 0 {
 		return s.Queue.RecentWait
 	}
@@ -181,7 +181,7 @@ func RecentWait(s *monitor.Status) monitor.Distribution {
 }
 
 // RecentHold is the same for hold times.
-func RecentHold(s *monitor.Status) monitor.Distribution {
+func RecentHold(s *statusjson.Status) statusjson.Distribution {
 	if s.Queue.RecentHold.Count > 0 {
 		return s.Queue.RecentHold
 	}
@@ -189,7 +189,7 @@ func RecentHold(s *monitor.Status) monitor.Distribution {
 }
 
 // Percentiles is "p50 1ms p95 25ms p99 340ms", or nothing.
-func Percentiles(d monitor.Distribution) string {
+func Percentiles(d statusjson.Distribution) string {
 	if d.Count == 0 {
 		return ""
 	}
@@ -213,7 +213,7 @@ func (w *writer) lanes() {
 	}
 }
 
-func lanes(s *monitor.Status) string {
+func lanes(s *statusjson.Status) string {
 	text := ""
 	for _, l := range s.Lanes {
 		if l.InUse == 0 && l.Waiting == 0 {
@@ -230,20 +230,20 @@ func (w *writer) tasks() {
 	if t.StartedCount == 0 && t.RefusedCount == 0 {
 		return
 	}
-	running := w.num("tasks.running_count", func(s *monitor.Status) int { return s.Tasks.RunningCount }) + " running"
-	failed := w.total("tasks.failed_count", func(s *monitor.Status) uint64 { return s.Tasks.FailedCount }) + " failed"
+	running := w.num("tasks.running_count", func(s *statusjson.Status) int { return s.Tasks.RunningCount }) + " running"
+	failed := w.total("tasks.failed_count", func(s *statusjson.Status) uint64 { return s.Tasks.FailedCount }) + " failed"
 	if t.PanicCount > 0 {
-		failed += fmt.Sprintf(" (%s by panic)", w.total("tasks.panic_count", func(s *monitor.Status) uint64 { return s.Tasks.PanicCount }))
+		failed += fmt.Sprintf(" (%s by panic)", w.total("tasks.panic_count", func(s *statusjson.Status) uint64 { return s.Tasks.PanicCount }))
 	}
 	refused := ""
 	if t.RefusedCount > 0 {
-		refused = w.total("tasks.refused_count", func(s *monitor.Status) uint64 { return s.Tasks.RefusedCount }) + " refused at shutdown"
+		refused = w.total("tasks.refused_count", func(s *statusjson.Status) uint64 { return s.Tasks.RefusedCount }) + " refused at shutdown"
 	}
-	w.end("Tasks", some("; ", running+oldest(t), some(", ", w.total("tasks.started_count", func(s *monitor.Status) uint64 { return s.Tasks.StartedCount })+" started", failed, refused)))
+	w.end("Tasks", some("; ", running+oldest(t), some(", ", w.total("tasks.started_count", func(s *statusjson.Status) uint64 { return s.Tasks.StartedCount })+" started", failed, refused)))
 }
 
 // oldest is ": reindex for 12m, export for 3s", the tasks that run the longest.
-func oldest(t monitor.TaskFigures) string {
+func oldest(t statusjson.TaskFigures) string {
 	text := ""
 	for _, r := range t.Running[:min(len(t.Running), mostTasks)] {
 		text = some(", ", text, orNone(r.Name)+" for "+Seconds(r.RunningSeconds))
@@ -259,19 +259,19 @@ func oldest(t monitor.TaskFigures) string {
 
 func (w *writer) connections() {
 	text := fmt.Sprintf("%s opened, %s closed%s; %s dials, %s failed",
-		w.total("connections.opened_count", func(s *monitor.Status) uint64 { return s.Connections.OpenedCount }),
-		w.total("connections.closed_count", func(s *monitor.Status) uint64 { return s.Connections.ClosedCount }),
+		w.total("connections.opened_count", func(s *statusjson.Status) uint64 { return s.Connections.OpenedCount }),
+		w.total("connections.closed_count", func(s *statusjson.Status) uint64 { return s.Connections.ClosedCount }),
 		ClosedReasons(w.now.Connections.Closed),
-		w.total("connections.dial_count", func(s *monitor.Status) uint64 { return s.Connections.DialCount }),
-		w.total("connections.dial_error_count", func(s *monitor.Status) uint64 { return s.Connections.DialErrorCount }))
+		w.total("connections.dial_count", func(s *statusjson.Status) uint64 { return s.Connections.DialCount }),
+		w.total("connections.dial_error_count", func(s *statusjson.Status) uint64 { return s.Connections.DialErrorCount }))
 	if n := w.now.Connections.CanceledStatementCount; n > 0 {
-		text += "; " + w.total("connections.canceled_statement_count", func(s *monitor.Status) uint64 { return s.Connections.CanceledStatementCount }) + " statements cancelled"
+		text += "; " + w.total("connections.canceled_statement_count", func(s *statusjson.Status) uint64 { return s.Connections.CanceledStatementCount }) + " statements cancelled"
 	}
 	w.end("Connections", text)
 }
 
 // ClosedReasons is " (18 recycled, 3 surplus)", or nothing.
-func ClosedReasons(c monitor.ClosedReasons) string {
+func ClosedReasons(c statusjson.ClosedReasons) string {
 	text := ""
 	for _, r := range []struct {
 		n    uint64
@@ -310,7 +310,7 @@ func (w *writer) access() {
 	}
 }
 
-func granting(s *monitor.Status) string {
+func granting(s *statusjson.Status) string {
 	if s.Access.OK {
 		return "granted"
 	}
@@ -318,7 +318,7 @@ func granting(s *monitor.Status) string {
 }
 
 // DialFailure is one line about a failed dial.
-func DialFailure(e monitor.DialFailure) string {
+func DialFailure(e statusjson.DialFailure) string {
 	state := ""
 	if e.SQLState != "" && !strings.Contains(e.Message, e.SQLState) { // most messages end in it
 		state = "SQLSTATE " + e.SQLState

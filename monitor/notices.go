@@ -5,44 +5,46 @@ import (
 	"log/slog"
 	"math"
 	"time"
+
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
-// news is a log line that waits for the lock to be let go.
-type news struct {
+// notice is a log line that waits for the lock to be let go.
+type notice struct {
 	level   slog.Level
 	message string
 	attrs   []any
 }
 
-// newsdesk collects what one check found.
-type newsdesk struct {
+// notices collects what one check found.
+type notices struct {
 	at     time.Time
 	events *eventRing
-	toLog  []news
+	toLog  []notice
 }
 
 // note adds an event that is not logged here.
-func (n *newsdesk) note(kind EventKind, sev Severity, message string) {
+func (n *notices) note(kind statusjson.EventKind, sev statusjson.Severity, message string) {
 	n.events.add(n.at, kind, sev, message)
 }
 
 // warn adds an event and a warning to log: words for the log, which has its
 // figures in attrs, and the sentence for people.
-func (n *newsdesk) warn(kind EventKind, words, sentence string, attrs ...any) {
-	n.note(kind, SeverityWarning, sentence)
-	n.toLog = append(n.toLog, news{slog.LevelWarn, words, attrs})
+func (n *notices) warn(kind statusjson.EventKind, words, sentence string, attrs ...any) {
+	n.note(kind, statusjson.SeverityWarning, sentence)
+	n.toLog = append(n.toLog, notice{slog.LevelWarn, words, attrs})
 }
 
 // alert adds an event and an error to log.
-func (n *newsdesk) alert(kind EventKind, words, sentence string, attrs ...any) {
-	n.note(kind, SeverityCritical, sentence)
-	n.toLog = append(n.toLog, news{slog.LevelError, words, attrs})
+func (n *notices) alert(kind statusjson.EventKind, words, sentence string, attrs ...any) {
+	n.note(kind, statusjson.SeverityCritical, sentence)
+	n.toLog = append(n.toLog, notice{slog.LevelError, words, attrs})
 }
 
 // clear adds an all-clear.
-func (n *newsdesk) clear(kind EventKind, words, sentence string, attrs ...any) {
-	n.note(kind, SeverityInfo, sentence)
-	n.toLog = append(n.toLog, news{slog.LevelInfo, words, attrs})
+func (n *notices) clear(kind statusjson.EventKind, words, sentence string, attrs ...any) {
+	n.note(kind, statusjson.SeverityInfo, sentence)
+	n.toLog = append(n.toLog, notice{slog.LevelInfo, words, attrs})
 }
 
 func round(f float64) float64 { return math.Round(f*10) / 10 }

@@ -54,7 +54,7 @@ func (c *cached[T]) due(now time.Time, keep time.Duration) bool {
 }
 
 // refresh asks unless the answer is younger than keep or somebody is asking already.
-func (c *cached[T]) refresh(keep time.Duration, own *ownWork, ask func() (T, error)) {
+func (c *cached[T]) refresh(keep time.Duration, own *selfLoad, ask func() (T, error)) {
 	if !c.due(time.Now(), keep) || !c.asking.TryLock() {
 		return
 	}
