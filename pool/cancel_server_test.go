@@ -69,6 +69,7 @@ func TestCancelKeepsConnections(t *testing.T) {
 // cancelMany cancels a thousand statements of ours and forty of each rival's.
 func cancelMany(t *testing.T, dsn string) {
 	const limit = 5
+	burned := 0 // the most that a rival opened
 	for _, r := range contenders(t, dsn, limit) {
 		statements := 40
 		if r.name == "ours" {
@@ -80,11 +81,15 @@ func cancelMany(t *testing.T, dsn string) {
 			}
 		})
 		t.Logf("%s: opened %d connections for %d cancelled statements", r.name, r.opened(), statements)
-		if n := r.opened(); r.name == "ours" && n > limit {
+		if n := r.opened(); r.name != "ours" {
+			burned = max(burned, n)
+		} else if n > limit {
 			t.Errorf("ours: opened %d connections, want at most %d; closed %+v", n, limit, r.pool.Stats().Closed)
-		} else if r.name != "ours" && n <= 2*limit {
-			t.Errorf("%s kept its connections too: the test shows nothing", r.name)
 		}
+	}
+	// Not each rival: on a busy machine pgxpool meets most cancellations before it sends anything.
+	if burned <= 2*limit {
+		t.Errorf("the rivals kept their connections too, %d at most: the test shows nothing", burned)
 	}
 }
 

@@ -52,9 +52,10 @@ func (c *conn) judge(ctx context.Context, err error) error {
 		return c.judgeCanceled(ctx, err)
 	case c.endedUnheard(err):
 		return driver.ErrBadConn
-	case (err == driver.ErrBadConn || pgconn.SafeToRetry(err)) && c.said.wasSent():
-		// pgx says that nothing was sent when a simple query loses its
-		// connection: it looks at the state it is in, not at the one it was in.
+	case (err == driver.ErrBadConn || pgconn.SafeToRetry(err) || errors.Is(err, pgconn.ErrConnClosed)) && c.said.wasSent():
+		// When a simple query loses its connection, pgx 5.12 says that nothing
+		// was sent and 5.13 that the connection is closed. Both look at the state
+		// that it is in now, not at the one it was in.
 		return errLost
 	}
 	return err
