@@ -90,7 +90,7 @@ func Variables() []Variable {
 	return vars
 }
 
-// VariablesMarkdown returns the table of variables for a README: name,
+// VariablesMarkdown returns the table of variables for a document: name,
 // default, unit, and what it does.
 func VariablesMarkdown() string {
 	var b strings.Builder

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the table of variables into README.md")
+var update = flag.Bool("update", false, "write the table of variables into docs/configuration.md")
 
 // The table, the fields and their tags name the same things.
 func TestVariablesAndFieldsAgree(t *testing.T) {
@@ -88,11 +88,11 @@ func TestBareNumberIsReadBack(t *testing.T) {
 	}
 }
 
-// The README holds the table as the code has it. To bring it up to date:
-// go test ./config -run README -update
-func TestREADMEHoldsTheTable(t *testing.T) {
+// The document holds the table as the code has it. To bring it up to date:
+// go test ./config -run Document -update
+func TestDocumentHoldsTheTable(t *testing.T) {
 	const (
-		path  = "../README.md"
+		path  = "../docs/configuration.md"
 		begin = "<!-- variables:begin -->\n"
 		end   = "<!-- variables:end -->"
 	)
@@ -109,9 +109,30 @@ func TestREADMEHoldsTheTable(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatalf("the table of variables in %s is not the code's; run go test ./config -run README -update", path)
+		t.Fatalf("the table of variables in %s is not the code's; run go test ./config -run Document -update", path)
 	}
 	if err := os.WriteFile(path, []byte(before+begin+VariablesMarkdown()+end+after), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The README shows eight of its rows, as they are.
+func TestREADMEShowsRowsOfTheTable(t *testing.T) {
+	content, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for line := range strings.Lines(string(content)) {
+		if !strings.HasPrefix(line, "| `DB_") && !strings.HasPrefix(line, "| `DATABASE_URL`") {
+			continue
+		}
+		shown++
+		if !strings.Contains(VariablesMarkdown(), line) {
+			t.Errorf("this row of the README is not in the code's table:\n%s", line)
+		}
+	}
+	if shown != 8 {
+		t.Errorf("the README shows %d variables", shown)
 	}
 }

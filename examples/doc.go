@@ -5,5 +5,5 @@
 //   - service: a whole small service, which brings its own database
 //   - fleet: replicas on a server too small for all, without and with one budget
 //
-// Its tests run the README's pieces of code.
+// Its tests run the documents' pieces of code.
 package examples

@@ -37,7 +37,7 @@ var (
 // Verdict is the most likely cause of a failed acquisition.
 type Verdict string
 
-// The verdicts. The README's troubleshooting has a section for each.
+// The verdicts. docs/troubleshooting.md has a section for each.
 const (
 	VerdictLeak       Verdict = "leak"               // most holders have had their connection since before the caller asked, and run nothing
 	VerdictSlow       Verdict = "slow queries"       // most holders have had their connection since before the caller asked, and run statements

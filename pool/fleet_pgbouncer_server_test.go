@@ -12,7 +12,7 @@ import (
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
-// pgBouncerINI is the README's.
+// pgBouncerINI is the configuration that docs/pgbouncer.md recommends.
 func pgBouncerINI(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile("testdata/pgbouncer.ini")
@@ -22,14 +22,14 @@ func pgBouncerINI(t *testing.T) string {
 	return string(b)
 }
 
-// What the README recommends is what TestTheREADMEsPgBouncer runs.
-func TestREADMEHoldsThePgBouncerConfiguration(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+// What the document recommends is what TestTheDocumentsPgBouncer runs.
+func TestDocumentHoldsThePgBouncerConfiguration(t *testing.T) {
+	page, err := os.ReadFile("../docs/pgbouncer.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(readme), "```ini\n"+pgBouncerINI(t)+"```\n") {
-		t.Error("the README's PgBouncer configuration is not testdata/pgbouncer.ini")
+	if !strings.Contains(string(page), "```ini\n"+pgBouncerINI(t)+"```\n") {
+		t.Error("the PgBouncer configuration in docs/pgbouncer.md is not testdata/pgbouncer.ini")
 	}
 }
 
@@ -49,9 +49,9 @@ func poolerSettings(t *testing.T) map[string]string {
 	return settings
 }
 
-// The README's PgBouncer lets six replicas of 5+5 work on ten sessions of a
+// The document's PgBouncer lets six replicas of 5+5 work on ten sessions of a
 // server that has 17 for them.
-func TestTheREADMEsPgBouncer(t *testing.T) {
+func TestTheDocumentsPgBouncer(t *testing.T) {
 	t.Parallel()
 	srv := smallServer(t)
 	settings := poolerSettings(t)

@@ -13,5 +13,5 @@
 // db.client.connection.*; what the conventions do not know is named dbpool.*.
 // The conventions are still in development: all names are in one file, names.go,
 // and a test compares them with the convention's own package.
-// The README lists every instrument with its type, unit and meaning.
+// docs/metrics.md lists every instrument with its type, unit and meaning.
 package dbpoolotel

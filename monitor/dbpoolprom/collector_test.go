@@ -21,7 +21,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata and the README's table from the code")
+var update = flag.Bool("update", false, "rewrite testdata and the document's table from the code")
 
 // scrape asks a real handler over a real connection and returns its text.
 func scrape(t *testing.T, reg *prometheus.Registry) string {

@@ -6,7 +6,7 @@ import (
 	"github.com/dbpool-go/dbpool/pool"
 )
 
-// dbpoolMetrics are the pool's own, in the order of the README's table.
+// dbpoolMetrics are the pool's own, in the order of the table in docs/metrics.md.
 func dbpoolMetrics() []metric {
 	return slices.Concat(connectionMetrics(), acquireMetrics(), taskMetrics(), churnMetrics(), serverMetrics(), fleetMetrics())
 }

@@ -11,5 +11,5 @@
 // the pool knows. The go_sql_* ones are those of client_golang's own collector
 // for a *sql.DB, with its names, labels and help texts, so that dashboards made
 // for it keep working; see [WithoutGoSQL] for what they cannot say.
-// The README lists every metric with its type, unit and meaning.
+// docs/metrics.md lists every metric with its type, unit and meaning.
 package dbpoolprom

@@ -13,7 +13,7 @@ type snapshot struct {
 	viewed bool // view is known
 }
 
-// metric is one exported metric: what the README says of it, and how it is
+// metric is one exported metric: what docs/metrics.md says of it, and how it is
 // read from a snapshot. Beside the label of its pool it has at most one.
 type metric struct {
 	name  string

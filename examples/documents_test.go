@@ -22,29 +22,62 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m, func() error { return goleak.Find() })
 }
 
-func readme(t *testing.T) string {
+// documents are all Markdown files of the repository.
+func documents(t *testing.T) []string {
 	t.Helper()
-	return text(t, "../README.md")
+	var paths []string
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == "testdata" {
+			return fs.SkipDir
+		}
+		if strings.HasSuffix(path, ".md") {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	if err != nil || len(paths) < 12 {
+		t.Fatalf("found %q, %v", paths, err)
+	}
+	return paths
 }
 
 var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```")
 
-// Every piece of Go in the README stands, line for line, in a file that the
+// Every piece of Go in a document stands, line for line, in a file that the
 // tests compile.
-func TestREADMECodeIsRealCode(t *testing.T) {
-	sources := goFiles(t)
-	blocks := goBlock.FindAllStringSubmatch(readme(t), -1)
-	if len(blocks) < 3 {
-		t.Fatalf("only %d blocks of Go in the README", len(blocks))
-	}
-	for _, block := range blocks {
-		want := unindented(block[1])
-		found := false
-		for _, source := range sources {
-			found = found || strings.Contains(source, want)
+func TestCodeOfDocumentsIsRealCode(t *testing.T) {
+	sources, pieces := goFiles(t), 0
+	for _, document := range documents(t) {
+		for _, block := range goBlock.FindAllStringSubmatch(text(t, document), -1) {
+			pieces++
+			want := unindented(block[1])
+			if !slices.ContainsFunc(sources, func(s string) bool { return strings.Contains(s, want) }) {
+				t.Errorf("this piece of %s is in no Go file:\n%s", document, block[1])
+			}
 		}
-		if !found {
-			t.Errorf("this piece of the README is in no Go file:\n%s", block[1])
+	}
+	if pieces < 5 {
+		t.Fatalf("only %d pieces of Go in the documents", pieces)
+	}
+}
+
+// The README is one page, and says of the benchmarks what their page says.
+func TestREADMEIsShortAndQuotesTheBenchmarks(t *testing.T) {
+	readme, benchmarks := text(t, "../README.md"), text(t, "../docs/benchmarks.md")
+	if n := strings.Count(readme, "\n"); n >= 200 {
+		t.Errorf("the README has %d lines", n)
+	}
+	_, table, _ := strings.Cut(readme, "| Measured side by side")
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := strings.Split(table, "\n")[2:]
+	if len(rows) != 4 {
+		t.Fatalf("%d rows are measured", len(rows))
+	}
+	for _, row := range rows {
+		for _, figure := range strings.Split(row, "|")[2:5] {
+			if !slices.Contains(strings.Fields(benchmarks), strings.TrimSpace(figure)) {
+				t.Errorf("%s is not in docs/benchmarks.md: %s", figure, row)
+			}
 		}
 	}
 }
@@ -75,16 +108,16 @@ func goFiles(t *testing.T) []string {
 	return sources
 }
 
-// An error ends in a verdict; the README says what to do about each.
-func TestREADMEExplainsEveryVerdict(t *testing.T) {
-	text := readme(t)
+// An error ends in a verdict; a document says what to do about each.
+func TestEveryVerdictIsExplained(t *testing.T) {
+	page := text(t, "../docs/troubleshooting.md")
 	verdicts := constants(t, "../pool/errors.go", "Verdict")
 	if len(verdicts) < 6 {
 		t.Fatalf("only %d verdicts found", len(verdicts))
 	}
 	for _, v := range verdicts {
-		if !strings.Contains(text, "\n### Verdict: "+v+"\n") {
-			t.Errorf("no section %q", "### Verdict: "+v)
+		if !strings.Contains(page, "\n## Verdict: "+v+"\n") {
+			t.Errorf("no section %q", "## Verdict: "+v)
 		}
 	}
 }
@@ -127,12 +160,7 @@ var (
 
 // Links to files of this repository, and to sections of them, lead somewhere.
 func TestLinksLeadSomewhere(t *testing.T) {
-	documents, err := filepath.Glob("../*.md")
-	if err != nil || len(documents) < 3 {
-		t.Fatalf("found %q, %v", documents, err)
-	}
-	documents = append(documents, "../monitor/cmd/dbmonitor/README.md", "../internal/fleet/PROTOCOL.md")
-	for _, document := range documents {
+	for _, document := range documents(t) {
 		for _, m := range link.FindAllStringSubmatch(text(t, document), -1) {
 			if strings.Contains(m[1], "://") {
 				continue

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// The README's table is written by this package: go test . -update.
-func TestREADMEListsEveryMetric(t *testing.T) {
-	const path, begin, end = "../../README.md", "<!-- metrics:begin -->\n", "<!-- metrics:end -->"
+// The document's table is written by this package: go test . -update.
+func TestDocumentListsEveryMetric(t *testing.T) {
+	const path, begin, end = "../../docs/metrics.md", "<!-- metrics:begin -->\n", "<!-- metrics:end -->"
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite the README's table from the code")
+var update = flag.Bool("update", false, "rewrite the document's table from the code")
 
-// The README's table is written by this package: go test . -update.
-func TestREADMEListsEveryInstrument(t *testing.T) {
-	const path, begin, end = "../../README.md", "<!-- instruments:begin -->\n", "<!-- instruments:end -->"
+// The document's table is written by this package: go test . -update.
+func TestDocumentListsEveryInstrument(t *testing.T) {
+	const path, begin, end = "../../docs/metrics.md", "<!-- instruments:begin -->\n", "<!-- instruments:end -->"
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
