@@ -69,7 +69,7 @@ func (p *Pool) admit(ctx context.Context, k *permit) error {
 	if k.hungry {
 		p.gate.demand()
 	}
-	p.member.kick()
+	p.member.wake()
 	return p.explain(k, p.gate.waitTurn(ctx, k))
 }
 

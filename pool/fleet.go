@@ -48,6 +48,7 @@ func (p *Pool) fleetOptions() fleet.Options {
 		Part:     p.cfg.FleetBudget,
 		Surge:    p.cfg.FleetSurge,
 		Replicas: p.cfg.FleetReplicas,
+		Unread:   p.dialer.closeBound(),
 		Log:      p.log,
 	}
 }
@@ -92,10 +93,10 @@ func (m *member) enter(ctx context.Context, k *fleet.Permit, c *conn) error {
 	return err
 }
 
-// kick tells the fleet that somebody waits although the pool itself has room.
-func (m *member) kick() {
+// wake tells the fleet that somebody waits although the pool itself has room.
+func (m *member) wake() {
 	if m != nil && m.p.gate.heldBack() {
-		m.f.Kick()
+		m.f.Wake()
 	}
 }
 

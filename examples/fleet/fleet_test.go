@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m, func() error { return goleak.Find() })
 }
 
-// onStage is a stage on a server of its own, for eight replicas on 20 slots.
-func onStage(t *testing.T, seconds string) (*stage, *bytes.Buffer) {
+// newScenario is a scenario on a server of its own, for eight replicas on 20 slots.
+func newScenario(t *testing.T, seconds string) (*scenario, *bytes.Buffer) {
 	t.Helper()
 	opts, err := parse([]string{"--seconds", seconds}, t.Output())
 	if err != nil {
@@ -40,11 +40,11 @@ func onStage(t *testing.T, seconds string) (*stage, *bytes.Buffer) {
 		t.Fatal(err)
 	}
 	out := &bytes.Buffer{}
-	return &stage{opts: opts, srv: srv, dsn: dsn, out: out, log: slog.New(slog.DiscardHandler)}, out
+	return &scenario{opts: opts, srv: srv, dsn: dsn, out: out, log: slog.New(slog.DiscardHandler)}, out
 }
 
 // tooMany is how often the server had no room for somebody, by its own log.
-func (s *stage) tooMany() int {
+func (s *scenario) tooMany() int {
 	log := s.srv.Log()
 	return strings.Count(log, "too many clients already") + strings.Count(log, "remaining connection slots")
 }
@@ -52,7 +52,7 @@ func (s *stage) tooMany() int {
 // What the program shows: eight processes of 5+5 that share a budget are never
 // refused, and the same eight on database/sql are.
 func TestFleetIsNeverRefusedAndDatabaseSQLIs(t *testing.T) {
-	s, _ := onStage(t, "2")
+	s, _ := newScenario(t, "2")
 	for load, parts := range map[string][]part{"even": s.evenParts(), "uneven": s.unevenParts()} {
 		r, err := s.measure(t.Context(), kindFleet, parts)
 		if err != nil {
@@ -82,8 +82,8 @@ func TestFleetIsNeverRefusedAndDatabaseSQLIs(t *testing.T) {
 // Kills and joins cost no request of those that live on, and no refusal; the
 // restart is in the table.
 func TestFleetSurvivesKillsAndJoins(t *testing.T) {
-	s, out := onStage(t, "3")
-	c, err := s.churn(t.Context())
+	s, out := newScenario(t, "3")
+	c, err := s.chaos(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

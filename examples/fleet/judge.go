@@ -10,12 +10,12 @@ import (
 type verdict struct {
 	even, uneven           map[string]result
 	evenRatio, unevenRatio float64 // the fleet's throughput over the fixed partition's
-	churned                churned
+	chaos                  chaosResult
 }
 
 // judge checks what is promised of a fleet, and prints each figure. Whether the
 // fleet kept within what the server allows the server itself says: 53300.
-func (s *stage) judge(v verdict) error {
+func (s *scenario) judge(v verdict) error {
 	fmt.Fprintln(s.out, "\nChecks")
 	var failed []error
 	check := func(ok bool, format string, args ...any) {
@@ -40,7 +40,7 @@ func (s *stage) judge(v verdict) error {
 	check(v.evenRatio >= 0.95, "even load: %.0f %% of the fixed partition's throughput (at least 95 %%; median of %d pairs)", 100*v.evenRatio, versusRounds)
 	check(v.unevenRatio > 1, "uneven load: %.0f %% of the fixed partition's throughput (more than 100 %%; median of %d pairs)", 100*v.unevenRatio, versusRounds)
 	check(v.even[kindFleet].jain >= 0.95, "even load: fairness %.3f (at least 0.95)", v.even[kindFleet].jain)
-	c := v.churned
+	c := v.chaos
 	check(c.refused == 0, "kills and joins: %d x 53300 outside of the restart", c.refused)
 	check(c.failed == 0, "kills and joins: %d failed requests outside of the restart", c.failed)
 	check(c.recovered <= 10*time.Second, "kills: connections in use again after %s (at most 10s)", c.recovered.Round(100*time.Millisecond))

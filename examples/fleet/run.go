@@ -88,7 +88,7 @@ func show(ctx context.Context, opts options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := &stage{
+	s := &scenario{
 		opts: opts, srv: srv, dsn: dsn, out: stdout,
 		log: slog.New(slog.NewTextHandler(stderr, nil)),
 	}

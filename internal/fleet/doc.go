@@ -22,5 +22,5 @@
 //	s, err := f.Enter(ctx, permit, locks)   // the dial succeeded; after an error: close
 //	s.Surplus()                             // when it is given back: close it?
 //	s.Gone()                                // the server has ended it
-//	f.Kick()                                // callers wait and the share is used up
+//	f.Wake()                                // callers wait and the share is used up
 package fleet

@@ -42,7 +42,7 @@ func (f *Fleet) Enter(ctx context.Context, p *Permit, l Locks) (*Session, error)
 	case len(f.sessions) == 0:
 		f.rejoined = time.Now()
 	}
-	f.refusals, f.stuck, f.kicked = 0, false, true
+	f.refusals, f.stuck, f.woken = 0, false, true
 	f.sessions[s], s.born = struct{}{}, f.looks
 	return s, nil
 }
@@ -51,7 +51,7 @@ func (f *Fleet) Enter(ctx context.Context, p *Permit, l Locks) (*Session, error)
 // that had reserved it is gone and the token with it, it looks for another.
 func (f *Fleet) enter(ctx context.Context, p *Permit, s *Session, l Locks) error {
 	f.mu.Lock()
-	bind := Request{Join: f.memberID(), Bind: p.token, Known: f.reservers(p.token), Guard: true}
+	bind := Request{Join: f.memberID(), Bind: p.token, Known: f.reservers(p.token), Guard: true, Unread: f.opts.Unread}
 	s.server, s.token = f.server, p.token
 	outside := f.noLocks != ""
 	f.mu.Unlock()
@@ -69,7 +69,7 @@ func (f *Fleet) enter(ctx context.Context, p *Permit, s *Session, l Locks) error
 		return err
 	}
 	if resp.Seen.PID != l.PID() { // before any lock is taken there
-		f.giveUpLocks(transactionPooler)
+		f.giveUpLocks(behindPooler)
 		return nil
 	}
 	return f.claimFirst(ctx, s, l, resp.Seen)
@@ -86,11 +86,11 @@ func (f *Fleet) claimFirst(ctx context.Context, s *Session, l Locks, seen *Snaps
 	f.mu.Lock()
 	// Sessions of the fleet that are about to enter or to end, this one among
 	// them, hold no token and are no strangers either.
-	now := sceneOf(seen, f.keys)
+	now := lockViewOf(seen, f.keys)
 	f.learn(seen, now, max(now.holders(), seen.Sessions.Peers))
 	f.assess(load)
 	claim := f.speak(s)
-	claim.Join, claim.Guard = f.memberID(), true
+	claim.Join, claim.Guard, claim.Unread = f.memberID(), true, f.opts.Unread
 	claim.Claim, claim.UpTo = 1, Token(f.plan.Tokens+f.plan.Headroom)
 	full := &NoRoomError{Members: len(f.view.Members), Plan: f.plan}
 	s.server = f.server

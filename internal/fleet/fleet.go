@@ -18,6 +18,7 @@ type Options struct {
 	Surge    int           // replicas a rolling deploy may add at once
 	Replicas int           // replicas expected; 0 counts the live ones
 	Interval time.Duration // between two looks when there is contention; 0 means 250ms
+	Unread   time.Duration // how long a session's client may leave an answer unread before the server ends it; 0 leaves that to the system
 	Log      *slog.Logger  // nil means slog.Default()
 	Seed     uint64        // of jitter and of the replica's id; 0 takes a random one
 }
@@ -66,7 +67,7 @@ type Fleet struct {
 	opts Options
 	keys Keys
 	host Host
-	wake chan struct{} // holds one: something changed
+	news chan struct{} // holds one: something changed
 
 	mu       sync.Mutex // guards all below
 	rand     *rand.Rand
@@ -86,11 +87,11 @@ type Fleet struct {
 	told     int   // of that, what the others were told last
 	serial   uint32
 	speaker  *Session // holds what was told last
-	suspects map[uint32]suspect
+	stale    map[uint32]staleMember
 	known    map[uint32]time.Time // members, and since when those lately gone are missed
 	looks    int                  // begun
 	lastLook time.Time
-	kicked   bool // somebody waits: look early
+	woken    bool // somebody waits: look early
 	stuck    bool // no session was at hand for a look
 
 	blindAt  time.Time // no dial without a token before this
@@ -109,7 +110,7 @@ func New(host Host, opts Options) *Fleet {
 	opts = opts.withDefaults()
 	return &Fleet{
 		opts: opts, keys: NewKeys(opts.KeySpace, opts.Service), host: host,
-		wake: make(chan struct{}, 1), rand: rand.New(rand.NewPCG(opts.Seed, 0)),
+		news: make(chan struct{}, 1), rand: rand.New(rand.NewPCG(opts.Seed, 0)),
 		sessions: map[*Session]struct{}{}, dials: map[*Permit]struct{}{},
 	}
 }
@@ -117,21 +118,21 @@ func New(host Host, opts Options) *Fleet {
 // Keys is where the fleet's locks are.
 func (f *Fleet) Keys() Keys { return f.keys }
 
-// Kick says that a caller waits and the share allows no more sessions: look
+// Wake says that a caller waits and the share allows no more sessions: look
 // again soon.
-func (f *Fleet) Kick() {
+func (f *Fleet) Wake() {
 	f.mu.Lock()
-	news := !f.kicked
-	f.kicked = true
+	first := !f.woken
+	f.woken = true
 	f.mu.Unlock()
-	if news {
+	if first {
 		f.changed()
 	}
 }
 
 func (f *Fleet) changed() {
 	select {
-	case f.wake <- struct{}{}:
+	case f.news <- struct{}{}:
 	default:
 	}
 }
@@ -150,7 +151,7 @@ func (f *Fleet) Run(ctx context.Context) {
 		timer.Reset(max(wait, time.Millisecond))
 		select {
 		case <-ctx.Done():
-		case <-f.wake:
+		case <-f.news:
 		case <-timer.C:
 		}
 	}
@@ -171,7 +172,7 @@ func (f *Fleet) next() (wait time.Duration, look bool) {
 	}
 	pause := f.interval()
 	switch {
-	case f.kicked && f.promising():
+	case f.woken && f.promising():
 		pause /= 8
 	case f.calm():
 		pause = f.calmInterval()
@@ -204,7 +205,7 @@ const lookTimeout = 5 * time.Second
 
 func (f *Fleet) look(ctx context.Context) {
 	f.mu.Lock()
-	f.kicked = false
+	f.woken = false
 	longest := f.interval()
 	f.mu.Unlock()
 	began := false
@@ -214,7 +215,7 @@ func (f *Fleet) look(ctx context.Context) {
 		began = true
 		looking, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
-		return f.tick(looking, s, l)
+		return f.poll(looking, s, l)
 	})
 	f.looked(ctx, err, began)
 }
@@ -230,7 +231,7 @@ func (f *Fleet) looked(ctx context.Context, err error, began bool) {
 	news := began && f.failing != (err != nil)
 	if began {
 		f.failing = err != nil
-		f.kicked = f.failing || f.kicked // on another session, soon
+		f.woken = f.failing || f.woken // on another session, soon
 	}
 	f.mu.Unlock()
 	switch {

@@ -51,7 +51,7 @@ func TestDialWhoseReserverDiesFindsAnotherToken(t *testing.T) {
 		f, other := lonelyFleet("orders", Options{Seed: 1}), lonelyFleet("orders", Options{Seed: 2})
 		first := must(t)(net.Dial(t.Context()))
 		s := enter(t, f, first)
-		if err := f.tick(t.Context(), s, first); err != nil {
+		if err := f.poll(t.Context(), s, first); err != nil {
 			t.Fatal(err)
 		}
 		p, ok := f.Permit()
@@ -103,7 +103,7 @@ func simulated(t *testing.T) (*simServer, func() *simConn) {
 
 func look(t *testing.T, f *Fleet, s *Session, l Locks) {
 	t.Helper()
-	if err := f.tick(t.Context(), s, l); err != nil {
+	if err := f.poll(t.Context(), s, l); err != nil {
 		t.Fatal(err)
 	}
 }

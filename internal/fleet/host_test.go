@@ -171,12 +171,12 @@ func (r *replica) handOut(p *place, toFleet bool) {
 func (r *replica) grow() {
 	for !r.closed && r.dialing < len(r.waiting) && r.total < r.max {
 		if r.total >= r.share {
-			r.fleet.Kick()
+			r.fleet.Wake()
 			return
 		}
 		p, ok := r.fleet.Permit()
 		if !ok {
-			r.fleet.Kick()
+			r.fleet.Wake()
 			return
 		}
 		r.total++

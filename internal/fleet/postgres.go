@@ -22,7 +22,7 @@ type postgres struct {
 // Do sends all statements at once by the simple protocol: one round trip, and
 // each is run when the one before is done. Every argument is an integer.
 func (p postgres) Do(ctx context.Context, r Request) (Response, error) {
-	results, err := p.conn.Exec(ctx, p.sql(r)).ReadAll()
+	results, err := p.run(ctx, p.sql(r))
 	if err != nil {
 		return Response{}, fmt.Errorf("fleet: advisory locks: %w", err)
 	}
@@ -33,11 +33,32 @@ func (p postgres) Do(ctx context.Context, r Request) (Response, error) {
 	return resp, nil
 }
 
+// maxCanceled is how often a request may be canceled before it is given up.
+const maxCanceled = 100
+
+// run sends a request, and once more when it was canceled although ctx has not
+// ended: the session's statement_timeout was over before untimedSQL could stop
+// it. Then nothing has been done, since the server looks for that before
+// each statement.
+func (p postgres) run(ctx context.Context, sql string) (results []*pgconn.Result, err error) {
+	for range maxCanceled {
+		results, err = p.conn.Exec(ctx, sql).ReadAll()
+		if pg := (*pgconn.PgError)(nil); ctx.Err() != nil || !errors.As(err, &pg) || pg.Code != stateCanceled {
+			break
+		}
+	}
+	return results, err
+}
+
+// stateCanceled is the SQLSTATE of a statement that was canceled, or took longer than statement_timeout.
+const stateCanceled = "57014"
+
 // PID is the server process as the connection's start told it.
 func (p postgres) PID() uint32 { return p.conn.PID() }
 
 func (p postgres) sql(r Request) string {
 	var b strings.Builder
+	b.WriteString(untimedSQL)
 	for _, t := range r.Drop {
 		fmt.Fprintf(&b, "select pg_advisory_unlock_shared(%s);\n", p.key(kindToken, uint32(t)))
 	}
@@ -63,7 +84,7 @@ func (p postgres) sql(r Request) string {
 		fmt.Fprintf(&b, claimSQL, r.UpTo, p.class(kindToken), r.Claim)
 	}
 	if r.Guard {
-		b.WriteString(guardSQL)
+		fmt.Fprintf(&b, guardSQL, r.Unread.Milliseconds())
 	}
 	if r.Look {
 		low, high := p.keys.bounds()
@@ -116,6 +137,11 @@ func pids(list []uint32) string {
 	return strings.Join(words, ", ")
 }
 
+// untimedSQL is the first statement of every request. The session's
+// statement_timeout is meant for the application's statements, and may be a
+// millisecond. It holds for what follows, as all of it is one transaction.
+const untimedSQL = "set local statement_timeout = 0;\n"
+
 // claimSQL takes free tokens. A token is free when no session holds any lock on
 // it, which is exactly when the exclusive lock can be had; it is changed into a
 // shared one at once, which the session-to-be can share. A session's own locks
@@ -131,10 +157,15 @@ select t from got where case when pg_try_advisory_lock_shared(%[2]d, t) then pg_
 // guardSQL makes the server end this session soon after its client is gone, be
 // it killed in the middle of a long statement (client_connection_check_interval,
 // PostgreSQL 14 and later, not on every platform) or cut off by the network.
+//
+// Keepalives are not sent while an answer is on its way, so a client that is cut
+// off in the middle of one is found by tcp_user_timeout alone. That also ends the
+// session of a healthy client that does not read for so long, which is
+// why it is longer than any statement may take, and unset where that has no bound.
 const guardSQL = `select set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '2', false), set_config('tcp_keepalives_count', '3', false);
 do $$ begin
  perform set_config('client_connection_check_interval', '2s', false);
- perform set_config('tcp_user_timeout', '10s', false);
+ perform set_config('tcp_user_timeout', '%d', false);
 exception when others then null;
 end $$;
 `
@@ -165,7 +196,7 @@ var errShort = errors.New("the server's answer is incomplete")
 // readResponse walks through the results as sql wrote the statements.
 func readResponse(r Request, results []*pgconn.Result) (Response, error) {
 	var resp Response
-	skip := len(r.Drop) + len(r.Retract) + len(r.Publish)
+	skip := 1 + len(r.Drop) + len(r.Retract) + len(r.Publish)
 	for _, more := range []bool{r.Part > 0, r.Join != 0, r.Watch != 0} {
 		if more {
 			skip++

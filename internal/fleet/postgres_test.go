@@ -82,11 +82,55 @@ func lookWithoutPrivilege(t *testing.T, opts pgtest.Options, reserved int) {
 
 func TestGuardMakesTheServerNoticeAClientThatIsGone(t *testing.T) {
 	s := dial(t, pgtest.Shared(t).URL, "orders")
-	do(t, s, Request{Guard: true})
-	for name, want := range map[string]string{"client_connection_check_interval": "2s", "tcp_keepalives_idle": "5", "tcp_user_timeout": "10000"} {
+	do(t, s, Request{Guard: true, Unread: 42 * time.Second})
+	for name, want := range map[string]string{
+		"client_connection_check_interval": "2s", "tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2",
+		"tcp_keepalives_count": "3", "tcp_user_timeout": "42000",
+	} {
 		if got := s.text(t, "show "+name); got != want {
 			t.Errorf("%s is %s; want %s", name, got, want)
 		}
+	}
+}
+
+// A client that reads slowly is not one that is gone: the server may only end its
+// session where no statement may take so long anyway.
+func TestServerEndsASessionThatDoesNotReadOnlyAfterTheBound(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Shared(t).URL
+	for _, test := range []struct {
+		unread time.Duration
+		ended  bool
+	}{{0, false}, {time.Second, true}, {time.Minute, false}} {
+		t.Run(test.unread.String(), func(t *testing.T) {
+			t.Parallel()
+			s := dial(t, url, "orders")
+			do(t, s, Request{Guard: true, Unread: test.unread})
+			rows := s.pg.Exec(t.Context(), "select repeat('x', 1000) from generate_series(1, 50000)")
+			if !rows.NextResult() || !rows.ResultReader().NextRow() {
+				t.Fatal("no rows")
+			}
+			time.Sleep(4 * time.Second) // the handler thinks
+			n := 1
+			for rows.ResultReader().NextRow() {
+				n++
+			}
+			if err := rows.Close(); (err != nil) != test.ended {
+				t.Errorf("after %d of 50000 rows: %v", n, err)
+			}
+		})
+	}
+}
+
+// A caller's statement_timeout is not the fleet's.
+func TestFleetsStatementsHaveNoTimeout(t *testing.T) {
+	s := dial(t, pgtest.Shared(t).URL, "orders")
+	s.text(t, "set statement_timeout = '2ms'")
+	for range 50 { // a look takes about as long
+		do(t, s, Request{Claim: 200, UpTo: 200, Look: true})
+	}
+	if got := s.text(t, "show statement_timeout"); got != "2ms" {
+		t.Errorf("afterwards it is %s", got)
 	}
 }
 
@@ -171,18 +215,18 @@ func TestSessionThatLostItsLocksIsSurplus(t *testing.T) {
 	f := lonelyFleet("orders", Options{})
 	first, second := dial(t, url, "orders"), dial(t, url, "orders")
 	a := enter(t, f, first)
-	if err := f.tick(t.Context(), a, first); err != nil {
+	if err := f.poll(t.Context(), a, first); err != nil {
 		t.Fatal(err)
 	}
 	b := enter(t, f, second)
 	second.text(t, "discard all")
-	if err := f.tick(t.Context(), a, first); err != nil {
+	if err := f.poll(t.Context(), a, first); err != nil {
 		t.Error(err)
 	}
 	if a.Surplus() || !b.Surplus() {
 		t.Errorf("surplus: %v and %v; the second session has lost its locks", a.Surplus(), b.Surplus())
 	}
-	if err := f.tick(t.Context(), b, second); !errors.Is(err, errLost) {
+	if err := f.poll(t.Context(), b, second); !errors.Is(err, errLost) {
 		t.Errorf("a look on that session: %v", err)
 	}
 }

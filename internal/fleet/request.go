@@ -20,18 +20,19 @@ type Locks interface {
 
 // Request is what one session is to do, in the order of the fields, in one round trip.
 type Request struct {
-	Drop    []Token  // let go of these
-	Retract []uint32 // take back what it published: values of Publish
-	Publish []uint32 // one value: this replica's demand; see demandValue
-	Part    int      // publish the service's part of the server too; 0: there is none
-	Join    uint32   // belong to this member, if it does not yet
-	Watch   uint32   // be the presence of this watching replica, if it is not yet
-	Bind    Token    // take this token over from a session of Known
-	Known   []uint32 // this replica's sessions that may hold Bind, by process id
-	Claim   int      // take up to so many free tokens …
-	UpTo    Token    // … of 1 to UpTo, the lowest first
-	Guard   bool     // make the server notice within seconds that this client is gone
-	Look    bool     // and tell what is to be seen
+	Drop    []Token       // let go of these
+	Retract []uint32      // take back what it published: values of Publish
+	Publish []uint32      // one value: this replica's demand; see demandValue
+	Part    int           // publish the service's part of the server too; 0: there is none
+	Join    uint32        // belong to this member, if it does not yet
+	Watch   uint32        // be the presence of this watching replica, if it is not yet
+	Bind    Token         // take this token over from a session of Known
+	Known   []uint32      // this replica's sessions that may hold Bind, by process id
+	Claim   int           // take up to so many free tokens …
+	UpTo    Token         // … of 1 to UpTo, the lowest first
+	Guard   bool          // make the server notice within seconds that this client is gone
+	Unread  time.Duration // with Guard: how long the client may leave unread what was sent to it; 0: as long as the system lets it
+	Look    bool          // and tell what is to be seen
 }
 
 // Response is what came of a Request.

@@ -259,7 +259,7 @@ func TestLostReservationIsFoundOutOnce(t *testing.T) {
 			return s, c.(*simConn)
 		}
 		first, c := enter()
-		if err := f.tick(t.Context(), first, c); err != nil {
+		if err := f.poll(t.Context(), first, c); err != nil {
 			t.Fatal(err)
 		}
 		reserved := len(f.spares())

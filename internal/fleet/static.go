@@ -7,9 +7,9 @@ import (
 
 // Why locks may say nothing.
 const (
-	// transactionPooler: another server process answers than the one that was
-	// connected to.
-	transactionPooler = "a pooler in transaction mode stands between this service and the server"
+	// behindPooler: another server process answers than the one that the
+	// connection was told, which is so behind PgBouncer in any mode.
+	behindPooler = "a connection pooler stands between this service and the server"
 	// severalServers: connections come and go between servers (load_balance_hosts).
 	severalServers = "connections go to several servers, and none of them knows all"
 )

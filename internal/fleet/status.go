@@ -33,13 +33,13 @@ func (f *Fleet) Proof(poolSize, maxOverflow int) (p Proof, ok bool) {
 		PoolSize: poolSize, MaxOverflow: maxOverflow, Budget: f.opts.Part, Enforced: true,
 	}
 	switch {
-	case f.noLocks == transactionPooler:
+	case f.noLocks == behindPooler:
 		return Proof{Ask: ask, Pooled: true}, true
 	case f.seen == nil:
 		return Proof{}, false
 	}
 	// A session that enters or ends has no token for a moment, and is no stranger.
-	ours := max(sceneOf(f.seen, f.keys).holders(), f.seen.Sessions.Peers)
+	ours := max(lockViewOf(f.seen, f.keys).holders(), f.seen.Sessions.Peers)
 	return Proof{Limits: f.seen.Limits, Sessions: f.seen.Sessions, Ours: ours, Claimed: f.seen.claimed(f.keys), Ask: ask}, true
 }
 

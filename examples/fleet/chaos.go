@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// churned is what the last scene showed.
-type churned struct {
+// chaosResult is what the last scene showed.
+type chaosResult struct {
 	report    report        // all of it
 	refused   int           // 53300 outside of the restart
 	failed    int           // failed requests outside of the restart
@@ -21,13 +21,13 @@ type event struct {
 	happens func() error
 }
 
-// churn kills and adds replicas and restarts the server while the service runs.
-func (s *stage) churn(ctx context.Context) (churned, error) {
+// chaos kills and adds replicas and restarts the server while the service runs.
+func (s *scenario) chaos(ctx context.Context) (chaosResult, error) {
 	lasts := 6 * s.opts.seconds
 	fmt.Fprintf(s.out, "\n%s while replicas and the server come and go, %d seconds\n\n", kindFleet, lasts)
 	t, err := assemble(ctx, kindFleet, s.dsn, s.evenParts())
 	if err != nil {
-		return churned{}, err
+		return chaosResult{}, err
 	}
 	defer t.leave()
 	t.measure(true)
@@ -37,7 +37,7 @@ func (s *stage) churn(ctx context.Context) (churned, error) {
 }
 
 // plot is what happens when.
-func (s *stage) plot(ctx context.Context, t *troupe, lasts int) []event {
+func (s *scenario) plot(ctx context.Context, t *replicas, lasts int) []event {
 	two := min(2, s.opts.replicas)
 	join := func() error { return t.enter(part{workers: 10}) }
 	return []event{
@@ -52,14 +52,14 @@ func (s *stage) plot(ctx context.Context, t *troupe, lasts int) []event {
 
 const restartEvent = "the server restarts"
 
-func (s *stage) restart(ctx context.Context) error { return s.srv.Reboot(ctx) }
+func (s *scenario) restart(ctx context.Context) error { return s.srv.Reboot(ctx) }
 
 // settle is how long after a restart its effects may be felt: requests that
 // were running when the server went are lost.
 const settle = 5
 
-func (s *stage) run(ctx context.Context, t *troupe, plot []event, lasts int) (churned, error) {
-	var c churned
+func (s *scenario) run(ctx context.Context, t *replicas, plot []event, lasts int) (chaosResult, error) {
+	var c chaosResult
 	last, _, _ := t.totals()
 	full := sockets(s.srv.Port)
 	var killed time.Time

@@ -12,8 +12,8 @@ import (
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
-// stage is where the scenes are played.
-type stage struct {
+// scenario runs all parts of the demonstration on one server.
+type scenario struct {
 	opts options
 	srv  *pgtest.Server
 	dsn  string
@@ -34,7 +34,7 @@ type result struct {
 }
 
 // play plays everything, and the checks if they were asked for.
-func (s *stage) play(ctx context.Context) error {
+func (s *scenario) play(ctx context.Context) error {
 	usable := s.opts.connections - 3
 	fmt.Fprintf(s.out, "%d processes that may open %d+%d connections each, on a server with max_connections=%d (%d for an ordinary role).\n",
 		s.opts.replicas, poolSize, maxOverflow, s.opts.connections, usable)
@@ -46,11 +46,11 @@ func (s *stage) play(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.churn(ctx)
+	c, err := s.chaos(ctx)
 	if err != nil || !s.opts.acceptance {
 		return err
 	}
-	v := verdict{even: even, uneven: uneven, churned: c}
+	v := verdict{even: even, uneven: uneven, chaos: c}
 	if v.evenRatio, err = s.versus(ctx, s.evenParts()); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (s *stage) play(ctx context.Context) error {
 	return s.judge(v)
 }
 
-func (s *stage) evenParts() []part {
+func (s *scenario) evenParts() []part {
 	parts := make([]part, s.opts.replicas)
 	for i := range parts {
 		parts[i] = part{workers: 10}
@@ -68,7 +68,7 @@ func (s *stage) evenParts() []part {
 	return parts
 }
 
-func (s *stage) unevenParts() []part {
+func (s *scenario) unevenParts() []part {
 	parts := s.evenParts()
 	for i := 2; i < len(parts); i++ {
 		parts[i] = part{workers: 1, pause: 100 * time.Millisecond}
@@ -77,7 +77,7 @@ func (s *stage) unevenParts() []part {
 }
 
 // compare measures every kind at the same load and prints a table.
-func (s *stage) compare(ctx context.Context, title string, parts []part) (map[string]result, error) {
+func (s *scenario) compare(ctx context.Context, title string, parts []part) (map[string]result, error) {
 	fmt.Fprintf(s.out, "\n%s\n\n", title)
 	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "\tserved/s\tp99\tfailed: 53300\tfailed: other\tdials refused\tfairness\tmost sockets\t")
@@ -97,7 +97,7 @@ func (s *stage) compare(ctx context.Context, title string, parts []part) (map[st
 // versus measures the fleet and the fixed partition in turn, several times, and
 // returns the median of the ratios of what they served: on a shared machine
 // neighbours in time compare, and single runs do not.
-func (s *stage) versus(ctx context.Context, parts []part) (float64, error) {
+func (s *scenario) versus(ctx context.Context, parts []part) (float64, error) {
 	var ratios []float64
 	for range versusRounds {
 		static, err := s.measure(ctx, kindStatic, parts)
@@ -117,7 +117,7 @@ func (s *stage) versus(ctx context.Context, parts []part) (float64, error) {
 const versusRounds = 5
 
 // measure runs one kind for the seconds asked for.
-func (s *stage) measure(ctx context.Context, kind string, parts []part) (result, error) {
+func (s *scenario) measure(ctx context.Context, kind string, parts []part) (result, error) {
 	t, err := assemble(ctx, kind, s.dsn, parts)
 	if err != nil {
 		return result{}, err
@@ -140,7 +140,7 @@ func (s *stage) measure(ctx context.Context, kind string, parts []part) (result,
 }
 
 // watch returns the most sockets at the server that it saw within d.
-func (s *stage) watch(ctx context.Context, d time.Duration) (peak int) {
+func (s *scenario) watch(ctx context.Context, d time.Duration) (peak int) {
 	for end := time.Now().Add(d); time.Now().Before(end) && ctx.Err() == nil; rest(ctx, 50*time.Millisecond) {
 		peak = max(peak, sockets(s.srv.Port))
 	}

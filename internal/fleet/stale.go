@@ -2,8 +2,8 @@ package fleet
 
 import "time"
 
-// suspect is a replica that lacks tokens and has not been heard of since.
-type suspect struct {
+// staleMember is a replica that lacks tokens and has not been heard of since.
+type staleMember struct {
 	seen  Member // as it has been
 	since time.Time
 }
@@ -16,21 +16,21 @@ const patience = 3
 // off and nobody knows yet, or all its sessions are busy; what it could have is
 // used by others until it speaks again.
 func (f *Fleet) discount() {
-	suspects := map[uint32]suspect{}
+	stale := map[uint32]staleMember{}
 	targets := f.view.Targets()
 	for i, m := range f.view.Members {
 		if m.ID == f.id || m.Held >= targets[i] {
 			continue
 		}
-		s, known := f.suspects[m.ID]
+		s, known := f.stale[m.ID]
 		if !known || s.seen != m {
-			s = suspect{m, time.Now()}
+			s = staleMember{m, time.Now()}
 		}
-		suspects[m.ID] = s
+		stale[m.ID] = s
 	}
-	f.suspects = suspects
+	f.stale = stale
 	for i, m := range f.view.Members {
-		if s, known := suspects[m.ID]; known && time.Since(s.since) > patience*f.calmInterval() {
+		if s, known := stale[m.ID]; known && time.Since(s.since) > patience*f.calmInterval() {
 			f.view.Members[i].Demand = m.Held
 		}
 	}

@@ -5,16 +5,16 @@ import (
 	"slices"
 )
 
-// scene is a snapshot seen as one service's affair.
-type scene struct {
+// lockView is a snapshot seen as one service's affair.
+type lockView struct {
 	tokens  map[uint32][]Token // by server process
 	members map[uint32]uint32  // member by server process
 	demand  map[uint32]uint32  // what each member said last; see demandValue
 }
 
-// sceneOf sorts the locks of the service out: those of its name in its database.
-func sceneOf(seen *Snapshot, keys Keys) scene {
-	s := scene{tokens: map[uint32][]Token{}, members: map[uint32]uint32{}, demand: map[uint32]uint32{}}
+// lockViewOf sorts the locks of the service out: those of its name in its database.
+func lockViewOf(seen *Snapshot, keys Keys) lockView {
+	s := lockView{tokens: map[uint32][]Token{}, members: map[uint32]uint32{}, demand: map[uint32]uint32{}}
 	said := map[Lock]bool{}
 	for _, l := range seen.Locks {
 		if l.Database != seen.Limits.Database || l.Class&^kindMask != keys.class(0) {
@@ -43,11 +43,11 @@ func sceneOf(seen *Snapshot, keys Keys) scene {
 
 // holders is how many sessions hold a token: they are the fleet's, and all
 // other sessions are strangers'.
-func (s scene) holders() int { return len(s.tokens) }
+func (s lockView) holders() int { return len(s.tokens) }
 
 // view is what the replicas decide by. A token counts once, however many
 // sessions of the replica hold it.
-func (s scene) view(budget int) View {
+func (s lockView) view(budget int) View {
 	v := View{Budget: budget, Free: budget}
 	members := map[uint32]*Member{}
 	for _, id := range s.members {

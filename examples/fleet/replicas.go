@@ -17,15 +17,15 @@ type part struct {
 	pause   time.Duration
 }
 
-// troupe is the processes of one service.
-type troupe struct {
+// replicas is the processes of one service.
+type replicas struct {
 	kind string
 	dsn  string
 	size int
 
 	mu       sync.Mutex // guards all below
-	replicas []*replica // the live ones, oldest first
-	fallen   []*replica
+	live     []*replica // oldest first
+	ended    []*replica
 	measured bool // reports count
 }
 
@@ -38,7 +38,7 @@ type replica struct {
 }
 
 // enter starts one more process.
-func (t *troupe) enter(p part) error {
+func (t *replicas) enter(p part) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -60,14 +60,14 @@ func (t *troupe) enter(p part) error {
 	}
 	r := &replica{cmd: cmd, stdin: stdin, ended: make(chan struct{})}
 	t.mu.Lock()
-	t.replicas = append(t.replicas, r)
+	t.live = append(t.live, r)
 	t.mu.Unlock()
 	go t.listen(r, stdout)
 	return nil
 }
 
 // listen takes a replica's reports until it ends.
-func (t *troupe) listen(r *replica, stdout io.Reader) {
+func (t *replicas) listen(r *replica, stdout io.Reader) {
 	defer close(r.ended)
 	for lines := json.NewDecoder(stdout); ; {
 		var said report
@@ -84,12 +84,12 @@ func (t *troupe) listen(r *replica, stdout io.Reader) {
 }
 
 // kill ends the n oldest processes as kill -9 does.
-func (t *troupe) kill(n int) {
+func (t *replicas) kill(n int) {
 	t.mu.Lock()
-	n = min(n, len(t.replicas))
-	killed := t.replicas[:n]
-	t.replicas = append([]*replica(nil), t.replicas[n:]...)
-	t.fallen = append(t.fallen, killed...)
+	n = min(n, len(t.live))
+	killed := t.live[:n]
+	t.live = append([]*replica(nil), t.live[n:]...)
+	t.ended = append(t.ended, killed...)
 	t.mu.Unlock()
 	for _, r := range killed {
 		_ = r.cmd.Process.Kill()
@@ -98,10 +98,10 @@ func (t *troupe) kill(n int) {
 }
 
 // leave ends all processes; each finishes what it is doing.
-func (t *troupe) leave() {
+func (t *replicas) leave() {
 	t.mu.Lock()
-	all := t.replicas
-	t.replicas, t.fallen = nil, append(t.fallen, all...)
+	all := t.live
+	t.live, t.ended = nil, append(t.ended, all...)
 	t.mu.Unlock()
 	for _, r := range all {
 		_ = r.stdin.Close()
@@ -117,29 +117,29 @@ func (t *troupe) leave() {
 }
 
 // measure starts to count, from nothing.
-func (t *troupe) measure(on bool) {
+func (t *replicas) measure(on bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.measured = on
 }
 
 // totals returns the sum of all reports, each live replica's, and how many live.
-func (t *troupe) totals() (sum report, each []report, live int) {
+func (t *replicas) totals() (sum report, each []report, live int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, r := range t.replicas {
+	for _, r := range t.live {
 		sum.add(r.total)
 		each = append(each, r.total)
 	}
-	for _, r := range t.fallen {
+	for _, r := range t.ended {
 		sum.add(r.total)
 	}
-	return sum, each, len(t.replicas)
+	return sum, each, len(t.live)
 }
 
 // assemble starts one process for each part.
-func assemble(ctx context.Context, kind, dsn string, parts []part) (*troupe, error) {
-	t := &troupe{kind: kind, dsn: dsn, size: len(parts)}
+func assemble(ctx context.Context, kind, dsn string, parts []part) (*replicas, error) {
+	t := &replicas{kind: kind, dsn: dsn, size: len(parts)}
 	for _, p := range parts {
 		if err := t.enter(p); err != nil {
 			t.leave()

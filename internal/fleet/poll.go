@@ -9,10 +9,10 @@ import (
 
 var errLost = errors.New("this session has lost its advisory locks; DISCARD ALL and pg_advisory_unlock_all() do that")
 
-// tick looks at the fleet on one session and does what there is to do: one
+// poll looks at the fleet on one session and does what there is to do: one
 // round trip, a second when tokens change hands, a third when this session leaves
 // the headroom.
-func (f *Fleet) tick(ctx context.Context, s *Session, l Locks) error {
+func (f *Fleet) poll(ctx context.Context, s *Session, l Locks) error {
 	ask, err := f.begin(s)
 	if err != nil {
 		return err
@@ -22,7 +22,7 @@ func (f *Fleet) tick(ctx context.Context, s *Session, l Locks) error {
 		return err
 	}
 	if resp.Seen.PID != l.PID() {
-		f.giveUpLocks(transactionPooler)
+		f.giveUpLocks(behindPooler)
 		return nil
 	}
 	act, err := f.decide(s, resp.Seen)
@@ -88,7 +88,7 @@ func (f *Fleet) speak(s *Session) Request {
 }
 
 // learn takes in what was seen, of which so many sessions are the fleet's.
-func (f *Fleet) learn(seen *Snapshot, now scene, ours int) {
+func (f *Fleet) learn(seen *Snapshot, now lockView, ours int) {
 	usable := seen.Limits.Usable(seen.Sessions, ours)
 	usable = min(usable, f.opts.Part.Of(seen.Limits.Allowed()))
 	f.usable = append([]int{usable}, f.usable...)[:min(3, len(f.usable)+1)]
@@ -97,7 +97,7 @@ func (f *Fleet) learn(seen *Snapshot, now scene, ours int) {
 	f.plan = plan(slices.Max(f.usable), f.opts.Surge, f.opts.Part == "")
 	f.view = now.view(f.plan.Tokens)
 	f.view.Clock = seen.Clock
-	f.await()
+	f.reserve()
 	f.discount()
 	f.seen = seen
 }
@@ -108,7 +108,7 @@ func (f *Fleet) decide(s *Session, seen *Snapshot) (Request, error) {
 	defer func() { f.warnOfLost(lost) }()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := sceneOf(seen, f.keys)
+	now := lockViewOf(seen, f.keys)
 	f.learn(seen, now, now.holders())
 	lost = f.audit(seen, now)
 	if s.token == 0 {
@@ -125,7 +125,7 @@ func (f *Fleet) decide(s *Session, seen *Snapshot) (Request, error) {
 
 // audit believes the server: a session that lost its locks has no token. It
 // says how many lost theirs since the last look.
-func (f *Fleet) audit(seen *Snapshot, now scene) (lost int) {
+func (f *Fleet) audit(seen *Snapshot, now lockView) (lost int) {
 	for s := range f.sessions {
 		if s.server != seen.Server || s.born >= f.looks || s.token == 0 {
 			continue

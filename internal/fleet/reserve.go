@@ -2,11 +2,11 @@ package fleet
 
 import "time"
 
-// await sets a token aside for each replica that was there a moment ago and
+// reserve sets a token aside for each replica that was there a moment ago and
 // comes back. It dials without a token, so what it lost must not be another's
 // by then: the others would fill the server and leave it no slot to come by. A
 // fleet that is too large has turns instead.
-func (f *Fleet) await() {
+func (f *Fleet) reserve() {
 	f.notice(time.Now())
 	if len(f.known) <= f.view.Budget {
 		f.view.Budget -= f.absent()
