@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -65,7 +64,7 @@ var errPooled = errors.New("the backend's process id is not the one announced")
 
 // refusesParameters recognises a pooler by its answer to startup parameters.
 func refusesParameters(err error) bool {
-	return sqlState(err) == stateProtocolViolation && strings.Contains(err.Error(), "unsupported startup parameter")
+	return sqlState(err) == stateProtocolViolation && saysUnsupported(err.Error())
 }
 
 // adaptToPooler changes the mode for this and all further dials. It reports
@@ -93,7 +92,7 @@ const checkQuery = "select pg_catalog.pg_backend_pid(), " +
 func (d *dialer) check(ctx context.Context, c *conn) error {
 	pid, timeout, err := ask(ctx, c)
 	if err != nil {
-		return fmt.Errorf("check of the new connection: %w", err)
+		return &checkError{err}
 	}
 	if pid != c.pid && !c.mode.pooler && d.cfg.Pooler != config.PoolerNone {
 		return errPooled
@@ -101,6 +100,12 @@ func (d *dialer) check(ctx context.Context, c *conn) error {
 	d.timeout.found(d, c, timeout)
 	return nil
 }
+
+// checkError is a new connection on which checkQuery failed.
+type checkError struct{ err error }
+
+func (e *checkError) Error() string { return "check of the new connection: " + e.err.Error() }
+func (e *checkError) Unwrap() error { return e.err }
 
 // ask runs checkQuery.
 func ask(ctx context.Context, c *conn) (pid uint32, timeout time.Duration, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,9 @@ const (
 	stateInvalidAuth        = "28000"
 	stateNoSuchDatabase     = "3D000"
 	stateNoPrivilege        = "42501"
+	stateDatabaseDropped    = "57P04"
+	stateNotInState         = "55000"
+	stateCannotChange       = "55P02"
 )
 
 // trouble is what a failed dial means.
@@ -63,17 +67,54 @@ func classify(err error) (code string, t trouble) {
 	case stateAdminShutdown, stateCrashShutdown:
 		t = trouble{reason: "shutting down", remedy: remedyWait}
 	case stateInvalidPassword, stateInvalidAuth:
-		t = trouble{reason: "authentication", permanent: true, remedy: "check the user and password in DATABASE_URL, and pg_hba.conf"}
-	case stateNoSuchDatabase:
+		t = trouble{reason: "authentication", permanent: true, remedy: remedyAuthentication}
+	case stateNoSuchDatabase, stateDatabaseDropped:
 		t = trouble{reason: "no such database", permanent: true, remedy: "check the database in DATABASE_URL, or create it"}
-	case stateNoPrivilege:
-		t = trouble{reason: "no privilege to connect", permanent: true, remedy: "GRANT CONNECT ON DATABASE to this role"}
 	case stateProtocolViolation:
-		t = classifyPooler(pg.Message)
+		t = classifyProtocol(pg)
 	default:
-		t = trouble{reason: "refused by the server"}
+		t = classifyRefusal(err, pg)
 	}
 	return pg.Code, t
+}
+
+// classifyRefusal is for a server that did not like what the dial sent it. The
+// startup packet is the same the next time, so whatever says that something in
+// it is wrong is permanent.
+func classifyRefusal(err error, pg *pgconn.PgError) trouble {
+	const class = 2 // the first characters of a SQLSTATE
+	wrong := len(pg.Code) > class && slices.Contains([]string{"0A", "22", "28", "42"}, pg.Code[:class])
+	switch {
+	case wrong && errors.As(err, new(*checkError)):
+		return trouble{reason: "check refused", permanent: true,
+			remedy: "let this role call pg_backend_pid and current_setting: each new connection is checked with them"}
+	case pg.Code == stateNoPrivilege && !strings.Contains(pg.Message, "parameter"):
+		return trouble{reason: "no privilege to connect", permanent: true, remedy: "GRANT CONNECT ON DATABASE to this role"}
+	case pg.Code == stateNotInState:
+		return trouble{reason: "database closed", permanent: true, remedy: "ALTER DATABASE … ALLOW_CONNECTIONS true, or check the database in DATABASE_URL"}
+	case len(pg.Code) > class && pg.Code[:class] == "28":
+		return trouble{reason: "authentication", permanent: true, remedy: remedyAuthentication}
+	case wrong, pg.Code == stateCannotChange:
+		return parameterRefused()
+	}
+	return trouble{reason: "refused by the server", remedy: remedyWait}
+}
+
+// parameterRefused is for a startup packet that holds something the server does
+// not take: a parameter it does not know or may not change, a value of the wrong
+// kind, broken options.
+func parameterRefused() trouble {
+	return trouble{reason: "parameter refused", permanent: true,
+		remedy: "correct that parameter in DATABASE_URL or PGOPTIONS, or take it out"}
+}
+
+// classifyProtocol tells a server that cannot read the startup packet from a
+// pooler, which says 08P01 to everything.
+func classifyProtocol(pg *pgconn.PgError) trouble {
+	if pg.Routine == "ProcessStartupPacket" {
+		return parameterRefused()
+	}
+	return classifyPooler(pg.Message)
 }
 
 // classifyFull goes by the place in the server's source that refused, which is
@@ -93,8 +134,10 @@ func classifyFull(pg *pgconn.PgError) trouble {
 	return t
 }
 
-// remedyWait is for what passes by itself.
-const remedyWait = "the pool goes on trying; if it lasts, see the server's log"
+const (
+	remedyAuthentication = "check the user and password in DATABASE_URL, and pg_hba.conf"
+	remedyWait           = "the pool goes on trying; if it lasts, see the server's log" // for what passes by itself
+)
 
 // classifyNotNow tells the states in which a server lets nobody in. A standby
 // that never will says the same as one that soon does, but for one word.
@@ -110,12 +153,12 @@ func classifyNotNow(message string) trouble {
 	return trouble{reason: "starting up", remedy: remedyWait}
 }
 
-// classifyPooler knows the words of PgBouncer, which says 08P01 to everything.
+// classifyPooler knows the words of PgBouncer.
 func classifyPooler(message string) trouble {
 	if strings.Contains(message, "no more connections allowed") {
 		return trouble{full: true, reason: "pooler full", remedy: "raise max_client_conn of PgBouncer, or lower DB_POOL_SIZE and DB_MAX_OVERFLOW"}
 	}
-	if strings.Contains(message, "unsupported startup parameter") {
+	if saysUnsupported(message) {
 		return trouble{reason: "refused by the pooler", permanent: true,
 			remedy: "set DB_POOLER=pgbouncer, and take the parameter out of DATABASE_URL or add it to ignore_startup_parameters"}
 	}
@@ -125,7 +168,13 @@ func classifyPooler(message string) trouble {
 	if strings.Contains(message, "no such user") || strings.Contains(message, "authentication failed") {
 		return trouble{reason: "authentication", permanent: true, remedy: "add the user to PgBouncer's auth_file"}
 	}
-	return trouble{reason: "refused by the pooler"}
+	return trouble{reason: "refused by the pooler", remedy: "see the pooler's log, and whether it reaches its server"}
+}
+
+// saysUnsupported recognizes PgBouncer's refusal of a startup parameter, or of
+// one among the options.
+func saysUnsupported(message string) bool {
+	return strings.Contains(message, "unsupported startup parameter") || strings.Contains(message, "unsupported options startup parameter")
 }
 
 // classifyNoServer is for a dial that no server refused: none answered, or none

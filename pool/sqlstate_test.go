@@ -66,6 +66,25 @@ func TestClassify(t *testing.T) {
 		{pg("08P01", "no such user: x"), "authentication", false, true},
 		{pg("08P01", "SASL authentication failed"), "authentication", false, true},
 		{pg("08P01", "something new"), "refused by the pooler", false, false},
+		{&pgconn.PgError{Code: "08P01", Routine: "ProcessStartupPacket", Message: "invalid startup packet layout"}, "parameter refused", false, true},
+		{pg("08P01", "unsupported options startup parameter: only '-c config=val' is allowed"), "refused by the pooler", false, true},
+		{pg("08P01", "unsupported startup parameter in options: x"), "refused by the pooler", false, true},
+		{pg("42704", `unrecognized configuration parameter "x"`), "parameter refused", false, true},
+		{pg("22023", `invalid value for parameter "x": "y"`), "parameter refused", false, true},
+		{pg("42601", "invalid command-line argument for server process: x"), "parameter refused", false, true},
+		{pg("42501", `permission denied to set parameter "x"`), "parameter refused", false, true},
+		{pg("55P02", `parameter "x" cannot be changed without restarting the server`), "parameter refused", false, true},
+		{pg("22P05", "character with byte sequence … has no equivalent"), "parameter refused", false, true},
+		{pg("0A000", "unsupported frontend protocol 4.0"), "parameter refused", false, true},
+		{pg("55000", `database "x" is not currently accepting connections`), "database closed", false, true},
+		{pg("57P04", "terminating connection because the database was dropped"), "no such database", false, true},
+		{pg("28003", "something about authorization"), "authentication", false, true},
+		{&checkError{pg("42883", "function pg_catalog.pg_backend_pid() does not exist")}, "check refused", false, true},
+		{&checkError{pg("57014", "canceling statement due to statement timeout")}, "refused by the server", false, false},
+		{pg("53200", "out of memory"), "refused by the server", false, false},
+		{pg("F0000", "could not load pg_hba.conf"), "refused by the server", false, false},
+		{pg("57P05", "terminating connection due to idle-session timeout"), "refused by the server", false, false},
+		{pg("", "no code"), "refused by the server", false, false},
 		{pg("XX000", "something new"), "refused by the server", false, false},
 		{errors.New("tls error: server refused TLS connection"), "no TLS", false, true},
 		{errors.New("tls: failed to verify certificate: x509: unknown authority"), "certificate not trusted", false, true},
@@ -76,7 +95,7 @@ func TestClassify(t *testing.T) {
 	} {
 		for _, err := range []error{c.err, fmt.Errorf("wrapped: %w", c.err), errors.Join(errors.New("another host"), c.err)} {
 			d, got := newDialError(err, time.Now())
-			if got.reason != c.reason || got.full != c.full || got.permanent != c.permanent || d.Reason != c.reason {
+			if got.reason != c.reason || got.full != c.full || got.permanent != c.permanent || d.Reason != c.reason || d.Remedy == "" {
 				t.Errorf("%v: %+v, want %q, full %v, permanent %v", err, got, c.reason, c.full, c.permanent)
 			}
 		}
