@@ -1,0 +1,166 @@
+package pgdriver
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// ErrLost is the error of a statement whose connection broke, without a word
+// of the server, after the statement was sent.
+var ErrLost = fmt.Errorf("connection lost while a statement was under way, it may have been executed: %w", io.ErrUnexpectedEOF)
+
+// Host is whose session a run uses.
+type Host interface {
+	// Cancel asks the server to cancel what the session executes, in the
+	// background. The function it returns is called when that has ended; it
+	// returns when no request is under way any more.
+	Cancel() (ended func())
+	// Over takes the session back: its run is over. It is called once, by
+	// whoever carried the run to its end, before the callers are woken. err is
+	// why the session cannot go on; nil when it can.
+	Over(err error)
+}
+
+// Run is a run of statements on one session: sent in one pipeline, each with a
+// Sync of its own, so that each is a transaction of its own and fails alone.
+//
+// It has no goroutine. The caller of its first statement sends them and reads
+// the answers, see Lead; if that caller's context ends, another carries on. Only
+// when nobody is left who could does a goroutine read the rest.
+//
+// All fields but those under mu are the leader's. Whoever leads next got to
+// know so by being woken, or started.
+type Run struct {
+	link  *Link
+	host  Host
+	calls []*Call
+
+	sent   int   // calls that were sent
+	next   int   // the call whose answer comes next: those before it are answered
+	flight []int // bytes of each request that was sent
+	bytes  int   // of the requests that are sent and not answered
+	tidied bool  // what was dropped from the session was deallocated
+	closes bool  // the answer to that comes first
+	leader *Call // whose caller leads; nil for the goroutine
+	answer answer
+
+	last     time.Time // the latest answer came, or the run began
+	deadline time.Time // when what is executed has overrun; zero when nobody is kept waiting by it
+	overrun  bool      // something did: those who could go elsewhere have gone
+	canceled bool      // a cancel request was sent into this run
+	ended    func()    // of the cancel request that is under way
+
+	mu          sync.Mutex // guards all below, and the read deadline of the session's socket
+	watched     int        // how many leaders were watched
+	interrupted bool       // the present leader's context has ended
+}
+
+// The time that a statement may take beyond what is expected of it before
+// those behind it are freed: by being executed elsewhere, or, for those that
+// may not be executed twice, by having it cancelled and executed alone.
+const (
+	overrunGrace = 20 * time.Millisecond
+	cancelGrace  = time.Second
+)
+
+// NewRun returns a run of calls on a session that its host has lent it. There
+// is at least one call; none of their callers can have left yet. The caller of
+// the first calls Lead. Nothing is sent before that.
+func NewRun(l *Link, h Host, calls []*Call) *Run {
+	calls[0].state.Store(callLeading)
+	return &Run{link: l, host: h, calls: calls, flight: make([]int, 0, len(calls))}
+}
+
+// Lead carries the run on, on behalf of the caller of c: until the run is over,
+// or ctx ends, or others need it and c does not. Afterwards c.Answer tells what
+// became of c. It reports false when ctx ended before that was known.
+func (r *Run) Lead(ctx context.Context, c *Call) (answered bool) {
+	if ctx.Err() != nil && c.state.CompareAndSwap(callLeading, callGone) {
+		r.handOn()
+		return false
+	}
+	r.lead(ctx, c)
+	return !c.isLeft()
+}
+
+// lead is Lead; c is nil in the goroutine that reads what nobody waits for.
+func (r *Run) lead(ctx context.Context, c *Call) {
+	if r.last.IsZero() {
+		r.last = time.Now()
+	}
+	r.leader = c
+	end := r.watch(ctx)
+	for r.next < len(r.calls) {
+		err := r.advance()
+		if err == nil {
+			continue
+		}
+		if r.carryOn(c, err) {
+			continue
+		}
+		end()
+		r.handOn()
+		return
+	}
+	end()
+	r.finish()
+}
+
+// advance sends what may be sent and takes in one message.
+func (r *Run) advance() error {
+	if err := r.send(); err != nil || r.next == len(r.calls) {
+		return err
+	}
+	msg, err := r.link.pg.ReceiveMessage(context.Background())
+	if err != nil {
+		return err
+	}
+	return r.receive(msg)
+}
+
+// carryOn deals with an error: a session that has ended, a leader whose context
+// has, or a statement that takes too long. It reports false when c is not to
+// lead any longer.
+func (r *Run) carryOn(c *Call, err error) bool {
+	switch {
+	case !isDeadline(err) || r.link.pg.IsClosed():
+		r.broken(err)
+		return true
+	case r.wasInterrupted():
+		c.state.CompareAndSwap(callLeading, callGone)
+		return false
+	case !r.deadline.IsZero() && !time.Now().Before(r.deadline):
+		return r.overran(c)
+	}
+	return true
+}
+
+// finish gives the session back and wakes everybody.
+func (r *Run) finish() {
+	r.cancelEnded()
+	r.host.Over(r.failure())
+	r.wake()
+}
+
+// wake wakes the callers whose answers are there.
+func (r *Run) wake() {
+	for _, c := range r.calls {
+		if c.state.Load() == callSettled {
+			c.wake()
+		}
+	}
+}
+
+// failure is why the session cannot go on.
+func (r *Run) failure() error {
+	switch {
+	case r.answer.lost != nil:
+		return r.answer.lost
+	case r.link.pg.IsClosed():
+		return ErrLost
+	}
+	return nil
+}

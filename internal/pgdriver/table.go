@@ -1,0 +1,300 @@
+package pgdriver
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// Sharing says which statements may share a connection.
+type Sharing uint8
+
+// What DB_PIPELINE may say.
+const (
+	ShareNone  Sharing = iota // off
+	ShareReads                // reads
+	ShareAll                  // all: also what changes data
+)
+
+// Reason is why a statement does not share a connection.
+type Reason uint8
+
+// The reasons, of which the first that applies is given.
+const (
+	Shares           Reason = iota // it does
+	BecauseOff                     // DB_PIPELINE=off, or a session that cannot
+	BecauseText                    // its text locks, waits, lives in the session or is not a query
+	BecauseNew                     // it was not executed often enough yet
+	BecauseNotSelect               // it is a query, and came back as something else
+	BecauseSlow                    // it was slow lately
+	BecauseLarge                   // it returned a large result lately
+	BecauseArguments               // its arguments cannot be encoded beforehand, or are too large
+	ReasonCount
+)
+
+// String returns the reason as metrics and status pages print it.
+func (r Reason) String() string {
+	return [...]string{"shared", "off", "text", "new", "not a query", "slow", "large result", "arguments"}[r]
+}
+
+// What makes a statement short, and its results small.
+const (
+	firstAlone = 3                     // executions before it may share
+	slowAfter  = 10 * time.Millisecond // of the server's time, makes an execution slow
+	shortUntil = 1 * time.Millisecond  // of the server's time on average, keeps a statement short
+	largeAfter = 64 << 10              // bytes, make a result large
+	firstPause = 1 * time.Second       // without sharing, after a slow execution or a large result
+	longPause  = 64 * time.Second      // the longest: the pause doubles with each relapse
+	maxTracked = 16 << 10              // bytes of text: a longer statement is not remembered
+	maxHalf    = 1024                  // statements in each half of the table
+)
+
+// Table remembers the statements of a pool: what their text says, and how they
+// behaved lately. It holds a bounded number of them: two generations, of which
+// the older is dropped when the younger is full. All its methods may be called
+// concurrently.
+type Table struct {
+	sharing Sharing
+	newMap  func() *pgtype.Map
+	codecs  sync.Pool // of *codec
+	start   time.Time
+	floor   floor
+
+	mu    sync.RWMutex // guards young and old
+	young map[string]*Statement
+	old   map[string]*Statement
+}
+
+// NewTable returns an empty table. newMap makes the type maps with which
+// arguments are encoded and results decoded; they are like those of the
+// sessions. nil stands for pgx's own.
+func NewTable(sharing Sharing, newMap func() *pgtype.Map) *Table {
+	if newMap == nil {
+		newMap = pgtype.NewMap
+	}
+	return &Table{sharing: sharing, newMap: newMap, start: time.Now(), young: make(map[string]*Statement)}
+}
+
+// Statement is what is known of one statement, by its text. Its figures are
+// kept without a lock: a lost update does not matter.
+type Statement struct {
+	SQL  string
+	Kind Kind
+
+	table    *Table
+	desc     atomic.Pointer[pgconn.StatementDescription] // as a server described it last
+	seen     atomic.Uint32                               // executions without an error
+	other    atomic.Bool                                 // its last command tag was not what its text promises
+	cost     atomic.Int64                                // the server's time for one execution, smoothed
+	until    atomic.Int64                                // since Table.start: shares again
+	pause    atomic.Int64                                // how long the last pause was
+	oversize atomic.Bool                                 // the pause is because of a large result
+}
+
+// Lookup returns the statement of that text; nil when it is not remembered.
+func (t *Table) Lookup(sql string) *Statement {
+	if t.sharing == ShareNone || len(sql) > maxTracked {
+		return nil
+	}
+	t.mu.RLock()
+	st := t.young[sql]
+	t.mu.RUnlock()
+	if st != nil {
+		return st
+	}
+	return t.remember(sql)
+}
+
+// remember moves the statement to the young generation, or begins to remember it.
+func (t *Table) remember(sql string) *Statement {
+	fresh := &Statement{SQL: sql, Kind: Classify(sql), table: t}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if st := t.young[sql]; st != nil {
+		return st
+	}
+	if st := t.old[sql]; st != nil {
+		fresh = st
+	}
+	if len(t.young) >= maxHalf {
+		t.old, t.young = t.young, make(map[string]*Statement)
+	}
+	t.young[sql] = fresh
+	return fresh
+}
+
+// Len is how many statements the table remembers.
+func (t *Table) Len() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	n := len(t.young)
+	for sql := range t.old {
+		if t.young[sql] == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Why says whether the statement may share a connection now, and if not, why.
+func (st *Statement) Why(now time.Time) Reason {
+	switch {
+	case st == nil || st.table.sharing == ShareNone:
+		return BecauseOff
+	case st.Kind == Alone, st.Kind == Writes && st.table.sharing != ShareAll:
+		return BecauseText
+	case st.other.Load():
+		return BecauseNotSelect
+	case int64(now.Sub(st.table.start)) < st.until.Load():
+		if st.oversize.Load() {
+			return BecauseLarge
+		}
+		return BecauseSlow
+	case st.seen.Load() < firstAlone || st.desc.Load() == nil:
+		return BecauseNew
+	case st.Cost() > shortUntil:
+		return BecauseSlow
+	}
+	return Shares
+}
+
+// Cost is the time that the server takes for one execution, as far as is known.
+func (st *Statement) Cost() time.Duration { return time.Duration(st.cost.Load()) }
+
+// Repeatable reports whether the statement may be executed twice.
+func (st *Statement) Repeatable() bool { return st.Kind == Plain }
+
+// Described notes how a server described the statement.
+func (st *Statement) Described(sd *pgconn.StatementDescription) {
+	if st != nil {
+		st.desc.Store(sd)
+	}
+}
+
+// Forget makes the statement a new one: what was known of it is wrong.
+func (st *Statement) Forget() {
+	if st != nil {
+		st.seen.Store(0)
+		st.desc.Store(nil)
+	}
+}
+
+// Execution is how one execution of a statement went.
+type Execution struct {
+	Took time.Duration // of the server's time, as far as it can be told apart
+	Size int           // of the result, in bytes
+	Tag  pgconn.CommandTag
+}
+
+// RanAlone notes an execution that did not share a connection; took is from the
+// moment it was sent to its end. The shortest of them tell the time that the
+// network takes.
+func (st *Statement) RanAlone(e Execution, now time.Time) {
+	if st == nil {
+		return
+	}
+	since := now.Sub(st.table.start)
+	e.Took -= st.table.floor.lower(e.Took, since)
+	st.executed(e, since)
+}
+
+// RanShared notes an execution in a pipeline.
+func (st *Statement) RanShared(e Execution, now time.Time) { st.executed(e, now.Sub(st.table.start)) }
+
+func (st *Statement) executed(e Execution, since time.Duration) {
+	st.other.Store(st.Kind >= Reads && !e.Tag.Select())
+	switch {
+	case e.Size > largeAfter:
+		st.rest(since, true)
+	case e.Took > slowAfter:
+		st.rest(since, false)
+	default:
+		st.seen.Add(1)
+		st.smooth(max(0, e.Took))
+	}
+}
+
+// smooth takes one more time into the average.
+func (st *Statement) smooth(took time.Duration) {
+	const weight = 8
+	if st.seen.Load() <= 1 {
+		st.cost.Store(int64(took))
+		return
+	}
+	cost := st.cost.Load()
+	st.cost.Store(cost + (int64(took)-cost)/weight)
+}
+
+// Slow notes that the statement is slow, before it has ended.
+func (st *Statement) Slow(now time.Time) { st.rest(now.Sub(st.table.start), false) }
+
+// rest has the statement share no connection for a while, and then be new
+// again. The while doubles when the statement relapses soon after it.
+func (st *Statement) rest(since time.Duration, oversize bool) {
+	until, pause := st.until.Load(), st.pause.Load()
+	if int64(since) < until {
+		return
+	}
+	switch {
+	case until == 0 || int64(since) > until+4*pause:
+		pause = int64(firstPause)
+	default:
+		pause = min(2*pause, int64(longPause))
+	}
+	st.oversize.Store(oversize)
+	st.pause.Store(pause)
+	st.until.Store(int64(since) + pause)
+	st.seen.Store(0)
+}
+
+// Floor is the least time that a statement took lately, the network's part of it.
+func (t *Table) Floor() time.Duration { return t.floor.get(time.Since(t.start)) }
+
+// floor is a rolling minimum over the last ten to twenty seconds.
+type floor struct {
+	mu         sync.Mutex // guards all below
+	began      time.Duration
+	last, this time.Duration // 0: nothing was seen
+}
+
+const floorWindow = 10 * time.Second
+
+// lower takes a time in and returns the minimum.
+func (f *floor) lower(took, since time.Duration) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.turnLocked(since)
+	if f.this == 0 || took < f.this {
+		f.this = max(1, took)
+	}
+	return f.minLocked()
+}
+
+func (f *floor) get(since time.Duration) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.turnLocked(since)
+	return f.minLocked()
+}
+
+// turnLocked begins a new window when the present one is over.
+func (f *floor) turnLocked(since time.Duration) {
+	if since-f.began < floorWindow {
+		return
+	}
+	f.last, f.this = f.this, 0
+	if since-f.began >= 2*floorWindow {
+		f.last = 0
+	}
+	f.began = since
+}
+
+func (f *floor) minLocked() time.Duration {
+	if f.last == 0 || f.this != 0 && f.this < f.last {
+		return f.this
+	}
+	return f.last
+}
