@@ -88,8 +88,10 @@ func (r *SQLRows) ColumnTypeDatabaseTypeName(index int) string {
 	return strconv.FormatInt(int64(oid), 10)
 }
 
-// varHeaderSize is what a type modifier counts beyond the length.
-const varHeaderSize = 4
+const (
+	varHeaderSize  = 4  // what a type modifier counts beyond the length
+	noTypeModifier = -1 // of a column without a length or precision
+)
 
 // ColumnTypeLength returns the length of a column of variable length.
 func (r *SQLRows) ColumnTypeLength(index int) (int64, bool) {
@@ -97,22 +99,45 @@ func (r *SQLRows) ColumnTypeLength(index int) (int64, bool) {
 	switch fd.DataTypeOID {
 	case pgtype.TextOID, pgtype.ByteaOID:
 		return math.MaxInt64, true
-	case pgtype.VarcharOID, pgtype.BPCharOID:
+	case pgtype.VarcharOID, pgtype.BPCharOID, pgtype.VarbitOID:
+		if fd.TypeModifier == noTypeModifier {
+			return math.MaxInt64, true
+		}
+		if fd.DataTypeOID == pgtype.VarbitOID {
+			return int64(fd.TypeModifier), true
+		}
 		return int64(fd.TypeModifier - varHeaderSize), true
-	case pgtype.VarbitOID:
-		return int64(fd.TypeModifier), true
 	}
 	return 0, false
 }
 
-// ColumnTypePrecisionScale returns precision and scale of a numeric column.
+// defaultFraction is how many digits a second has unless a column says otherwise.
+const defaultFraction = 6
+
+// ColumnTypePrecisionScale returns precision and scale of a numeric column, and
+// the digits of the seconds of a time.
 func (r *SQLRows) ColumnTypePrecisionScale(index int) (precision, scale int64, ok bool) {
 	fd := r.Fields[index]
-	if fd.DataTypeOID != pgtype.NumericOID {
-		return 0, 0, false
+	mod := int64(fd.TypeModifier)
+	switch fd.DataTypeOID {
+	case pgtype.NumericOID:
+		if mod == noTypeModifier {
+			return 0, 0, false
+		}
+		mod -= varHeaderSize
+		return (mod >> 16) & 0xffff, mod & 0xffff, true
+	case pgtype.TimestampOID, pgtype.TimestamptzOID, pgtype.TimeOID, pgtype.TimetzOID:
+		if mod == noTypeModifier {
+			return 0, defaultFraction, true
+		}
+		return 0, mod, true
+	case pgtype.IntervalOID:
+		if mod == noTypeModifier || mod&0xffff == 0xffff {
+			return 0, defaultFraction, true
+		}
+		return 0, mod & 0xffff, true
 	}
-	mod := fd.TypeModifier - varHeaderSize
-	return int64((mod >> 16) & 0xffff), int64(mod & 0xffff), true
+	return 0, 0, false
 }
 
 // ColumnTypeScanType returns a type that the column can be scanned into.
