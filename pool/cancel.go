@@ -29,8 +29,10 @@ const cancelAgain = 20 * time.Millisecond
 type canceller struct {
 	pg    *pgconn.PgConn
 	state *cancelState
+	said  *dialogue
 	ended chan struct{} // closed when the statement has ended
 	done  chan struct{} // closed when no more requests are under way
+	asked int           // how many were sent
 }
 
 // cancelState is what a connection has to know about its cancellations.
@@ -50,8 +52,7 @@ var _ ctxwatch.Handler = (*canceller)(nil)
 func (h *canceller) HandleCancel(context.Context) {
 	deadline := time.Now().Add(cancelGrace)
 	_ = h.pg.Conn().SetDeadline(deadline)
-	h.ended, h.done = make(chan struct{}), make(chan struct{})
-	h.state.count.Add(1)
+	h.ended, h.done, h.asked = make(chan struct{}), make(chan struct{}), 0
 	go h.insist(deadline) // HandleUnwatchAfterCancel waits for it
 }
 
@@ -65,27 +66,63 @@ func (h *canceller) HandleUnwatchAfterCancel() {
 	}
 }
 
-// insist sends cancel requests until the statement has ended.
+// insist does what it can until the statement has ended.
 func (h *canceller) insist(deadline time.Time) {
 	defer close(h.done)
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	for pause := cancelAgain; h.request(ctx); pause *= 2 {
-		timer := time.NewTimer(pause)
-		select {
-		case <-h.ended:
-		case <-ctx.Done():
-		case <-timer.C:
-			continue
+	stalled := false
+	for pause := cancelAgain; ; pause *= 2 {
+		traffic := h.said.traffic.Load()
+		if h.isInVain(stalled) {
+			h.giveUp()
+			return
 		}
-		timer.Stop()
-		return
+		if h.said.working.Load() && !h.request(ctx) || !h.wait(ctx, pause) {
+			return
+		}
+		stalled = h.said.traffic.Load() == traffic
 	}
 }
+
+// wait reports whether the statement still has not ended after a pause.
+func (h *canceller) wait(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-h.ended:
+		return false
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// isInVain reports whether no cancel request can end what pgx waits for: the
+// server runs nothing, but is to speak of its own accord, as after LISTEN; or
+// nothing was exchanged for a pause while it reads the data of a COPY, during
+// which it does not look for requests, or owes an answer that needs no work.
+func (h *canceller) isInVain(stalled bool) bool {
+	switch {
+	case h.said.working.Load():
+		return stalled && h.said.copying.Load()
+	case h.said.owed.Load() > 0:
+		return stalled
+	}
+	return h.said.reading.Load() // else the next message is about to be sent
+}
+
+// giveUp ends the waiting at once. pgx goes on with a connection of which
+// nothing was expected, and closes any other.
+func (h *canceller) giveUp() { _ = h.pg.Conn().SetDeadline(time.Unix(1, 0)) }
 
 // request sends one cancel request and reports whether it was confirmed: the
 // server closes the request's connection once it has signalled the backend.
 func (h *canceller) request(ctx context.Context) bool {
+	if h.asked++; h.asked == 1 {
+		h.state.count.Add(1)
+	}
 	h.state.broken.Store(false)
 	if err := h.pg.CancelRequest(ctx); err != nil || ctx.Err() != nil || h.state.broken.Load() {
 		h.state.uncertain.Store(true)

@@ -105,7 +105,7 @@ func (c *conn) listen(cc *pgx.ConnConfig) {
 	c.said.sending = c.watch.begin
 	cc.BuildFrontend = c.said.frontend
 	cc.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
-		h := &canceller{pg: pg, state: &c.cancel}
+		h := &canceller{pg: pg, state: &c.cancel, said: &c.said}
 		c.watch.init(h)
 		return h
 	}

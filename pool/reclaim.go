@@ -38,7 +38,7 @@ func (k *keeper) reclaim(now time.Time) {
 func (c *conn) busy() bool {
 	a := c.activity.Load()
 	return a == activityRunning || a == activityRows ||
-		c.said.isAwaited() && !c.socket.farewell.Load()
+		c.said.isRunning() && !c.socket.farewell.Load()
 }
 
 // takeAway ends the session of a holder that runs nothing, and gives its place

@@ -34,13 +34,18 @@ func (r *rows) Next(dest []driver.Value) error {
 	return r.judge(err)
 }
 
-// judge gives an error that the end of the query's context is behind the form
-// that callers act on.
+// judge turns an error into one that callers can match with errors.Is, and tells
+// what is behind it: the end of the query's context, or a COPY without data.
 func (r *rows) judge(err error) error {
-	if err == nil || err == io.EOF || r.ctx.Err() == nil {
+	switch {
+	case err == nil || err == io.EOF:
 		return err
+	case r.c.said.refused.Load():
+		return &copyError{err}
+	case r.ctx.Err() != nil:
+		return r.c.judgeCanceled(r.ctx, err)
 	}
-	return r.c.judgeCanceled(r.ctx, err)
+	return err
 }
 
 // Close reads what is left and ends the query.

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -21,10 +22,14 @@ import (
 //     of a connection that has rested for a millisecond (freshFor), before
 //     whatever cannot be tried again, and in doubt;
 //   - nothing of the statement could be sent;
+//   - only what pgx does before it was sent: the preparation of the statement,
+//     or the end of prepared statements that are needed no more;
 //   - it was BeginTx, PingContext or PrepareContext: they change nothing;
-//   - the server said that it was shutting down, or that the session was being
-//     ended (57P01), before it had looked at the statement. The extended
-//     protocol, in which pgx sends queries and everything with arguments, shows that.
+//   - the server said that it was ending the session (endings) before it had
+//     looked at the statement. The extended protocol, in which pgx sends queries
+//     and everything with arguments, shows that;
+//   - the server ended the session because it had been idle for too long
+//     (57P05): in whatever protocol, it looks at that clock before each statement.
 //
 // The caller gets the error, because the work may have been done, when
 //
@@ -43,22 +48,58 @@ import (
 // after it was sent.
 var errLost = fmt.Errorf("pool: connection lost while a statement was under way, it may have been executed: %w", io.ErrUnexpectedEOF)
 
+// errLostTx is the error of a statement of a transaction whose connection broke
+// before the statement was executed.
+var errLostTx = fmt.Errorf("pool: connection lost, and the transaction with it; this statement was not executed: %w", io.ErrUnexpectedEOF)
+
+// endsSession reports whether these are the words with which a server ends a
+// session whatever it is doing, and takes a new one, now or soon.
+func endsSession(pg *pgconn.PgError) bool {
+	if cmp.Or(pg.SeverityUnlocalized, pg.Severity) != "FATAL" {
+		return false
+	}
+	switch pg.Code {
+	case stateAdminShutdown, // pg_terminate_backend, a restart
+		stateIdleTimeout,
+		stateDatabaseDropped, // on a standby
+		stateSerialization:   // a standby's conflict with what it replays
+		return true
+	}
+	return false
+}
+
 // judge gives an error of the driver the form that database/sql and callers act on.
 func (c *conn) judge(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case c.said.refused.Load():
+		return &copyError{err}
 	case ctx.Err() != nil:
 		return c.judgeCanceled(ctx, err)
 	case c.endedUnheard(err):
 		return driver.ErrBadConn
-	case (err == driver.ErrBadConn || pgconn.SafeToRetry(err) || errors.Is(err, pgconn.ErrConnClosed)) && c.said.wasSent():
+	case !c.isLoss(err):
+		return err
+	case !c.said.wasExecuted() && c.inTx:
+		return errLostTx
+	case !c.said.wasExecuted():
+		return driver.ErrBadConn
+	case err == driver.ErrBadConn || pgconn.SafeToRetry(err) || errors.Is(err, pgconn.ErrConnClosed):
 		// When a simple query loses its connection, pgx 5.12 says that nothing
 		// was sent and 5.13 that the connection is closed. Both look at the state
 		// that it is in now, not at the one it was in.
 		return errLost
 	}
 	return err
+}
+
+// isLoss reports whether err is the connection's, and not the server's word on a
+// statement, nor a panic.
+func (c *conn) isLoss(err error) bool {
+	var pg *pgconn.PgError
+	var panicked *panicError
+	return (c.IsClosed() || err == driver.ErrBadConn) && !errors.As(err, &pg) && !errors.As(err, &panicked)
 }
 
 // judgeCanceled is judge for a context that has ended. Where that happened
@@ -76,10 +117,13 @@ func (c *conn) judgeCanceled(ctx context.Context, err error) error {
 }
 
 // endedUnheard reports whether the server ended the session before it looked at
-// the statement.
+// the statement. A pooler's server may be another one than the statement's.
 func (c *conn) endedUnheard(err error) bool {
 	var pg *pgconn.PgError
-	return !c.inTx && !c.mode.pooler && errors.As(err, &pg) && pg.Code == stateAdminShutdown && c.said.unanswered()
+	if c.inTx || c.mode.pooler || !errors.As(err, &pg) || !endsSession(pg) {
+		return false
+	}
+	return !c.said.wasExecuted() || c.said.unanswered() || pg.Code == stateIdleTimeout && c.said.failedFirst()
 }
 
 // judgeHarmless is judge for what changes nothing on the server, and so can be

@@ -46,6 +46,7 @@ func (c *conn) beginAfter(ctx context.Context, look bool) error {
 // end notes that a statement is over.
 func (c *conn) end() {
 	c.watch.end()
+	c.said.end()
 	after := activityIdle
 	if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
 		after = activityTx

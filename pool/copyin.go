@@ -1,0 +1,11 @@
+package pool
+
+// copyError is the error of a COPY … FROM STDIN that was given to a call that
+// has no data to send. See dialogue.refuseCopy.
+type copyError struct{ err error } // the server's, which ended the statement
+
+func (e *copyError) Error() string {
+	return "pool: COPY FROM STDIN reads its data from the client, and ExecContext, QueryContext and prepared statements have none to send; use Pool.Conn, Conn.Raw and pgx's CopyFrom, as in the example of Pool.Conn: " + e.err.Error()
+}
+
+func (e *copyError) Unwrap() error { return e.err }
