@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Config is every setting of a pool and of its monitor. The zero value is not
 // usable; start from [Default], [Production], [Development] or [FromEnv] and
@@ -130,21 +133,21 @@ type Config struct {
 	// open, at which the monitor warns. 1 to 100. Default 80. Env
 	// MAX_CONNECTION_WARNINGS.
 	MaxConnectionWarnings int `env:"MAX_CONNECTION_WARNINGS"`
+
+	noticed string // in the environment; see Warnings
 }
 
 // MaxOpen is the most connections the pool may have: PoolSize + MaxOverflow.
 func (c Config) MaxOpen() int { return c.PoolSize + c.MaxOverflow }
 
 // ResolvedApplicationName is the name the sessions of this pool go by on the
-// server: ApplicationName, else application_name of DatabaseURL, else Name.
+// server: ApplicationName, else application_name of DatabaseURL, else
+// its fallback_application_name, else Name.
 func (c Config) ResolvedApplicationName() string {
 	if c.ApplicationName != "" {
 		return c.ApplicationName
 	}
 	// A string that cannot be parsed has no name in it; Validate reports it.
 	said, _ := c.DatabaseURL.settings()
-	if name := said["application_name"]; name != "" {
-		return name
-	}
-	return c.Name
+	return cmp.Or(said["application_name"], said["fallback_application_name"], c.Name)
 }

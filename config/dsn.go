@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+
+	"github.com/dbpool-go/dbpool/internal/hostname"
 )
 
 // DSN is a connection string, a postgres:// URL or libpq's keyword/value form,
@@ -72,9 +74,14 @@ func canonical(keyword string) string {
 	return keyword
 }
 
-// checkHosts checks that every port is a port and that there are as many as
-// hosts, or one for all.
+// checkHosts checks that every host can be one, that every port is a port, and
+// that there are as many as hosts, or one for all.
 func checkHosts(settings map[string]string) error {
+	for host := range strings.SplitSeq(settings["host"], ",") {
+		if !hostname.Valid(host) {
+			return errors.New("has a host that is not the name of one, nor an address or an absolute path")
+		}
+	}
 	if !arePorts(settings["port"]) {
 		return errors.New("has a port that is not a number from 1 to 65535")
 	}

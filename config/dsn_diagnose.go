@@ -1,77 +1,55 @@
 package config
 
 import (
-	"os"
-	"slices"
 	"strings"
+	"unicode"
 )
 
-// keywordChoice is a keyword that takes one of a few words.
-type keywordChoice struct {
-	keyword string
-	words   []string
-}
-
-// keywordChoices are those that the driver would refuse without saying which
-// of them it was.
-func keywordChoices() []keywordChoice {
-	return []keywordChoice{
-		{"sslmode", []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}},
-		{"channel_binding", []string{"disable", "prefer", "require"}},
-		{"target_session_attrs", []string{"any", "read-write", "read-only", "primary", "standby", "prefer-standby"}},
-		{"default_query_exec_mode", []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"}},
-	}
-}
-
-// knows reports whether value is one of the words, or nothing.
-func (c keywordChoice) knows(value string) bool {
-	return value == "" || slices.Contains(c.words, value)
-}
-
-// remedy is "use disable, prefer or require".
-func (c keywordChoice) remedy() string {
-	last := len(c.words) - 1
-	return "use " + strings.Join(c.words[:last], ", ") + " or " + c.words[last]
-}
-
-// choiceOf returns the choice that a keyword has, if it has one.
-func choiceOf(keyword string) (keywordChoice, bool) {
-	for _, c := range keywordChoices() {
-		if c.keyword == keyword {
-			return c, true
+// spilled recognizes a connection string whose password was not escaped, so that
+// a part of it stands where the host, the port or the database belong: there it
+// would be shown by whoever cannot find that host or database. An @ that does not
+// end user and password is always taken for that, because nobody can tell; where
+// it is meant it can be written %40.
+func spilled(d DSN, said map[string]string) (rule string) {
+	if !d.isURL() {
+		if strings.Contains(said["dbname"], "://") {
+			return "has a connection string for its dbname"
 		}
+		return ""
 	}
-	return keywordChoice{}, false
+	u := cutURL(string(d))
+	switch {
+	case !u.hasUserinfo && strings.Contains(u.hosts+u.database, "@"):
+		return "holds a / before the @, probably in the password"
+	case strings.Contains(u.hosts+u.database+u.query, "@"):
+		return "holds more than one @, one of them probably in the password"
+	case strings.Contains(said["user"], ":") && said["password"] == "":
+		return "has a : in the user, so that the password may be a part of it"
+	}
+	return ""
 }
 
-// unreadableFiles finds the files of TLS that a connection string, or libpq's
-// variables where it is silent, names and that cannot be read. The driver would
-// call the whole string unparsable for that.
-func unreadableFiles(said, environ map[string]string) []Problem {
-	var problems []Problem
-	for _, v := range libpqVariables() {
-		switch v.keyword {
-		case "sslrootcert", "sslcert", "sslkey":
-		default:
-			continue
-		}
-		path := said[v.keyword]
-		if path == "" || v.keyword == "sslrootcert" && path == "system" || readable(path) {
-			continue
-		}
-		p := Problem{Variable: "DATABASE_URL", Rule: "names a file for " + v.keyword + " that cannot be read", Remedy: "put the file there, readable for this process, or name another"}
-		if environ[v.name] == path {
-			p.Variable, p.Rule = v.name, "names a file that cannot be read"
-		}
-		problems = append(problems, p)
+// misread recognises the ways in which a good connection string commonly goes
+// bad on its way here. The parser would complain about something else.
+func misread(s string) (rule, remedy string) {
+	trimmed := strings.TrimLeft(s, space)
+	switch {
+	case strings.HasPrefix(s, `"`), strings.HasPrefix(s, "'"):
+		return "begins with a quotation mark", "remove the quotation marks around it"
+	case len(trimmed) < len(s) && DSN(trimmed).isURL():
+		return "begins with a space", "remove it"
+	case !DSN(s).isURL() && hasScheme(s):
+		return "has a scheme other than postgres://", "begin it with postgres:// (without SQLAlchemy's +driver)"
+	case DSN(s).isURL() && strings.ContainsFunc(s, unicode.IsControl):
+		return "holds a line break or another control character", "remove it"
 	}
-	return problems
+	return "", ""
 }
 
-func readable(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	return f.Close() == nil
+// hasScheme reports whether s begins as a URL does.
+func hasScheme(s string) bool {
+	scheme, _, found := strings.Cut(s, "://")
+	return found && !strings.ContainsFunc(scheme, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("+-.:", r)
+	})
 }

@@ -16,7 +16,7 @@ func TestWordsOfConnectionStrings(t *testing.T) {
 		{"DATABASE_URL", "postgres://h/d?channel_binding=hunter2", "DATABASE_URL: has an unknown channel_binding; use disable, prefer or require"},
 		{"DATABASE_URL", "host=h target_session_attrs=hunter2", "DATABASE_URL: has an unknown target_session_attrs; use any, read-write, read-only, primary, standby or prefer-standby"},
 		{"DATABASE_URL", "host=h default_query_exec_mode=hunter2", "DATABASE_URL: has an unknown default_query_exec_mode; use cache_statement, cache_describe, describe_exec, exec or simple_protocol"},
-		{"DATABASE_URL", "postgres://app:hun/ter2@h/d", "DATABASE_URL: holds a / before the @, probably in the password; write special characters percent-encoded: / as %2F, @ as %40, ? as %3F, # as %23"},
+		{"DATABASE_URL", "postgres://app:hun/ter2@h/d", "DATABASE_URL: holds a / before the @, probably in the password; write special characters percent-encoded: / as %2F, @ as %40, : as %3A, ? as %3F, # as %23"},
 		{"DATABASE_URL", "postgres://h/d?sslrootcert=/no/hunter2", "DATABASE_URL: names a file for sslrootcert that cannot be read; put the file there, readable for this process, or name another"},
 		{"PGCHANNELBINDING", "yes", `PGCHANNELBINDING: "yes" is no channel_binding; use disable, prefer or require`},
 		{"PGTARGETSESSIONATTRS", "master", `PGTARGETSESSIONATTRS: "master" is no target_session_attrs; use any, read-write, read-only, primary, standby or prefer-standby`},

@@ -63,7 +63,7 @@ func TestRedacted(t *testing.T) {
 		{"host=db vault.token=hunter2", "host=db"},
 		{"host=db passwd=hunter2 PASSWORD=hunter2", "host=db"},
 		{"dbname=postgres://app:hunter2@db/orders", "dbname=xxxxx"},
-		{"host=db;user=app;password=hunter2", "host=xxxxx"},
+		{"host=db;user=app;password=hunter2", nothing},
 		{"Host=db;Username=app;Password=hunter2", nothing},
 		{"password=hun ter2 host=db", nothing},
 		{"password='hunter2", nothing},

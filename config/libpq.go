@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"strings"
+	"unicode"
 )
 
 // libpqVariables lists the variables of libpq that pgx knows, with their
@@ -82,11 +83,15 @@ func silent(said, environ map[string]string) ([]pair, []Problem) {
 func checkLibpq(name, keyword, value string) (Problem, bool) {
 	p := Problem{Variable: name}
 	choice, few := choiceOf(keyword)
+	p.Rule, p.Remedy = mangled(keyword, value)
 	switch {
-	case strings.IndexByte(value, 0) >= 0:
-		p.Rule, p.Remedy = "holds a zero byte", "remove it"
+	case p.Rule != "":
+	case keyword == "host" && checkHosts(map[string]string{"host": value}) != nil:
+		p.Rule, p.Remedy = "is not the name of a host, nor an address or an absolute path", "set the host alone; user, password and port have variables of their own"
+	case keyword == "dbname" && strings.Contains(value, "://"):
+		p.Rule, p.Remedy = "holds a connection string", "set DATABASE_URL to it, and PGDATABASE to the name of the database or to nothing"
 	case name == "PGPORT" && !arePorts(value):
-		p.Rule, p.Remedy = quote(value)+" is not a port from 1 to 65535", "set the server's port, such as 5432"
+		p.Rule, p.Remedy = "is not a port from 1 to 65535", "set the server's port, such as 5432"
 	case name == "PGCONNECT_TIMEOUT" && !isSeconds(value):
 		p.Rule, p.Remedy = quote(value)+" is not a number of seconds", "set a whole number, or DB_CONNECT_TIMEOUT instead"
 	case few && !choice.knows(value):
@@ -97,6 +102,27 @@ func checkLibpq(name, keyword, value string) (Problem, bool) {
 		return p, false
 	}
 	return p, true
+}
+
+// mangled recognizes the ways in which a value commonly goes bad between the file
+// or the secret it was written in and the environment. It quotes nothing.
+func mangled(keyword, value string) (rule, remedy string) {
+	first, last := value[0], value[len(value)-1]
+	quoted := first == '"' || first == '\''
+	secret := keyword == "password" || keyword == "sslpassword"
+	switch {
+	case strings.IndexByte(value, 0) >= 0:
+		return "holds a zero byte", "remove it"
+	case strings.ContainsFunc(value, unicode.IsControl):
+		return "holds a line break or another control character", "remove it; a file that ends with a line break brings one along"
+	case quoted && secret && last == first && len(value) > 1:
+		return "is in quotation marks", "remove them; if they are a part of it, put it into DATABASE_URL, percent-encoded"
+	case quoted && !secret:
+		return "begins with a quotation mark", "remove the quotation marks around it"
+	case strings.TrimSpace(value) != value && !secret && keyword != "options":
+		return "begins or ends with a space", "remove it"
+	}
+	return "", ""
 }
 
 // hasTime reports whether options leave statement_timeout alone or set it to a time.

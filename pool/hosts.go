@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dbpool-go/dbpool/internal/hostname"
 )
 
 // hosts turns the hosts of a connection string into addresses to try, and
@@ -101,7 +103,13 @@ func resolve(ctx context.Context, cc *pgx.ConnConfig) (all []*pgconn.FallbackCon
 	return all, errors.Join(errs...)
 }
 
+// errNoHost does not quote what it is about: a resolver would.
+var errNoHost = errors.New("a host of the connection string is not the name of one, nor an address (not shown: it may hold a part of the password)")
+
 func lookUp(ctx context.Context, cc *pgx.ConnConfig, host string) ([]string, error) {
+	if !hostname.Valid(host) {
+		return nil, errNoHost
+	}
 	if strings.HasPrefix(host, "/") {
 		return []string{host}, nil // a unix socket
 	}

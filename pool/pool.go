@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,14 +70,23 @@ func Open(cfg config.Config, opts ...Option) (*Pool, error) {
 		return nil, errors.New("config: DATABASE_URL: PostgreSQL's driver cannot parse it; write it as postgres://user@host:5432/database or as host=… user=… dbname=…")
 	}
 	base.ConnectTimeout = 0 // the dialer bounds all hosts together
+	maps.DeleteFunc(base.RuntimeParams, func(name, _ string) bool { return config.Ignored(name) })
 	cfg.ApplicationName = cfg.ResolvedApplicationName()
 	p := newPool(cfg, newSettings(opts))
 	p.dialer.base = base
+	p.warn()
 	p.openDB()
 	p.join()
 	p.prove()
 	p.start()
 	return p, nil
+}
+
+// warn logs what config noticed and could not say, for it has no log.
+func (p *Pool) warn() {
+	for _, w := range p.cfg.Warnings() {
+		p.log.Warn("a setting is probably not what was meant", "pool", p.cfg.Name, "variable", w.Variable, "setting", w.Rule, "remedy", w.Remedy)
+	}
 }
 
 // New returns a pool over db, of any driver, with the limits of cfg: over

@@ -209,6 +209,8 @@ func classifyNetwork(err error) trouble {
 		return trouble{reason: "no TLS", permanent: true, remedy: "switch TLS on at the server, or set sslmode=prefer"}
 	case strings.Contains(err.Error(), "x509: ") || strings.Contains(err.Error(), "tls: failed to verify"):
 		return trouble{reason: "certificate not trusted", permanent: true, remedy: "check sslrootcert and sslmode"}
+	case errors.Is(err, errNoHost):
+		return trouble{reason: "no host name", permanent: true, remedy: "write special characters of the password percent-encoded in DATABASE_URL"}
 	case errors.As(err, &dns):
 		return trouble{reason: "host not found", remedy: "check the host in DATABASE_URL"}
 	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):

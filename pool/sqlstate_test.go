@@ -88,6 +88,7 @@ func TestClassify(t *testing.T) {
 		{pg("XX000", "something new"), "refused by the server", false, false},
 		{errors.New("tls error: server refused TLS connection"), "no TLS", false, true},
 		{errors.New("tls: failed to verify certificate: x509: unknown authority"), "certificate not trusted", false, true},
+		{errNoHost, "no host name", false, true},
 		{&net.DNSError{Err: "no such host", Name: "x"}, "host not found", false, false},
 		{context.DeadlineExceeded, "no answer", false, false},
 		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "unreachable", false, false},

@@ -3,9 +3,15 @@ package pool
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -48,5 +54,61 @@ func wantRefusedAtOnce(t *testing.T, dsn, state, reason string) {
 	}
 	if took := time.Since(started); took > p.cfg.PoolTimeout/2 {
 		t.Errorf("it took %s", took)
+	}
+}
+
+// TestServersSettingsPass wants every setting that a session of the server may
+// change to be allowed in a connection string.
+func TestServersSettingsPass(t *testing.T) {
+	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
+		p := open(t, settled(srv.URL, 1, 0))
+		rows, err := p.QueryContext(t.Context(), "select name, setting from pg_settings where context in ('user', 'superuser', 'backend', 'superuser-backend')")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		n := 0
+		for ; rows.Next(); n++ {
+			var name, setting string
+			if err := rows.Scan(&name, &setting); err != nil {
+				t.Fatal(err)
+			}
+			cfg := settled("postgres://h/d", 1, 0)
+			cfg.DatabaseURL += config.DSN("?" + name + "=" + url.QueryEscape(setting))
+			if err := cfg.Validate(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := rows.Err(); err != nil || n < 100 {
+			t.Errorf("%d settings, %v", n, err)
+		}
+	})
+}
+
+// TestMeaninglessParameters are not sent to a server, which would refuse them,
+// and are told of once.
+func TestMeaninglessParameters(t *testing.T) {
+	log := &logLines{}
+	dsn := with(pgtest.Shared(t).URL, map[string]string{"keepalives": "1", "keepalives_count": "3", "gssencmode": "disable", "fallback_application_name": "x"})
+	p := open(t, settled(dsn, 1, 0), WithLogger(slog.New(slog.NewJSONHandler(log, nil))))
+	if err := p.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !log.contains("mean nothing here and are ignored: ") || !log.contains("keepalives_count") {
+		t.Error("the log does not say so")
+	}
+}
+
+// TestNoHostName is a host that Validate was not asked about: what a service
+// file names. The error does not quote it.
+func TestNoHostName(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "service.conf")
+	if err := os.WriteFile(file, []byte("[orders]\nhost=ter2@db\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := open(t, settled("service=orders user=app dbname=d sslmode=disable servicefile="+file, 1, 0))
+	wantDialError(t, p, "no host name")
+	if err := p.PingContext(t.Context()); strings.Contains(err.Error(), "ter2") {
+		t.Error(err)
 	}
 }
