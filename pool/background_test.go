@@ -181,7 +181,7 @@ func TestShutdownDrains(t *testing.T) {
 
 func TestShutdownCutsOffWhatIsLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, db := hookPool(t, &hookDriver{})
+		p, _ := hookPool(t, &hookDriver{})
 		work := func(ctx context.Context, s *Session) error {
 			if err := insert(ctx, s); err != nil {
 				return err
@@ -201,8 +201,8 @@ func TestShutdownCutsOffWhatIsLate(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "stubborn") {
 			t.Error(err)
 		}
-		if time.Since(start) != time.Minute+time.Second || db.Stats().InUse != 0 {
-			t.Errorf("returned after %v with %d in use", time.Since(start), db.Stats().InUse)
+		if time.Since(start) != time.Minute+time.Second || p.Stats().InUse != 0 {
+			t.Errorf("returned after %v with %d in use", time.Since(start), p.Stats().InUse)
 		}
 		if err := task.Wait(t.Context()); !errors.Is(err, ErrClosed) || !errors.Is(err, context.Canceled) {
 			t.Errorf("the work that was rolled back is reported as %v", err)

@@ -11,26 +11,19 @@ import (
 // caller is where a connection was asked for. Names are looked up only when
 // somebody reads them.
 type caller struct {
-	near [8]uintptr
-	far  []uintptr // instead of near, for those who come through other libraries
+	pcs [callerFrames]uintptr
+	n   int
 }
 
-// farFrames is enough for database/sql's own, an ORM's, and a way through the service.
-const farFrames = 32
+// callerFrames is enough for database/sql's own, an ORM's, and a way through the service.
+const callerFrames = 32
 
-// capture keeps the callers of whoever called enter, which calls capture and
-// has it inlined.
-func (c *caller) capture() { stack.Callers(1, c.near[:]) }
-
-func (c *caller) captureFar() { stack.Callers(1, c.far) }
+// capture keeps the callers of the function that called it.
+func (c *caller) capture() { c.n = stack.Callers(1, c.pcs[:]) }
 
 // frames calls yield with every captured frame, innermost first.
 func (c *caller) frames(yield func(runtime.Frame) bool) {
-	pcs := c.far
-	if pcs == nil {
-		pcs = c.near[:]
-	}
-	frames := runtime.CallersFrames(pcs)
+	frames := runtime.CallersFrames(c.pcs[:c.n])
 	for {
 		f, more := frames.Next()
 		if f.PC != 0 && !yield(f) || !more {

@@ -18,23 +18,28 @@ const (
 // retireFor notes why the connection is to be closed when it comes back. The
 // first reason counts.
 func (c *conn) retireFor(r closeReason) {
-	if c.retired.CompareAndSwap(int32(closeUnknown), int32(r)) && r == closeBroken {
+	if c.slot.retireFor(r) && r == closeBroken {
 		c.options.breakages.Add(1)
 	}
 }
 
-// retiredFor is closeUnknown as long as the connection may stay.
-func (c *conn) retiredFor() closeReason { return closeReason(c.retired.Load()) }
+// retireFor reports whether r is the first reason.
+func (s *slot) retireFor(r closeReason) bool {
+	return s.retired.CompareAndSwap(int32(closeUnknown), int32(r))
+}
 
-// closedBecause is why c is being closed: what was noted on it, or else what
-// database/sql must have had in mind when it closed an idle connection.
-func (c *conn) closedBecause(poolClosed bool, now time.Time) closeReason {
-	switch reason := c.retiredFor(); {
+// retiredFor is closeUnknown as long as the connection may stay.
+func (s *slot) retiredFor() closeReason { return closeReason(s.retired.Load()) }
+
+// closedBecause is why s is being closed: what was noted on it, or else what
+// its owner must have had in mind when it closed an idle connection.
+func (s *slot) closedBecause(poolClosed bool, now time.Time) closeReason {
+	switch reason := s.retiredFor(); {
 	case poolClosed && (reason == closeUnknown || reason == closeBroken):
 		return closeShutdown
 	case reason != closeUnknown:
 		return reason
-	case now.After(c.recycleAt):
+	case now.After(s.recycleAt):
 		return closeRecycled
 	}
 	return closeSurplus

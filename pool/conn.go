@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"sync/atomic"
 	"time"
@@ -18,49 +19,39 @@ import (
 // where it is embedded.
 type pgxConn = stdlib.Conn
 
-// conn is a connection as database/sql sees it: pgx's, with the seam where
-// permits are bound and given back, and with a record of what it is doing.
-// Embedding pgx's keeps every optional driver interface, and
-// interface{ Conn() *pgx.Conn } for users of sql.Conn.Raw.
+// conn is a real connection: pgx's, with a record of what it is doing. The
+// *sql.DB of owner.go owns it; whoever a permit was granted for uses it.
 //
 // Like every driver.Conn it is used by one goroutine at a time; only the
 // atomics are read by others.
 type conn struct {
 	*pgxConn
-	g      *gate
-	slot   *slot
+	*slot
+	held   *sql.Conn // keeps it checked out of its owner, while it is not at home there
 	socket *netConn  // the connection's own socket, below any TLS
 	hole   *peephole // to look at it while idle
 	cancel cancelState
 	watch  watch
 	said   dialogue
 
-	born       time.Time
-	recycleAt  time.Time      // when it is due to be replaced: a random moment before PoolRecycle is over
-	generation uint64         // the pool's, when it was dialed
-	mode       *mode          // how it was set up
-	telling    bool           // the answer to a query tells whether it was executed
-	place      *fleet.Session // in the fleet's budget; nil without a fleet
+	born         time.Time
+	mode         *mode          // how it was set up
+	telling      bool           // the answer to a query tells whether it was executed
+	fleetSession *fleet.Session // its part of the fleet's budget; nil without a fleet
 
-	permit    *permit   // who uses it; nil while idle
-	heard     time.Time // when it was last given back in good order
-	breakages uint64    // connOptions.breakages at that time
-	trusted   bool      // its present holder got it without a look at the socket
-	activity  atomic.Int32
-	retired   atomic.Int32 // a closeReason; see retireFor
-	pid       uint32
+	heard     time.Time      // when it was last given back in good order
+	breakages uint64         // connOptions.breakages at that time
+	trusted   bool           // its present holder got it without a look at the socket
 	open      *rows          // of the latest query, until they are closed
 	inputs    map[string]int // how many parameters each statement has that was prepared here
 	inTx      bool
 	closed    bool
-	stray     bool // taken away from its holder, who still has it; guarded by gate.mu
 	options   *connOptions
 }
 
 // connOptions is what every connection of a pool shares.
 type connOptions struct {
-	expired  func(c *conn, now time.Time) bool // whether it should be replaced now
-	released func(p *permit)                   // told of every permit that came back
+	expired func(s *slot, now time.Time) bool // whether it should be replaced now
 
 	breakages atomic.Uint64 // how many connections were found broken
 }
@@ -74,7 +65,6 @@ var (
 	_ driver.Pinger             = (*conn)(nil)
 	_ driver.SessionResetter    = (*conn)(nil)
 	_ driver.Validator          = (*conn)(nil)
-	_ driver.NamedValueChecker  = (*conn)(nil)
 )
 
 // What a connection is doing, for those who look at its holder.
@@ -84,6 +74,7 @@ const (
 	activityRows
 	activityTx
 	activityReclaimed // taken away from its holder; see reclaim.go
+	activityUnused    // nobody's, or not yet ready for its holder
 )
 
 func activityName(a int32) string {
@@ -111,23 +102,17 @@ func (c *conn) listen(cc *pgx.ConnConfig) {
 	}
 }
 
-// ResetSession is called when database/sql takes the connection from its free
-// list for a caller: the permit in ctx is bound to it. ErrBadConn makes
-// database/sql close it and take another.
-func (c *conn) ResetSession(ctx context.Context) error {
-	p := permitOf(ctx)
-	if p == nil {
-		return driver.ErrBadConn // nobody gets past the gate; Connect refuses likewise
-	}
+// ready makes the connection the holder's of p, who has just been granted it.
+func (c *conn) ready(ctx context.Context, p *permit) error {
 	if c.retiredFor() != closeUnknown {
-		return driver.ErrBadConn // reclaimed in the moment in which it was given back
+		return driver.ErrBadConn
 	}
-	c.trusted = !p.owner && c.isFresh(p.grantedAt())
+	c.trusted = p.want != wantConn && c.isFresh()
 	if !c.trusted && c.awake(ctx) != nil {
 		c.retireFor(closeBroken)
 		return driver.ErrBadConn
 	}
-	c.use(p)
+	c.activity.Store(activityIdle)
 	return nil
 }
 
@@ -141,23 +126,9 @@ const freshFor = time.Millisecond
 // that meets the end of the session is tried elsewhere (retry.go). Whatever
 // cannot be is preceded by a look, see ExecContext. Where one connection broke
 // meanwhile, the server may have been restarted, and each of the others is suspect.
-//
-// granted is when the connection's next user was let in: a moment ago, unless
-// that one had to seek; then the connection has served since, and maybe rested too.
-func (c *conn) isFresh(granted time.Time) bool {
-	rested := granted.Sub(c.heard)
-	if rested < 0 {
-		rested = time.Since(c.heard)
-	}
-	return rested < freshFor && c.breakages == c.options.breakages.Load() &&
+func (c *conn) isFresh() bool {
+	return time.Since(c.heard) < freshFor && c.breakages == c.options.breakages.Load() &&
 		c.telling && !c.cancel.isPending() && !c.IsClosed()
-}
-
-// use binds the permit p.
-func (c *conn) use(p *permit) {
-	c.permit = p
-	c.activity.Store(activityIdle)
-	c.g.bind(p, c)
 }
 
 // awake makes sure that the server is still there: a look at the socket, and a
@@ -202,23 +173,17 @@ func (c *conn) roundTrip(ctx context.Context) error {
 	return c.shield(func() error { return c.PgConn().Ping(ctx) })
 }
 
-// IsValid is called when the holder gives the connection back, and says whether
-// it may be used again. The permit goes back here.
-func (c *conn) IsValid() bool {
-	now := time.Now()
-	reason := c.verdict(now)
-	if reason != closeUnknown {
-		c.retireFor(reason)
-		c.lose()
-		return false
+// verdict is why the connection cannot go on when its holder gives it back;
+// closeUnknown when it can.
+func (c *conn) verdict(now time.Time) closeReason {
+	reason := c.judgeState(now)
+	if reason == closeUnknown {
+		c.heard, c.breakages = now, c.options.breakages.Load()
 	}
-	c.heard, c.breakages = now, c.options.breakages.Load()
-	c.release(now, nil)
-	return true
+	return reason
 }
 
-// verdict is why the connection cannot go on; closeUnknown when it can.
-func (c *conn) verdict(now time.Time) closeReason {
+func (c *conn) judgeState(now time.Time) closeReason {
 	switch {
 	case c.retiredFor() != closeUnknown:
 		return c.retiredFor()
@@ -228,42 +193,21 @@ func (c *conn) verdict(now time.Time) closeReason {
 		return closeBroken
 	case c.PgConn().TxStatus() != 'I', c.PgConn().IsBusy():
 		return closeUnclean
-	case c.surplus(), c.g.overLimit.Load():
+	case c.isSurplus():
 		return closeSurplus
-	case c.options.expired(c, now):
+	case c.options.expired(c.slot, now):
 		return closeRecycled
 	}
 	return closeUnknown
 }
 
-// lose gives the permit back and the slot up in one step: the connection is
-// about to be closed, and nobody may be promised its place.
-func (c *conn) lose() {
-	if c.permit == nil {
-		c.g.lost(c)
-		return
-	}
-	c.release(time.Now(), func(g *gate) { g.lostLocked(c) })
-}
-
-// release gives the permit back, if there is one.
-func (c *conn) release(now time.Time, lost func(*gate)) {
-	p := c.permit
-	if p == nil {
-		return
-	}
-	c.permit = nil
-	if c.g.unbind(p, now, lost) {
-		c.options.released(p)
-	}
-	if lost != nil {
-		c.g.demand()
-	}
-}
-
-// Close ends the connection. The slot comes free when the server has ended its
-// session. That the farewell did not get through is no error: the end is the same.
+// Close ends the connection; its owner calls it. The slot comes free when the
+// server has ended its session. That the farewell did not get through is no
+// error: the end is the same.
 func (c *conn) Close() error {
+	if c.activity.Load() == activityReclaimed {
+		return nil // its holder still has it, and says the farewell
+	}
 	if c.closed {
 		return nil
 	}
@@ -274,17 +218,39 @@ func (c *conn) Close() error {
 	case c.IsClosed():
 		c.retireFor(closeBroken)
 	}
-	c.lose()
-	c.g.strayReturned(c)
+	c.g.lost(c.slot)
 	_ = c.pgxConn.Close()
 	return nil
 }
 
-// discard closes a connection that database/sql does not know, or will not
-// come back to.
+// close has the owner close the connection. One that was taken away from its
+// holder has left the owner already.
+func (c *conn) close() {
+	if c.activity.Load() == activityReclaimed {
+		_ = c.pgxConn.Close()
+		return
+	}
+	if c.held == nil {
+		_ = c.Close()
+		return
+	}
+	_ = c.held.Close()
+}
+
+// hangUp ends the session of a connection that was taken away from its holder.
+// Whoever gets its place cannot come before this.
+func (c *conn) hangUp() {
+	c.socket.hangUp()
+	_ = c.held.Close()
+}
+
+// pgx is pgx's connection.
+func (c *conn) pgx() *pgx.Conn { return c.pgxConn.Conn() }
+
+// discard closes a connection in the middle of what its holder does with it.
 func (c *conn) discard(reason closeReason) {
 	c.retireFor(reason)
-	_ = c.Close()
+	c.close()
 }
 
 // IsClosed reports whether pgx has closed the connection.

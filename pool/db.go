@@ -8,28 +8,49 @@ import (
 	"time"
 )
 
-// DB returns a plain *sql.DB for libraries that insist on one. Each of its
-// checkouts passes the pool's gate, with the pool's timeout, order, statistics
-// and leak detection, prepared statements included. It keeps nothing idle
-// itself. Its own limits are not needed; if a library sets them, they are
-// undone within a second. Its DBStats are not the pool's: see [Pool.Stats].
-// Closing it, as some libraries do, does not close the pool, and DB then
-// returns a new one.
-func (p *Pool) DB() *sql.DB { return p.lent.get(leaser{p}) }
+// DB returns a plain *sql.DB for libraries that insist on one. It goes the same
+// way as the pool's own methods: each of its statements, transactions and
+// connections passes the gate, with the pool's timeout, order, statistics and
+// leak detection, prepared statements included.
+//
+// Its connections are virtual: they cost nothing, and take one of the pool's for
+// as long as they are used. So what its Stats say is about virtual connections
+// (OpenConnections is at least one while the pool is open, which some health
+// checks want to see); see [Pool.Stats] for the real ones. SetMaxIdleConns and
+// SetConnMaxLifetime have no effect that matters. SetMaxOpenConns would have callers
+// wait in database/sql's queue, before the pool's: such limits are removed within
+// a second, and whoever waited there goes on to the pool, with pool_timeout
+// before them.
+//
+// Closing it, as some libraries do, does not close the pool, and DB then returns a
+// new one.
+func (p *Pool) DB() *sql.DB { return p.lent.get(p) }
 
-// lentDB is what DB returns. It is not the *sql.DB that the pool itself leases
-// through: that one no library can close.
+// maxVirtualIdle is how many virtual connections are kept. Each is about a
+// kilobyte; more are made as they are needed.
+const maxVirtualIdle = 1024
+
+// newFront returns a *sql.DB of virtual connections.
+func (p *Pool) newFront() *sql.DB {
+	db := sql.OpenDB(virtuals{p})
+	db.SetMaxIdleConns(maxVirtualIdle)
+	return db
+}
+
+// lentDB is what DB returns. It is not the *sql.DB that the pool's own methods
+// use: that one no library can close or limit.
 type lentDB struct {
 	mu     sync.Mutex // guards db and closed
 	db     *sql.DB
 	closed bool // for good
 }
 
-func (l *lentDB) get(k leaser) *sql.DB {
+func (l *lentDB) get(p *Pool) *sql.DB {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.db == nil || !l.closed && isClosed(l.db) {
-		l.db = newLeases(k)
+		l.db = p.newFront()
+		showOpen(l.db)
 	}
 	if l.closed {
 		_ = l.db.Close()
@@ -37,29 +58,33 @@ func (l *lentDB) get(k leaser) *sql.DB {
 	return l.db
 }
 
-// newLeases returns a *sql.DB that opens nothing and keeps nothing.
-func newLeases(k leaser) *sql.DB {
-	db := sql.OpenDB(k)
-	db.SetMaxIdleConns(0)
-	return db
+// showOpen sees to it that at least one connection is open.
+func showOpen(db *sql.DB) {
+	if db.Stats().OpenConnections > 0 {
+		return
+	}
+	connect(db, nil)
 }
 
 // unlimit undoes limits that somebody set on the lent *sql.DB. They cannot
 // raise the pool's, but they would make callers wait in database/sql's queue,
 // which knows neither order nor pool_timeout. It reports whether there were any.
-func (l *lentDB) unlimit() bool {
+func (l *lentDB) unlimit() (were bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.db == nil {
+	if l.db == nil || l.closed {
 		return false
 	}
-	l.db.SetMaxIdleConns(0)
-	if l.db.Stats().MaxOpenConnections == 0 {
-		return false
+	if l.db.Stats().MaxOpenConnections > 0 {
+		l.db.SetMaxOpenConns(0)
+		connect(l.db, errNudge) // that makes database/sql look after those who wait in its queue
+		were = true
 	}
-	l.db.SetMaxOpenConns(0)
-	nudge(l.db)
-	return true
+	l.db.SetMaxIdleConns(maxVirtualIdle)
+	l.db.SetConnMaxLifetime(0)
+	l.db.SetConnMaxIdleTime(0)
+	showOpen(l.db)
+	return were
 }
 
 func (l *lentDB) close() error {
@@ -72,30 +97,21 @@ func (l *lentDB) close() error {
 	return l.db.Close()
 }
 
-// leaseKey marks the context of a Connect that is not for just any call.
-type leaseKey struct{}
+// nudgeKey marks the context of a Connect that nobody wants a connection of.
+type nudgeKey struct{}
 
-type leaseKind int
-
-const (
-	leaseForCall  leaseKind = iota // no mark: if its connection is dead, the call takes another
-	leaseForOwner                  // for Pool.Conn, whose caller has to make do with what it gets
-	leaseForNudge                  // is to fail
-)
-
-func leaseKindOf(ctx context.Context) leaseKind {
-	k, _ := ctx.Value(leaseKey{}).(leaseKind)
-	return k
-}
+// nudge is its value: how it is to end.
+type nudge struct{ err error }
 
 var errNudge = errors.New("pool: no connection was wanted")
 
-// nudge has a connect of db fail, which makes database/sql look after those who
-// wait in its own queue.
-func nudge(db *sql.DB) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+// connect has db open a virtual connection, or fail to.
+func connect(db *sql.DB, err error) {
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), nudgeKey{}, nudge{err}), time.Second)
 	defer cancel()
-	_, _ = db.Conn(context.WithValue(ctx, leaseKey{}, leaseForNudge))
+	if c, err := db.Conn(ctx); err == nil {
+		_ = c.Close() // nobody waits
+	}
 }
 
 // isClosed asks with a context that has ended: a *sql.DB looks at that second.

@@ -28,9 +28,8 @@ type dialer struct {
 	hosts       hosts
 	credentials *credentials // nil: the connection string's own
 	options     *connOptions
-	member      *member // nil without a fleet
-	suspend     func()  // called when the server gives no new connection
-	idle        func()  // called before a connection is handed over that may be overflow
+	member      *member                                                               // nil without a fleet
+	dial        func(ctx context.Context, sl *slot, k *fleet.Permit) (backend, error) // opens a connection, whose owner has it then
 	mode        atomic.Pointer[mode]
 	generation  atomic.Uint64 // raised by Recycle
 	timeout     timeoutReport
@@ -63,7 +62,7 @@ func (d *dialer) run() {
 	took := time.Since(started)
 	if err == nil {
 		d.observer.Dialed(took, nil)
-		d.handOver(c)
+		d.handOver(sl, c)
 	} else {
 		d.observer.Dialed(took, d.failed(sl, err)) // pgx's own error holds the password
 	}
@@ -71,14 +70,12 @@ func (d *dialer) run() {
 }
 
 // handOver gives a dialed connection to the gate; after the pool's end it is closed.
-func (d *dialer) handOver(c *conn) {
-	if d.g.beyondPoolSize() {
-		d.idle()
-	}
-	took, trouble := d.g.dialed(c, time.Now())
+func (d *dialer) handOver(sl *slot, c backend) {
+	sl.backend = c
+	took, trouble := d.g.dialed(sl, time.Now())
 	if !took {
-		d.g.abandon(c.slot)
-		_ = c.Close()
+		d.g.abandon(sl)
+		c.close()
 		return
 	}
 	if !trouble.OK {
@@ -89,7 +86,6 @@ func (d *dialer) handOver(c *conn) {
 func (d *dialer) failed(sl *slot, err error) *DialError {
 	e, t := newDialError(err, time.Now())
 	if d.g.dialFailed(sl, e, t, time.Now()) {
-		d.suspend()
 		attrs := []any{"pool", d.cfg.Name, "reason", e.Reason, "error", e.Message, "remedy", e.Remedy}
 		if panicked := new(dialPanic); errors.As(err, &panicked) {
 			attrs = append(attrs, "stack", string(panicked.stack))
@@ -101,7 +97,7 @@ func (d *dialer) failed(sl *slot, err error) *DialError {
 
 // survive is open, of which a panic is a failed dial: in a function given to
 // WithDialFunc, say. Nobody but the pool could recover from it.
-func (d *dialer) survive(sl *slot, k *fleet.Permit) (c *conn, err error) {
+func (d *dialer) survive(sl *slot, k *fleet.Permit) (c backend, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			d.member.refused(k)
@@ -111,7 +107,9 @@ func (d *dialer) survive(sl *slot, k *fleet.Permit) (c *conn, err error) {
 			c, err = nil, newDialPanic(v)
 		}
 	}()
-	return d.open(sl, k)
+	ctx, cancel := context.WithTimeout(d.ctx, d.cfg.ConnectTimeout)
+	defer cancel()
+	return d.dial(ctx, sl, k)
 }
 
 // dialPanic is a panic of a function that the user gave for dials.
@@ -130,9 +128,7 @@ const maxTries = 3
 
 // open dials, authenticates and checks one connection within ConnectTimeout:
 // all hosts and all tries together.
-func (d *dialer) open(sl *slot, k *fleet.Permit) (*conn, error) {
-	ctx, cancel := context.WithTimeout(d.ctx, d.cfg.ConnectTimeout)
-	defer cancel()
+func (d *dialer) open(ctx context.Context, sl *slot, k *fleet.Permit) (*conn, error) {
 	try, err := d.firstTry(ctx)
 	for n := 1; err == nil; n++ {
 		var c *conn
@@ -208,7 +204,7 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 		return nil, err
 	}
 	c.pgxConn = dc.(*pgxConn)
-	c.socket, c.pid = sl.lastSocket(), c.PgConn().PID()
+	c.socket, sl.pid = sl.lastSocket(), c.PgConn().PID()
 	c.hole = newPeephole(c.socket.Conn)
 	if err := d.check(ctx, c); err != nil {
 		_ = c.pgxConn.Close()
@@ -219,8 +215,8 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 
 // newConn is a connection about to be dialed.
 func (d *dialer) newConn(sl *slot, m *mode) *conn {
-	c := &conn{g: d.g, slot: sl, options: d.options, mode: m, born: time.Now(), generation: d.generation.Load()}
-	c.recycleAt = c.born.Add(dueAfter(d.cfg.PoolRecycle))
+	c := &conn{slot: sl, options: d.options, mode: m, born: time.Now()}
+	sl.generation, sl.recycleAt = d.generation.Load(), c.born.Add(dueAfter(d.cfg.PoolRecycle))
 	c.cancel.count = &d.g.cancels
 	return c
 }

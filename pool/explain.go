@@ -10,6 +10,9 @@ const explainedHolders = 3
 
 // explain turns the gate's decision about k into the error that answers why.
 func (p *Pool) explain(k *permit, err error) error {
+	if err == nil || k.internal {
+		return err
+	}
 	switch e := err.(type) {
 	case *refusal:
 		return p.overloaded(k, e)
@@ -42,8 +45,8 @@ func (p *Pool) failure(k *permit, kind error) error {
 		Holders:  p.describeAll(holders[:min(len(holders), explainedHolders)], s.At),
 		Caller:   k.by.String(),
 	}
-	if k.outer != nil {
-		outer := p.describe(k.outer, s.At)
+	if h, ok := p.gate.holding(k.outer); ok {
+		outer := p.describe(&h, s.At)
 		e.Outer = &outer
 	}
 	e.Verdict = p.judge(e, holders)
@@ -54,7 +57,7 @@ func (p *Pool) failure(k *permit, kind error) error {
 }
 
 // judge names the most likely cause: the first of these that the figures show.
-func (p *Pool) judge(e *AcquireError, holders []*permit) Verdict {
+func (p *Pool) judge(e *AcquireError, holders []holderRecord) Verdict {
 	s := e.Stats
 	bounded := s.Limit < s.MaxOpen() // by the fleet's budget
 	starved := !s.Server.OK && (s.Open() < s.Limit || bounded && s.Open() == 0)
@@ -78,14 +81,15 @@ func (p *Pool) judge(e *AcquireError, holders []*permit) Verdict {
 // judgeHolders tells by those who held connections all the time since the
 // caller asked. When most gave theirs back in the meantime, there are too few;
 // else they are slow while they run statements, and a leak while they do not.
-func judgeHolders(holders []*permit, asked time.Time) Verdict {
+func judgeHolders(holders []holderRecord, asked time.Time) Verdict {
 	stuck, running := 0, 0
-	for _, k := range holders {
-		if k.grantedAt().After(asked) {
+	for i := range holders {
+		k := &holders[i]
+		if k.granted.After(asked) {
 			continue
 		}
 		stuck++
-		if k.doing() == activityRunning {
+		if k.activity == activityRunning {
 			running++
 		}
 	}

@@ -2,8 +2,6 @@ package pool
 
 import (
 	"context"
-	"database/sql"
-	"time"
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
@@ -88,7 +86,7 @@ func (m *member) enter(ctx context.Context, k *fleet.Permit, c *conn) error {
 	}
 	session, err := m.f.Enter(ctx, k, fleet.Postgres(c.PgConn(), m.f.Keys()))
 	if err == nil {
-		c.place, c.slot.onFree = session, session.Gone
+		c.fleetSession, c.slot.onFree, c.slot.surplus = session, session.Gone, session.Surplus
 	}
 	return err
 }
@@ -116,7 +114,7 @@ func (m *member) SetShare(n int) {
 // Borrow runs use on an open session between two uses.
 func (m *member) Borrow(ctx context.Context, use func(*fleet.Session, fleet.Locks) error) error {
 	return m.p.borrow(ctx, func(c *conn) error {
-		return use(c.place, fleet.Postgres(c.PgConn(), m.f.Keys()))
+		return use(c.fleetSession, fleet.Postgres(c.PgConn(), m.f.Keys()))
 	})
 }
 
@@ -124,48 +122,23 @@ func (m *member) Borrow(ctx context.Context, use func(*fleet.Session, fleet.Lock
 // is first in line, as health probes are, and in no statistics: nobody asked
 // for it. A connection on which use fails is closed.
 func (p *Pool) borrow(ctx context.Context, use func(*conn) error) error {
-	k := &permit{Context: ctx, owner: true}
-	if err := p.errand(ctx, k); err != nil {
-		return err
-	}
-	held, err := look(p, k, func() (*sql.Conn, error) { return p.db.Conn(k) })
-	if err != nil {
-		return err
-	}
-	defer held.Close()
-	return held.Raw(func(dc any) error {
-		c := dc.(*conn)
-		err := use(c)
-		if err != nil {
-			c.retireFor(closeBroken)
+	v := &virtual{p: p}
+	v.permit.by.capture()
+	v.permit.internal, v.permit.lane, v.permit.name = true, LaneProbe, "fleet"
+	if err := v.hold(ctx); err != nil {
+		if err == ErrPoolTimeout {
+			return context.DeadlineExceeded // ErrPoolTimeout is for callers, and comes with the figures
 		}
 		return err
-	})
-}
-
-// errand has the gate grant k to the pool itself.
-func (p *Pool) errand(ctx context.Context, k *permit) error {
-	if err := ctx.Err(); err != nil {
-		return err
 	}
-	k.asked, k.lane, k.name, k.keeping = time.Now(), LaneProbe, "fleet", true
-	p.setPatience(ctx, k)
-	if p.gate.enter(k, k.asked) {
-		return nil
-	}
-	if k.ready == nil {
-		return k.err
-	}
-	p.gate.demand()
-	err := p.gate.waitTurn(ctx, k)
-	if err == ErrPoolTimeout {
-		return context.DeadlineExceeded // ErrPoolTimeout is for callers, and comes with the figures
+	defer v.giveBack(true)
+	c := v.real.(*conn)
+	err := use(c)
+	if err != nil {
+		c.retireFor(closeBroken)
 	}
 	return err
 }
-
-// surplus reports whether the fleet wants c closed when it is given back.
-func (c *conn) surplus() bool { return c.place != nil && c.place.Surplus() }
 
 // heldBack reports whether callers wait for the fleet's sake: the share, not
 // the pool's own settings, leaves no room.
@@ -185,24 +158,4 @@ func (g *gate) load() fleet.Load {
 	l := fleet.Load{Busy: max(g.peak, now), Waiting: g.waiting, Keep: g.conns + g.replacingLocked(0), Max: g.configured}
 	g.peak = now
 	return l
-}
-
-// shrink closes idle connections beyond the limit at once; those in use follow
-// as they are given back.
-func (p *Pool) shrink() {
-	for _, c := range p.gate.surplusSpares(time.Now()) {
-		_ = c.Close()
-	}
-	excess := p.gate.excess()
-	if excess == 0 {
-		return
-	}
-	p.idle.trim(excess)
-}
-
-// excess is by how many connections the limit is exceeded.
-func (g *gate) excess() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return max(0, g.conns-g.limit)
 }

@@ -31,7 +31,7 @@ func TestErrorNamesTheFleetsShare(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		late.wantError(ErrServerFull)
 		wantVerdict(t, late.err, ErrServerFull, VerdictServerFull)
-		wantText(t, late.err, `pool "db": no connection within 3s (size 4, overflow 0, in use 2, idle 2, dialing 0, closing 0, waiting 0; `+
+		wantText(t, late.err, `pool "db": no connection within 3s (size 4, overflow 0, in use 2, idle 0, dialing 0, closing 0, waiting 0; `+
 			`the fleet's budget leaves it 2 now, of 16 for 8 replicas; oldest held 2s by unknown, idle, then 2s by unknown, idle); `+
 			`verdict: server full; give every replica a part of what the server allows, or raise its limit`)
 		releaseAll(others)

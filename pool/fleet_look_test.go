@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 )
@@ -14,8 +13,8 @@ func TestFleetsLookIsInNoStatistics(t *testing.T) {
 		look := func(within time.Duration) error {
 			ctx, cancel := context.WithTimeout(t.Context(), within)
 			defer cancel()
-			k := &permit{Context: ctx}
-			if err := r.errand(ctx, k); err != nil {
+			k := &permit{internal: true, lane: LaneProbe}
+			if err := r.acquire(ctx, k); err != nil {
 				return err
 			}
 			if busy := r.gate.load().Busy; busy > 2 {
@@ -25,7 +24,7 @@ func TestFleetsLookIsInNoStatistics(t *testing.T) {
 			return nil
 		}
 		held := r.fill(2)
-		if err := look(250 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+		if err := look(250 * time.Millisecond); err != ErrPoolTimeout {
 			t.Errorf("with all connections in use: %v", err)
 		}
 		waiting := r.ask(t.Context())
@@ -36,7 +35,7 @@ func TestFleetsLookIsInNoStatistics(t *testing.T) {
 		waiting.wantServed()
 		before := r.Stats()
 		for range 3 {
-			if err := look(time.Second); !errors.Is(err, context.DeadlineExceeded) {
+			if err := look(time.Second); err != ErrPoolTimeout {
 				t.Errorf("with all connections in use again: %v", err)
 			}
 		}

@@ -181,5 +181,5 @@ func (v *prover) stats() FleetStats {
 func (g *gate) lookable() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.conns > 0 && (g.held < g.conns || g.roomLocked() <= 0)
+	return g.conns > 0 && (g.idleLocked() > 0 || g.roomLocked() <= 0)
 }

@@ -5,181 +5,207 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dbpool-go/dbpool/internal/fleet"
 )
 
-// leaseForeign leases a connection of a *sql.DB that is not the pool's own: of
-// go-sqlmock in a test, of another driver. Nothing of the pool is in its driver
-// seam, so the permit is given back when the lease is.
-func (p *Pool) leaseForeign(k *permit) (driver.Conn, error) {
-	held, err := p.foreign.Conn(k)
+// foreignConn is a connection of a *sql.DB that is not the pool's own: of
+// go-sqlmock in a test, of another driver. It stays checked out of that *sql.DB
+// as long as the pool has it. What the driver lacks is done as database/sql would
+// do it without.
+type foreignConn struct {
+	*slot
+	held  *sql.Conn
+	inner driver.Conn
+	inTx  bool
+	used  bool // at least once
+}
+
+// openForeign takes a connection out of the *sql.DB given to New.
+func (p *Pool) openForeign(ctx context.Context, sl *slot, _ *fleet.Permit) (backend, error) {
+	held, err := p.foreign.Conn(ctx)
 	if err != nil {
-		p.leave(k)
 		return nil, err
 	}
-	l := &foreignLease{p: p, permit: k, held: held}
-	if err := held.Raw(func(dc any) error { l.inner = dc.(driver.Conn); return nil }); err != nil {
-		_ = l.Close()
-		return nil, err
+	sl.generation, sl.recycleAt = p.dialer.generation.Load(), time.Now().Add(dueAfter(p.cfg.PoolRecycle))
+	c := &foreignConn{slot: sl, held: held}
+	err = held.Raw(func(dc any) error { c.inner = dc.(driver.Conn); return nil })
+	return c, err
+}
+
+// ready resets the session if the driver does that between two uses.
+func (c *foreignConn) ready(ctx context.Context, _ *permit) error {
+	if c.retiredFor() != closeUnknown {
+		return driver.ErrBadConn
 	}
-	return l, nil
+	if r, ok := c.inner.(driver.SessionResetter); ok && c.used {
+		if err := r.ResetSession(ctx); errors.Is(err, driver.ErrBadConn) {
+			return driver.ErrBadConn
+		}
+	}
+	c.used = true
+	c.activity.Store(activityIdle)
+	return nil
 }
 
-// foreignLease passes on what the inner connection has; where that lacks
-// something optional, driver.ErrSkip sends database/sql the way it would have
-// gone by itself.
-type foreignLease struct {
-	p      *Pool
-	permit *permit
-	held   *sql.Conn
-	inner  driver.Conn
-	inTx   bool
-	bad    bool // the inner connection said so: it must not be given back as if it were good
+// verdict is why the connection cannot go on.
+func (c *foreignConn) verdict(time.Time) closeReason {
+	if v, ok := c.inner.(driver.Validator); ok && !v.IsValid() {
+		c.retireFor(closeBroken)
+	}
+	return c.retiredFor()
 }
 
-// note remembers what database/sql would tell the inner connection's own pool.
-func (l *foreignLease) note(err error) error {
-	l.bad = l.bad || errors.Is(err, driver.ErrBadConn)
+func (c *foreignConn) retireFor(r closeReason) { c.slot.retireFor(r) }
+
+// close has the *sql.DB close the connection.
+func (c *foreignConn) close() {
+	_ = c.held.Raw(func(any) error { return driver.ErrBadConn })
+	_ = c.held.Close()
+}
+
+// goHome is for the pool's own connections: nothing here tells one connection of
+// another driver from the next.
+func (c *foreignConn) goHome() { c.close() }
+
+// hangUp is never called: see traffic.
+func (c *foreignConn) hangUp() {}
+
+// traffic says busy: nobody knows what goes over the wire, so nothing is reclaimed.
+func (*foreignConn) traffic() (uint32, bool) { return 0, true }
+
+// pgx is nil: the connection is another driver's.
+func (*foreignConn) pgx() *pgx.Conn { return nil }
+
+// run marks that a statement runs. A panic, of a driver.Valuer say, becomes an
+// error and costs the connection, as in conn.shield.
+func (c *foreignConn) run(call func() error) (err error) {
+	c.activity.Store(activityRunning)
+	finished := false
+	defer func() {
+		if !finished {
+			err = newPanicError(recover())
+			c.retireFor(closeUnclean)
+		}
+		after := activityIdle
+		if c.inTx {
+			after = activityTx
+		}
+		c.activity.Store(after)
+	}()
+	err = call()
+	finished = true
+	if errors.Is(err, driver.ErrBadConn) {
+		c.retireFor(closeBroken)
+	}
 	return err
 }
 
-// begin notes for the permit's holder that a statement runs, until the returned
-// function is called.
-func (l *foreignLease) begin() (end func()) {
-	l.permit.foreign.Store(activityRunning)
-	return l.end
+// ExecContext is the driver's, or that of a statement prepared for it.
+func (c *foreignConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (result driver.Result, err error) {
+	err = c.run(func() error {
+		if x, ok := c.inner.(driver.ExecerContext); ok {
+			values, err := convert(c.inner, args)
+			if err == nil {
+				result, err = x.ExecContext(ctx, query, values)
+			}
+			if err != driver.ErrSkip {
+				return err
+			}
+		}
+		s, err := c.prepare(ctx, query)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		result, err = s.exec(ctx, args)
+		return err
+	})
+	return result, err
 }
 
-func (l *foreignLease) end() {
-	after := activityIdle
-	if l.inTx {
-		after = activityTx
+// QueryContext is the driver's, or that of a statement prepared for it.
+func (c *foreignConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (rows driver.Rows, err error) {
+	err = c.run(func() error {
+		if x, ok := c.inner.(driver.QueryerContext); ok {
+			values, err := convert(c.inner, args)
+			if err == nil {
+				rows, err = x.QueryContext(ctx, query, values)
+			}
+			if err != driver.ErrSkip {
+				return err
+			}
+		}
+		s, err := c.prepare(ctx, query)
+		if err != nil {
+			return err
+		}
+		if rows, err = s.query(ctx, args); err != nil {
+			_ = s.Close()
+			return err
+		}
+		rows = closingRows{rows, s}
+		return nil
+	})
+	return rows, err
+}
+
+// closingRows closes the statement that was prepared for it.
+type closingRows struct {
+	driver.Rows
+	s driver.Stmt
+}
+
+// Close closes both.
+func (r closingRows) Close() error { return errors.Join(r.Rows.Close(), r.s.Close()) }
+
+// Ping is the driver's, if it has it.
+func (c *foreignConn) Ping(ctx context.Context) error {
+	p, ok := c.inner.(driver.Pinger)
+	if !ok {
+		return nil
 	}
-	l.permit.foreign.Store(after)
+	return c.run(func() error { return p.Ping(ctx) })
 }
 
-var (
-	_ driver.Conn               = (*foreignLease)(nil)
-	_ driver.ConnBeginTx        = (*foreignLease)(nil)
-	_ driver.ConnPrepareContext = (*foreignLease)(nil)
-	_ driver.ExecerContext      = (*foreignLease)(nil)
-	_ driver.QueryerContext     = (*foreignLease)(nil)
-	_ driver.Pinger             = (*foreignLease)(nil)
-	_ driver.SessionResetter    = (*foreignLease)(nil)
-	_ driver.Validator          = (*foreignLease)(nil)
-	_ driver.NamedValueChecker  = (*foreignLease)(nil)
-)
-
-// Prepare is the inner connection's.
-func (l *foreignLease) Prepare(query string) (driver.Stmt, error) {
-	s, err := l.inner.Prepare(query)
-	return s, l.note(err)
+// BeginTx is the driver's, if it has it; else its Begin.
+func (c *foreignConn) BeginTx(ctx context.Context, opts driver.TxOptions) (tx driver.Tx, err error) {
+	err = c.run(func() error {
+		inner, err := c.begin(ctx, opts)
+		if err == nil {
+			tx, c.inTx = foreignTx{inner, c}, true
+		}
+		return err
+	})
+	return tx, err
 }
 
-// PrepareContext is the inner connection's, if it has it.
-func (l *foreignLease) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	if c, ok := l.inner.(driver.ConnPrepareContext); ok {
-		s, err := c.PrepareContext(ctx, query)
-		return s, l.note(err)
-	}
-	return l.Prepare(query)
-}
-
-// ExecContext is the inner connection's, if it has it.
-func (l *foreignLease) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if c, ok := l.inner.(driver.ExecerContext); ok {
-		defer l.begin()()
-		r, err := c.ExecContext(ctx, query, args)
-		return r, l.note(err)
-	}
-	return nil, driver.ErrSkip
-}
-
-// QueryContext is the inner connection's, if it has it.
-func (l *foreignLease) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if c, ok := l.inner.(driver.QueryerContext); ok {
-		defer l.begin()()
-		r, err := c.QueryContext(ctx, query, args)
-		return r, l.note(err)
-	}
-	return nil, driver.ErrSkip
-}
-
-// Begin is the inner connection's.
-func (l *foreignLease) Begin() (driver.Tx, error) {
-	return l.BeginTx(context.Background(), driver.TxOptions{})
-}
-
-// BeginTx is the inner connection's, if it has it; else its Begin.
-func (l *foreignLease) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	defer l.begin()()
-	tx, err := l.beginTx(ctx, opts)
-	if err != nil {
-		return nil, l.note(err)
-	}
-	l.inTx = true
-	return foreignTx{tx, l}, nil
-}
-
-func (l *foreignLease) beginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	if c, ok := l.inner.(driver.ConnBeginTx); ok {
-		return c.BeginTx(ctx, opts)
+func (c *foreignConn) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if b, ok := c.inner.(driver.ConnBeginTx); ok {
+		return b.BeginTx(ctx, opts)
 	}
 	if opts.Isolation != 0 || opts.ReadOnly {
 		return nil, errors.New("pool: this driver knows neither isolation levels nor read-only transactions")
 	}
-	return l.inner.Begin() //nolint:staticcheck // all that such a driver has
+	return c.inner.Begin() //nolint:staticcheck // all that such a driver has
 }
 
 // foreignTx notes the end of a transaction.
 type foreignTx struct {
 	driver.Tx
-	l *foreignLease
+	c *foreignConn
 }
 
-func (t foreignTx) Commit() error {
-	defer t.l.begin()()
-	t.l.inTx = false
-	return t.l.note(t.Tx.Commit())
-}
+// Commit commits.
+func (t foreignTx) Commit() error { return t.end(t.Tx.Commit) }
 
-func (t foreignTx) Rollback() error {
-	defer t.l.begin()()
-	t.l.inTx = false
-	return t.l.note(t.Tx.Rollback())
-}
+// Rollback rolls back.
+func (t foreignTx) Rollback() error { return t.end(t.Tx.Rollback) }
 
-// Ping is the inner connection's, if it has it.
-func (l *foreignLease) Ping(ctx context.Context) error {
-	if c, ok := l.inner.(driver.Pinger); ok {
-		defer l.begin()()
-		return l.note(c.Ping(ctx))
-	}
-	return nil
-}
-
-// CheckNamedValue is the inner connection's, if it has it.
-func (l *foreignLease) CheckNamedValue(v *driver.NamedValue) error {
-	if c, ok := l.inner.(driver.NamedValueChecker); ok {
-		return c.CheckNamedValue(v)
-	}
-	return driver.ErrSkip
-}
-
-// ResetSession is never needed: a lease is used once.
-func (*foreignLease) ResetSession(context.Context) error { return driver.ErrBadConn }
-
-// IsValid makes database/sql give the lease back instead of keeping it.
-func (*foreignLease) IsValid() bool { return false }
-
-// Close gives the connection back to its *sql.DB, and then the permit.
-func (l *foreignLease) Close() error {
-	if l.bad {
-		_ = l.held.Raw(func(any) error { return driver.ErrBadConn }) // has it closed instead
-	}
-	err := l.held.Close()
-	l.p.leave(l.permit)
-	if l.bad {
-		return nil
-	}
-	return err
+func (t foreignTx) end(call func() error) error {
+	t.c.inTx = false
+	return t.c.run(call)
 }

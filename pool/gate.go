@@ -22,9 +22,9 @@ import (
 // taken under database/sql's own locks. Methods that end in Locked expect it held.
 type gate struct {
 	maxWaiters int
-	demand     func() // called, outside the lock, when connections may be wanted
+	linger     time.Duration // how long overflow stays open after its last use
+	demand     func()        // called, outside the lock, when connections may be wanted
 	cancels    atomic.Uint64
-	overLimit  atomic.Bool // conns > limit: one that comes back is one too many; asked by each
 
 	mu         sync.Mutex
 	configured int  // pool_size + max_overflow
@@ -40,9 +40,16 @@ type gate struct {
 	heldBy  [laneCount]int
 	holders permitList // oldest first
 
-	queue   [laneCount]permitList
-	waiting int // in all queues
-	turn    int // requests served since background last had its turn
+	warm     []*slot // connections that nobody holds, the one used last at the end
+	home     int     // connections idle in the *sql.DB that owns them
+	fetching int     // holders who are about to take one from there
+	claimed  int     // connections that housekeeping has for a moment
+
+	queue    [laneCount]permitList
+	waiting  int    // in all queues
+	arrivals uint64 // callers that have asked
+	turn     int    // requests served since background last had its turn
+	expiry   expiry
 
 	pace     pace
 	poolSize int       // connections beyond it are overflow
@@ -50,8 +57,7 @@ type gate struct {
 	closed   bool
 	watchers []watcher
 
-	open         map[*conn]struct{} // the usable connections
-	strays       int                // reclaimed, and not yet given back by their holders
+	open         map[*slot]struct{} // the usable connections
 	closingSlots map[*slot]struct{}
 	freed        []func() // to be called outside the lock; see slot.onFree
 	supply       supply
@@ -68,52 +74,48 @@ type counters struct {
 }
 
 func newGate(cfg config.Config) *gate {
-	return &gate{
+	g := &gate{
 		maxWaiters:   cfg.MaxWaiters,
 		demand:       func() {},
 		configured:   cfg.MaxOpen(),
 		limit:        cfg.MaxOpen(),
 		poolSize:     cfg.PoolSize,
-		open:         make(map[*conn]struct{}),
+		linger:       cfg.OverflowLinger,
+		open:         make(map[*slot]struct{}),
 		closingSlots: make(map[*slot]struct{}),
 		supply:       supply{state: ServerState{OK: true, Since: time.Now()}, window: maxDials},
 	}
+	g.expiry.timer = time.AfterFunc(time.Hour, g.expire)
+	g.expiry.timer.Stop()
+	return g
 }
 
-// enter asks for a connection. It reports true when the permit was granted at
-// once; otherwise the permit is queued (p.ready will be closed) or refused (p.err).
-func (g *gate) enter(p *permit, now time.Time) bool {
+// enter asks for a connection.
+func (g *gate) enter(p *permit, now time.Time) decision {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	p.state, p.slot, p.again, p.warned = permitNew, nil, false, false
+	g.arrivals++
+	p.arrival = g.arrivals
 	if p.err = g.refusalLocked(p, now); p.err != nil {
 		p.state = permitDone
 		if errors.Is(p.err, ErrOverloaded) {
 			g.counts.shed++
 		}
-		return false
+		return decidedRefused
 	}
 	if g.servableLocked(p.lane) {
 		g.grantLocked(p, now)
-		return true
+		return decidedGranted
 	}
 	g.queueLocked(p)
-	return false
-}
-
-// tryEnter grants a permit of the keeper's, only if a connection is idle and
-// nobody waits. It is no acquisition: nothing is counted, nor learned from it.
-func (g *gate) tryEnter(p *permit, now time.Time) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed || g.waiting > 0 || !g.freeLocked() {
-		return false
-	}
-	g.grantLocked(p, now)
-	return true
+	return decidedQueued
 }
 
 // freeLocked reports whether a connection is ready for one more holder.
-func (g *gate) freeLocked() bool { return g.held < min(g.conns, g.limit) }
+func (g *gate) freeLocked() bool {
+	return (len(g.warm) > 0 || g.home > g.fetching) && g.held < g.limit
+}
 
 // servableLocked reports whether a newcomer in lane l need not wait. Nobody can
 // be ahead of it then: whoever waits in l while l has room is served at once.
@@ -148,15 +150,19 @@ type refusal struct {
 func (r *refusal) Error() string { return ErrOverloaded.Error() }
 func (r *refusal) Unwrap() error { return ErrOverloaded }
 
-// grantLocked lets p hold a connection from now on.
+// grantLocked lets p hold a connection from now on: the warm one used last, or
+// one that the holder fetches from its owner (p.slot is nil).
 func (g *gate) grantLocked(p *permit, now time.Time) {
-	if p.keeping {
-		g.supply.keeping++
+	if p.internal {
+		g.supply.internal++
 	} else {
 		g.countGrantLocked(p, now)
 	}
+	if !p.again {
+		p.seq++
+	}
 	p.state, p.waited = permitHeld, now.Sub(p.asked)
-	p.uses.Store(1)
+	p.slot = g.takeLocked()
 	g.holders.push(p)
 	g.held++
 	g.heldBy[p.lane]++
@@ -174,10 +180,13 @@ func (g *gate) grantLocked(p *permit, now time.Time) {
 }
 
 // busyLocked is how many connections callers hold.
-func (g *gate) busyLocked() int { return g.held - g.supply.keeping }
+func (g *gate) busyLocked() int { return g.held - g.supply.internal }
 
-// countGrantLocked counts an acquisition that got its connection.
+// countGrantLocked counts an acquisition that got its connection, once.
 func (g *gate) countGrantLocked(p *permit, now time.Time) {
+	if p.again {
+		return
+	}
 	waited := max(0, now.Sub(p.asked))
 	if p.state == permitQueued {
 		g.counts.waited++
@@ -194,56 +203,76 @@ func (g *gate) countNested() {
 	g.counts.nested++
 }
 
-// bind notes that the call with p got a connection.
-func (g *gate) bind(p *permit, c *conn) {
-	p.conn.Store(c)
-	p.uses.Add(1)
+// fate is what the caller of release has to do outside the lock.
+type fate struct {
+	released bool // the permit came back just now: not before, by takeAway
+	discard  bool // the connection is to be closed
 }
 
-// unbind notes that p's connection was given back. When the connection did not
-// survive, lost says so in the same step, so that nobody is granted its place.
-func (g *gate) unbind(p *permit, now time.Time, lost func(*gate)) (released bool) {
-	p.conn.Store(nil)
-	if lost == nil {
-		return p.lastUse() && g.settle(p, now)
-	}
+// release is the way back: it ends p's hold of its connection and lets the next
+// in the queue have it. A connection that cannot be used again is given up in the
+// same step (reason), so that nobody is promised its place.
+func (g *gate) release(p *permit, now time.Time, reason closeReason) (f fate) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	lost(g)
-	if !p.lastUse() {
-		return false
-	}
-	return g.settleLocked(p, now)
-}
-
-// returned notes that the database/sql call with p is over.
-func (g *gate) returned(p *permit) (released bool) { return p.lastUse() && g.settle(p, time.Now()) }
-
-// lastUse notes that the call with p, or its connection, needs it no more. It
-// reports true when neither does: only then the lock has to be taken.
-func (p *permit) lastUse() bool { return p.uses.Add(-1) == 0 }
-
-func (g *gate) settle(p *permit, now time.Time) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.settleLocked(p, now)
-}
-
-// settleLocked takes the permit back and serves who is next. It reports false
-// when that was done before, by takeAway.
-func (g *gate) settleLocked(p *permit, now time.Time) bool {
+	s := p.slot
 	if p.state != permitHeld {
-		return false
+		return fate{discard: true}
 	}
-	p.state = permitDone
-	g.holders.remove(p)
-	if g.busyLocked() > g.poolSize {
-		g.overflow = now
+	if s != nil && reason == closeUnknown {
+		reason = g.unwantedLocked()
 	}
-	g.held--
-	g.heldBy[p.lane]--
-	if p.keeping {
-		g.supply.keeping--
+	if s != nil && reason != closeUnknown {
+		g.lostLocked(s, reason)
+	}
+	f.released = true
+	g.settleLocked(p, now)
+	if s == nil || s.state != slotOpen {
+		f.discard = true
+	} else {
+		g.putLocked(s, now)
+	}
+	g.dispatchLocked(now)
+	p.hungry = g.waiting > 0 && g.roomLocked() > 0
+	if !f.discard && g.excessLocked(s) {
+		g.lostLocked(s, closeSurplus)
+		f.discard = true
+	}
+	return f
+}
+
+// unwantedLocked is why no connection that comes back may stay.
+func (g *gate) unwantedLocked() closeReason {
+	switch {
+	case g.closed:
+		return closeShutdown
+	case g.conns > g.limit:
+		return closeSurplus
+	}
+	return closeUnknown
+}
+
+// excessLocked reports whether s, which nobody took, is beyond PoolSize where
+// overflow does not linger.
+func (g *gate) excessLocked(s *slot) bool {
+	return g.linger == 0 && s.place == placeWarm && g.idleLocked() > g.keepLocked()
+}
+
+// keepLocked is how many idle connections may stay: PoolSize, and the one that
+// is to be replaced while its replacement is already there.
+func (g *gate) keepLocked() int {
+	if g.supply.successor == successorDialed {
+		return g.poolSize + 1
+	}
+	return g.poolSize
+}
+
+// settleLocked takes the permit back.
+func (g *gate) settleLocked(p *permit, now time.Time) {
+	g.unholdLocked(p, now)
+	p.state, p.slot = permitDone, nil
+	if p.internal {
+		g.supply.internal--
 	} else {
 		g.countReturnLocked(p, now)
 	}
@@ -251,10 +280,16 @@ func (g *gate) settleLocked(p *permit, now time.Time) bool {
 		p.scope.held.CompareAndSwap(p, nil)
 	}
 	g.watchLocked()
-	g.wakeSeekerLocked()
-	g.dispatchLocked(now)
-	p.hungry = g.waiting > 0 && g.roomLocked() > 0
-	return true
+}
+
+// unholdLocked takes p out of the holders.
+func (g *gate) unholdLocked(p *permit, now time.Time) {
+	g.holders.remove(p)
+	if g.busyLocked() > g.poolSize {
+		g.overflow = now
+	}
+	g.held--
+	g.heldBy[p.lane]--
 }
 
 // countReturnLocked counts a connection that came back, and learns from it.

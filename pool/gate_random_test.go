@@ -71,11 +71,11 @@ func (c *crowd) leave() {
 	}
 }
 
-func (c *crowd) release() { c.giveBack(nil) }
-func (c *crowd) lose()    { c.giveBack(func(g *gate) { g.conns-- }) }
+func (c *crowd) release() { c.giveBack(closeUnknown) }
+func (c *crowd) lose()    { c.giveBack(closeBroken) }
 
 // giveBack has a random holder give its connection back, or lose it.
-func (c *crowd) giveBack(lost func(*gate)) {
+func (c *crowd) giveBack(reason closeReason) {
 	if len(c.holding) == 0 {
 		return
 	}
@@ -83,9 +83,7 @@ func (c *crowd) giveBack(lost func(*gate)) {
 	k := c.holding[i].k
 	c.holding[i].cancel()
 	c.holding = slices.Delete(c.holding, i, i+1)
-	c.gate.bind(k, &conn{})
-	c.gate.returned(k)
-	if !c.gate.unbind(k, time.Now(), lost) {
+	if !c.leaveFor(k, reason) {
 		c.t.Error("the permit did not come back")
 	}
 	c.tally.released++

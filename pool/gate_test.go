@@ -205,6 +205,7 @@ func TestResizeMovesTheLimitUnderLoad(t *testing.T) {
 		queue[0].wantServed()
 		queue[1].wantWaiting()
 		r.gate.resize(4, 4)
+		r.gate.setConns(4)
 		synctest.Wait()
 		queue[2].wantServed()
 		queue[3].wantWaiting()
@@ -236,41 +237,11 @@ func TestShareLowersTheLimit(t *testing.T) {
 	})
 }
 
-func TestPermitComesBackOnceNobodyNeedsIt(t *testing.T) {
-	inRig(t, 1, func(t *testing.T, r *rig) {
-		v := r.ask(t.Context())
-		k := v.k
-		for range 2 { // a dead connection, then a live one that outlives the call
-			r.gate.bind(k, &conn{})
-			if r.gate.unbind(k, time.Now(), nil) {
-				t.Fatal("the call is not over")
-			}
-		}
-		r.gate.bind(k, &conn{})
-		if r.gate.returned(k) {
-			t.Error("the connection is still held")
-		}
-		if s := r.Stats(); s.InUse != 1 || s.AcquireCount != 1 {
-			t.Errorf("%+v", s)
-		}
-		time.Sleep(time.Minute)
-		if !r.gate.unbind(k, time.Now(), nil) {
-			t.Error("nobody needs it any more")
-		}
-		if s := r.Stats(); s.InUse != 0 || s.HoldDuration != time.Minute || s.Hold.Count != 1 {
-			t.Errorf("%+v", s)
-		}
-	})
-}
-
 func TestLostConnectionIsPromisedToNobody(t *testing.T) {
 	inRig(t, 2, func(t *testing.T, r *rig) {
 		held := r.fill(2)
 		next := r.ask(t.Context())
-		k := held[0].k
-		r.gate.bind(k, &conn{})
-		r.gate.returned(k)
-		r.gate.unbind(k, time.Now(), func(g *gate) { g.conns-- })
+		r.leaveFor(held[0].k, closeBroken)
 		next.wantWaiting()
 		if s := r.Stats(); s.InUse != 1 || s.Idle != 0 {
 			t.Errorf("in use %d, idle %d", s.InUse, s.Idle)

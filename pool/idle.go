@@ -1,101 +1,84 @@
 package pool
 
-import (
-	"database/sql"
-	"sync/atomic"
-	"time"
-)
+import "time"
 
-// idleLimit is how many connections database/sql keeps idle: PoolSize at rest,
-// and all of them while overflow is in use or was a moment ago. Closing overflow
-// the moment it is idle, as pool_size taken literally says, makes a bursty
-// service dial for every burst.
-type idleLimit struct {
-	g      *gate
-	db     *sql.DB
-	linger time.Duration
-	raised atomic.Bool
-}
+// What becomes of connections that nobody holds.
+//
+// For a moment they stay warm in the gate, where the next caller finds them. One
+// that has rested for restAfter goes home, to the *sql.DB that owns it, where
+// the limits are what the settings say: SetMaxIdleConns(PoolSize) and
+// SetConnMaxLifetime(PoolRecycle). Overflow stays warm for OverflowLinger after
+// the last time that it was needed: closing it the moment it is idle, as
+// pool_size taken literally says, makes a bursty service dial for every burst.
 
-// raise is called before an overflow connection is handed to database/sql.
-func (i *idleLimit) raise() {
-	if i.linger > 0 && i.raised.CompareAndSwap(false, true) {
-		i.set()
+// restAfter is how long a connection within PoolSize stays warm.
+const restAfter = time.Second
+
+// settleIdle sends home what has rested long enough.
+func (p *Pool) settleIdle(now time.Time) {
+	for s := p.gate.claimRested(now, p.recycler.due, p.db != nil); s != nil; s = p.gate.claimRested(now, p.recycler.due, p.db != nil) {
+		s.backend.goHome()
+		p.gate.wentHome(s, now)
+	}
+	for s := p.gate.claimOverflow(now); s != nil; s = p.gate.claimOverflow(now) {
+		if p.db == nil || p.recycler.due(s, now) {
+			p.discard(s, closeSurplus)
+			continue
+		}
+		s.backend.goHome() // where there is no room for it
+		p.gate.wentHome(s, now)
 	}
 }
 
-// lower undoes raise. If another raise comes in between, that one counts.
-func (i *idleLimit) lower() {
-	if i.raised.CompareAndSwap(true, false) {
-		i.set()
+// claimRested claims a connection that is to go home, where there is room for
+// it. What is due stays until it has been replaced.
+func (g *gate) claimRested(now time.Time, due func(*slot, time.Time) bool, owned bool) *slot {
+	if !owned {
+		return nil
+	}
+	return g.claim(func(s *slot) bool {
+		return g.home < g.poolSize && now.Sub(s.idleSince) >= restAfter && !due(s, now)
+	})
+}
+
+// claimOverflow claims a connection that PoolSize leaves no room for, once more
+// than PoolSize have not been in use for the linger.
+func (g *gate) claimOverflow(now time.Time) *slot {
+	return g.claim(func(*slot) bool {
+		return g.held <= g.poolSize && now.Sub(g.overflow) >= g.linger && g.idleLocked() > g.keepLocked()
+	})
+}
+
+// shrink closes idle connections beyond the limit at once; those in use follow
+// as they are given back.
+func (p *Pool) shrink() {
+	for {
+		s := p.gate.claim(func(*slot) bool { return p.gate.conns > p.gate.limit })
+		switch {
+		case s != nil:
+			p.discard(s, closeSurplus)
+		case p.gate.excess() == 0 || !p.bringBack():
+			return
+		}
 	}
 }
 
-// set gives database/sql the limit of the moment. It knows nothing of a fleet's
-// share, which comes and goes: trim and conn.verdict see to that.
-func (i *idleLimit) set() {
-	configured, size := i.g.settings()
-	if i.raised.Load() {
-		size = configured
-	}
-	i.db.SetMaxIdleConns(size)
+// discard closes a connection that housekeeping has claimed.
+func (p *Pool) discard(s *slot, why closeReason) {
+	s.retireFor(why)
+	p.gate.lost(s)
+	s.backend.close()
 }
 
-// trim closes so many idle connections now.
-func (i *idleLimit) trim(excess int) {
-	i.db.SetMaxIdleConns(max(0, i.db.Stats().Idle-excess))
-	i.set()
-}
-
-// settle goes back to PoolSize once overflow has not been in use for linger.
-func (i *idleLimit) settle(now time.Time) {
-	if !i.g.overflowQuiet(now, i.linger) {
-		return
-	}
-	i.lower()
-	for _, c := range i.g.surplusSpares(now) {
-		_ = c.Close()
-	}
+// excess is by how many connections the limit is exceeded.
+func (g *gate) excess() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return max(0, g.conns-g.limit)
 }
 
 func (g *gate) currentLimit() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.limit
-}
-
-// beyondPoolSize reports whether one more connection is overflow.
-func (g *gate) beyondPoolSize() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.conns >= g.poolSize
-}
-
-// overflowQuiet reports whether more than PoolSize were last in use longer than linger ago.
-func (g *gate) overflowQuiet(now time.Time, linger time.Duration) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.held <= g.poolSize && now.Sub(g.overflow) >= linger
-}
-
-// surplusSpares takes out the dialed connections that nobody came for and that
-// are beyond PoolSize, or old.
-func (g *gate) surplusSpares(now time.Time) []*conn {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	size := g.poolSize
-	if g.supply.successor == successorDialed {
-		size++ // the one that is to be replaced is still there
-	}
-	var out, keep []*conn
-	for _, c := range g.supply.spares {
-		if g.conns > min(size, g.limit) || now.After(c.recycleAt) {
-			g.lostLocked(c)
-			out = append(out, c)
-			continue
-		}
-		keep = append(keep, c)
-	}
-	g.supply.spares = keep
-	return out
 }

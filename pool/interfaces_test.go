@@ -2,7 +2,6 @@ package pool
 
 import (
 	"database/sql/driver"
-	"errors"
 	"reflect"
 	"slices"
 	"testing"
@@ -41,11 +40,11 @@ func TestOptionalInterfaces(t *testing.T) {
 		ours, inner reflect.Type
 		more        []reflect.Type
 	}{
-		{"conn", reflect.TypeFor[*conn](), reflect.TypeFor[*stdlib.Conn](), []reflect.Type{validator}},
-		{"conn", reflect.TypeFor[*lease](), reflect.TypeFor[*stdlib.Conn](), []reflect.Type{validator}},
+		{"conn", reflect.TypeFor[*virtual](), reflect.TypeFor[*stdlib.Conn](), []reflect.Type{validator}},
+		{"stmt", reflect.TypeFor[*virtualStmt](), reflect.TypeFor[*stdlib.Stmt](), nil},
 		{"stmt", reflect.TypeFor[*stmt](), reflect.TypeFor[*stdlib.Stmt](), nil},
 		{"rows", reflect.TypeFor[*rows](), reflect.TypeFor[*stdlib.Rows](), nil},
-		{"connector", reflect.TypeFor[connector](), reflect.TypeOf(stdlib.GetConnector(pgx.ConnConfig{})), nil},
+		{"connector", reflect.TypeFor[virtuals](), reflect.TypeOf(stdlib.GetConnector(pgx.ConnConfig{})), nil},
 	} {
 		for _, i := range optional[c.kind] {
 			want := c.inner.Implements(i) || slices.Contains(c.more, i)
@@ -55,23 +54,3 @@ func TestOptionalInterfaces(t *testing.T) {
 		}
 	}
 }
-
-// TestForeignLeaseSkips has a driver connection that can do nothing optional: the
-// lease claims everything and says driver.ErrSkip, which sends database/sql the
-// way it would have gone.
-func TestForeignLeaseSkips(t *testing.T) {
-	l := &foreignLease{inner: plainConn{}}
-	_, err1 := l.ExecContext(t.Context(), "", nil)
-	_, err2 := l.QueryContext(t.Context(), "", nil)
-	for _, err := range []error{err1, err2, l.CheckNamedValue(&driver.NamedValue{})} {
-		if !errors.Is(err, driver.ErrSkip) {
-			t.Errorf("got %v, want driver.ErrSkip", err)
-		}
-	}
-}
-
-type plainConn struct{}
-
-func (plainConn) Prepare(string) (driver.Stmt, error) { return nil, nil }
-func (plainConn) Close() error                        { return nil }
-func (plainConn) Begin() (driver.Tx, error)           { return nil, nil }

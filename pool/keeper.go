@@ -14,14 +14,14 @@ type keeper struct {
 	p      *Pool
 	done   chan struct{}
 	wake   chan struct{} // an early round, for log lines that are owed
-	silent map[*permit]silence
+	silent map[outer]silence
 
 	mu   sync.Mutex // guards owed
 	owed []cameBack // leaks that came back and have not been logged yet
 }
 
 type cameBack struct {
-	p  *permit
+	holderRecord
 	at time.Time
 }
 
@@ -51,7 +51,7 @@ func (k *keeper) run(ctx context.Context) {
 			k.logAllClears()
 			return
 		case <-tick.C:
-			tick.Reset(k.round(ctx, time.Now()))
+			tick.Reset(k.round(time.Now()))
 		case <-k.wake:
 			k.logAllClears()
 		}
@@ -59,7 +59,7 @@ func (k *keeper) run(ctx context.Context) {
 }
 
 // round does all that is due, and says when the next round is.
-func (k *keeper) round(ctx context.Context, now time.Time) (next time.Duration) {
+func (k *keeper) round(now time.Time) (next time.Duration) {
 	next = k.period()
 	k.logAllClears()
 	k.warnOfLeaks(now)
@@ -68,13 +68,8 @@ func (k *keeper) round(ctx context.Context, now time.Time) (next time.Duration) 
 		k.p.log.Warn("limits set on Pool.DB were removed: the pool's own apply to it", "pool", k.p.cfg.Name,
 			"remedy", "set DB_POOL_SIZE and DB_MAX_OVERFLOW, or call Pool.Resize")
 	}
-	if k.p.db == nil {
-		return next
-	}
-	k.p.idle.settle(now)
-	next = min(next, k.sweep(ctx, now))
-	k.p.recycler.resume(now)
-	k.free(ctx, now)
+	next = min(next, k.p.replaceDue(now))
+	k.p.settleIdle(now)
 	k.p.gate.demand()
 	return next
 }
@@ -85,7 +80,7 @@ func (k *keeper) warnOfLeaks(now time.Time) {
 		return
 	}
 	for _, leak := range k.p.gate.newLeaks(now, k.p.cfg.LeakThreshold) {
-		h := k.p.describe(leak, now)
+		h := k.p.describe(&leak, now)
 		k.p.log.Warn("connection held too long", append(holderAttrs(k.p.cfg.Name, h), "stack", h.Stack)...)
 	}
 }
@@ -96,15 +91,15 @@ func holderAttrs(pool string, h Holder) []any {
 }
 
 // newLeaks returns the holders past threshold that have not been warned of, and marks them.
-func (g *gate) newLeaks(now time.Time, threshold time.Duration) []*permit {
+func (g *gate) newLeaks(now time.Time, threshold time.Duration) []holderRecord {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var out []*permit
+	var out []holderRecord
 	for p := g.holders.first; p != nil && now.Sub(p.grantedAt()) >= threshold; p = p.next {
 		if !p.warned {
 			p.warned = true
 			g.counts.leaks++
-			out = append(out, p)
+			out = append(out, p.recordLocked())
 		}
 	}
 	return out
@@ -114,7 +109,7 @@ func (g *gate) newLeaks(now time.Time, threshold time.Duration) []*permit {
 // called under database/sql's locks, so the line is written by the keeper.
 func (k *keeper) allClear(p *permit) {
 	k.mu.Lock()
-	k.owed = append(k.owed, cameBack{p, time.Now()})
+	k.owed = append(k.owed, cameBack{p.recordLocked(), time.Now()}) // it is its owner's again
 	k.mu.Unlock()
 	select {
 	case k.wake <- struct{}{}:
@@ -128,7 +123,7 @@ func (k *keeper) logAllClears() {
 	k.owed = nil
 	k.mu.Unlock()
 	for _, r := range owed {
-		k.p.log.Info("connection came back", "pool", k.p.cfg.Name, "held", r.at.Sub(r.p.grantedAt()).Round(time.Millisecond),
-			"caller", r.p.by.String(), "name", r.p.name)
+		k.p.log.Info("connection came back", "pool", k.p.cfg.Name, "held", r.at.Sub(r.granted).Round(time.Millisecond),
+			"caller", r.by.String(), "name", r.name)
 	}
 }

@@ -29,7 +29,6 @@ func (g *gate) limitLocked() {
 	if g.shared {
 		g.limit = min(g.limit, g.share)
 	}
-	g.weighLocked()
 	g.dispatchLocked(time.Now())
 }
 
@@ -39,17 +38,6 @@ func (g *gate) settings() (configured, poolSize int) {
 	defer g.mu.Unlock()
 	return g.configured, g.poolSize
 }
-
-// setConns makes n connections available that the gate does not open itself.
-func (g *gate) setConns(n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.conns = n
-	g.dispatchLocked(time.Now())
-}
-
-// weighLocked is called whenever conns or limit have changed.
-func (g *gate) weighLocked() { g.overLimit.Store(g.conns > g.limit) }
 
 // watcher waits for a condition on the gate's figures.
 type watcher struct {
@@ -87,7 +75,7 @@ func (g *gate) whenReleased() <-chan struct{} {
 
 // whenIdleGone: the server has no session of this pool but those that callers hold.
 func (g *gate) whenIdleGone() <-chan struct{} {
-	return g.when(func() bool { return g.conns <= g.held && g.dialing+g.closing == 0 })
+	return g.when(func() bool { return g.idleLocked() == 0 && g.dialing+g.closing == 0 })
 }
 
 // close refuses everybody from now on.
@@ -96,6 +84,6 @@ func (g *gate) close() {
 	defer g.mu.Unlock()
 	g.closed = true
 	g.refuseAllLocked(ErrClosed)
-	g.refuseSeekersLocked(ErrClosed)
 	g.supply.timer.Stop()
+	g.expiry.timer.Stop()
 }

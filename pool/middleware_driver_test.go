@@ -67,7 +67,7 @@ func newSite(t *testing.T, d hookDriver, h http.HandlerFunc, opts ...SessionOpti
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if v := recover(); v != nil {
-				if n := s.db.Stats().InUse; n != 0 {
+				if n := s.pool.Stats().InUse; n != 0 {
 					t.Error("the panic leaves Middleware before its connection was given back")
 				}
 				s.panics <- v
@@ -81,7 +81,7 @@ func newSite(t *testing.T, d hookDriver, h http.HandlerFunc, opts ...SessionOpti
 	s.Start()
 	t.Cleanup(func() {
 		s.Close()
-		if n := s.db.Stats().InUse; n != 0 {
+		if n := s.pool.Stats().InUse; n != 0 {
 			t.Errorf("%d connections not given back", n)
 		}
 	})

@@ -215,6 +215,9 @@ func TestRealSaturationAnswers503(t *testing.T) {
 	s := newShop(t, func(cfg *config.Config) {
 		cfg.PoolSize, cfg.MaxOverflow, cfg.PoolTimeout = 1, 0, 50*time.Millisecond
 	})
+	if err := s.Ready(t.Context()); err != nil { // a dial may take longer than that
+		t.Fatal(err)
+	}
 	held, err := s.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -74,6 +74,12 @@ func (p *pace) returned(now time.Time, hold time.Duration) {
 	p.typicalKnown = false
 }
 
+// dropped notes that a request lost its connection before it had any use of it.
+func (p *pace) dropped(now time.Time) {
+	p.advance(now)
+	p.held--
+}
+
 func (p *pace) advance(now time.Time) {
 	p.busy = p.busyAt(now)
 	p.at = now

@@ -6,55 +6,65 @@ import (
 	"time"
 )
 
-// A permit is the right to hold one connection, and the record of who holds
-// it. It is the context of the database/sql call, which brings it down to the
-// driver seam (conn.ResetSession, connector.Connect). There the connection that
-// the call got is bound to it, and comes back when database/sql gives that connection
-// back (conn.IsValid, conn.Close).
+// A permit is the right to hold one connection, and the record of who holds it.
+// A virtual connection has one and uses it again and again, so an acquisition
+// allocates nothing. Others see a permit only through [holderRecord],
+// which copies it.
 //
-// A permit is given back when both its call has returned and no connection is
-// bound: a call may lose a dead connection and go on with another, and a
-// connection may outlive its call (open rows, a transaction).
-//
-// Every query allocates one, so it is kept small.
+// Until enter its owner writes it; afterwards the gate does, under gate.mu.
 type permit struct {
-	context.Context // what the call's own context was, or the observer made of it
-
+	want        want
 	lane        Lane
 	ownDeadline bool // the caller's own deadline is nearer than pool_timeout
-	keeping     bool // the pool's own, for a moment: not in the statistics
-	owner       bool // the caller keeps the very connection it gets: it must be alive
+	internal    bool // the pool's own, for a moment: not in the statistics
 	name        string
 	asked       time.Time
 	patience    time.Duration // how long the caller waits: pool_timeout or its own deadline
 	by          caller
-	outer       *permit // what this caller already held; nil almost always
-	scope       *scope  // where nested acquisitions of the same unit of work look; may be nil
-
-	conn    atomic.Pointer[conn] // the bound connection, for whoever describes the holder
-	foreign atomic.Int32         // what a connection of another driver is doing, for New
-	uses    atomic.Int32         // who still needs it: the database/sql call, and the connection bound to it
+	scope       *scope // where nested acquisitions of the same unit of work look; may be nil
+	outer       outer  // what this caller already held; almost always nothing
 
 	// The fields below are guarded by gate.mu.
+	seq        uint64 // counts the grants, so that one can be told from the next
+	arrival    uint64 // its place among all who asked
 	state      permitState
+	again      bool          // it had a connection before, which died unused
 	warned     bool          // the leak warning was given
 	hungry     bool          // when it was queued, or came back, a dial could be of use to somebody
 	waited     time.Duration // from being asked for to being granted
-	ready      chan struct{} // closed when a queued permit is granted or refused
+	slot       *slot         // the connection; nil when it is to be fetched, or was lost
+	ready      chan struct{} // receives when a queued permit is granted or refused
 	err        error         // why a queued permit was refused
 	prev, next *permit       // neighbours in the queue, then among the holders
 }
 
-// farPermit is a permit with room for the callers of callers.
-type farPermit struct {
-	permit
-	frames [farFrames]uintptr
-}
+// want is what a connection is asked for.
+type want uint8
+
+const (
+	wantStatement   want = iota // one statement, or its rows
+	wantTransaction             // until it ends
+	wantPreparation             // what is prepared can run on any other connection
+	wantConn                    // the caller is to have it before its first statement: it must be alive
+)
+
+// pins reports whether the session is the caller's own after what was wanted.
+func (w want) pins() bool { return w <= wantTransaction }
+
+// decision is what the gate says to who asks for a connection.
+type decision uint8
+
+const (
+	decidedGranted decision = iota
+	decidedQueued           // p.ready will receive
+	decidedRefused          // see p.err
+)
 
 // waitEnds is when the caller stops waiting.
 func (p *permit) waitEnds() time.Time { return p.asked.Add(p.patience) }
 
-// grantedAt is when the connection was granted; it never changes after that.
+// grantedAt is when the connection was granted; it does not change until the
+// permit comes back.
 func (p *permit) grantedAt() time.Time { return p.asked.Add(p.waited) }
 
 type permitState uint8
@@ -66,20 +76,10 @@ const (
 	permitDone
 )
 
-type permitKey struct{}
-
-// Value makes the permit the context of its own call: it finds itself and
-// passes everything else on.
-func (p *permit) Value(key any) any {
-	if _, ok := key.(permitKey); ok {
-		return p
-	}
-	return p.Context.Value(key)
-}
-
-func permitOf(ctx context.Context) *permit {
-	p, _ := ctx.Value(permitKey{}).(*permit)
-	return p
+// outer is a grant that a caller already held when it asked for another.
+type outer struct {
+	p   *permit
+	seq uint64
 }
 
 // scope is one unit of work (a session, a request, a task) as far as nested

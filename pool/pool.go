@@ -16,6 +16,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -29,6 +30,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/fleet"
 )
 
 // Pool is a pool of connections to one PostgreSQL database. All its methods may
@@ -39,12 +41,12 @@ type Pool struct {
 	observer Observer // nil when nobody observes
 
 	gate     *gate
-	db       *sql.DB // the pool's own; nil for New
+	front    *sql.DB // of virtual connections, for the pool's methods
+	lent     lentDB  // the same for DB
+	sites    checkoutSites
+	db       *sql.DB // owns the real connections; nil for New
 	foreign  *sql.DB // the caller's, for New; else nil
-	leases   *sql.DB // leases from db or foreign, for calls that return more than a result
-	lent     lentDB  // what DB returns
 	dialer   *dialer
-	idle     *idleLimit
 	recycler *recycler
 	keeper   *keeper
 	prover   *prover // nil with DB_FLEET=off
@@ -75,7 +77,8 @@ func Open(cfg config.Config, opts ...Option) (*Pool, error) {
 	p := newPool(cfg, newSettings(opts))
 	p.dialer.base = base
 	p.warn()
-	p.openDB()
+	p.openOwner()
+	p.dialer.dial = p.dialOwn
 	p.join()
 	p.prove()
 	p.start()
@@ -103,7 +106,7 @@ func New(db *sql.DB, cfg config.Config, opts ...Option) (*Pool, error) {
 	}
 	p := newPool(cfg, newSettings(opts))
 	p.foreign = db
-	p.gate.conns = cfg.MaxOpen() // database/sql opens them itself, within the permits
+	p.dialer.dial = p.openForeign
 	db.SetMaxOpenConns(cfg.MaxOpen())
 	db.SetMaxIdleConns(cfg.PoolSize)
 	db.SetConnMaxLifetime(cfg.PoolRecycle)
@@ -118,38 +121,44 @@ func newPool(cfg config.Config, s *settings) *Pool {
 		p.observer = s.observer // nil costs a query less than being told
 	}
 	p.gate = newGate(cfg)
-	p.gate.supply.timer = time.AfterFunc(time.Hour, func() { p.gate.demand() })
+	p.gate.demand = p.demand
+	p.gate.supply.timer = time.AfterFunc(time.Hour, p.demand)
 	p.gate.supply.timer.Stop()
-	p.dialer = &dialer{g: p.gate, cfg: cfg, log: s.log, observer: s.observer, network: s.network, idle: func() {}, suspend: func() {}}
+	p.dialer = &dialer{g: p.gate, cfg: cfg, log: s.log, observer: s.observer, network: s.network}
 	p.dialer.ctx, p.dialer.stop = context.WithCancel(context.Background())
 	p.dialer.mode.Store(newMode(cfg, cfg.Pooler == config.PoolerPgBouncer))
 	if s.supply != nil {
 		p.dialer.credentials = &credentials{supply: s.supply, ctx: p.dialer.ctx, timeout: cfg.ConnectTimeout}
 	}
 	p.recycler = &recycler{g: p.gate, lifetime: cfg.PoolRecycle, generation: &p.dialer.generation}
-	p.dialer.options = &connOptions{expired: p.recycler.expired, released: p.released}
+	p.dialer.options = &connOptions{expired: p.recycler.expired}
 	p.keeper = &keeper{p: p, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	return p
 }
 
-// openDB makes the pool's own *sql.DB and maps the settings onto its limits.
-// The gate and the recycler keep within them by themselves, in order and at a
-// pace; database/sql's limits are what holds if they did not.
-func (p *Pool) openDB() {
-	p.gate.demand = p.dialer.demand
-	p.db = sql.OpenDB(connector{p.gate})
-	p.db.SetMaxOpenConns(p.cfg.MaxOpen())
-	p.db.SetMaxIdleConns(p.cfg.PoolSize)
-	p.db.SetConnMaxLifetime(p.cfg.PoolRecycle)
-	p.recycler.setLifetime = p.db.SetConnMaxLifetime
-	p.dialer.suspend = p.recycler.suspend
-	p.idle = &idleLimit{g: p.gate, db: p.db, linger: p.cfg.OverflowLinger}
-	p.dialer.idle = p.idle.raise
+// demand opens the connections that the gate wants, once the pool is open for business.
+func (p *Pool) demand() {
+	if p.dialer.dial != nil {
+		p.dialer.demand()
+	}
+}
+
+// dialOwn opens a connection that the pool's own *sql.DB owns.
+func (p *Pool) dialOwn(ctx context.Context, sl *slot, k *fleet.Permit) (backend, error) {
+	c, err := p.dialer.open(ctx, sl, k)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.adopt(ctx, c); err != nil {
+		_ = c.pgxConn.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // start opens for business.
 func (p *Pool) start() {
-	p.leases = newLeases(leaser{p})
+	p.front = p.newFront()
 	go p.keeper.run(p.dialer.ctx) // Close waits for it
 }
 
@@ -206,38 +215,19 @@ func (p *Pool) Resize(poolSize, maxOverflow int) error {
 	}
 	p.resizing.Lock()
 	defer p.resizing.Unlock()
-	// database/sql wakes nobody when its limit rises, so it is the first to
-	// allow more and the last to allow less.
+	// The owner is the first to allow more and the last to allow less.
 	was, _ := p.gate.settings()
-	p.limitSQL(max(was, cfg.MaxOpen()))
+	p.limitOwner(max(was, cfg.MaxOpen()), poolSize)
 	p.gate.resize(poolSize, cfg.MaxOpen())
-	p.limitSQL(cfg.MaxOpen())
-	p.resized(poolSize, cfg.MaxOpen())
+	p.limitOwner(cfg.MaxOpen(), poolSize)
+	p.shrink()
+	p.gate.demand()
 	return nil
 }
 
-// limitSQL sets database/sql's own limit. To it a stray is open like any other;
-// see takeAway.
-func (p *Pool) limitSQL(maxOpen int) {
-	p.ownOrForeign().SetMaxOpenConns(maxOpen + p.gate.strayCount())
-}
-
-// ownOrForeign is the *sql.DB that opens or hands out the connections.
-func (p *Pool) ownOrForeign() *sql.DB {
-	if p.foreign != nil {
-		return p.foreign
-	}
-	return p.db
-}
-
-// resized closes what a smaller size leaves over and opens what a larger one asks for.
-func (p *Pool) resized(poolSize, maxOpen int) {
-	if p.foreign != nil {
-		p.foreign.SetMaxIdleConns(poolSize)
-		p.gate.setConns(maxOpen)
-		return
-	}
-	p.idle.set()
-	p.shrink()
-	p.gate.demand()
+// limitOwner sets the limits of the *sql.DB that the connections come from.
+func (p *Pool) limitOwner(maxOpen, maxIdle int) {
+	db := cmp.Or(p.db, p.foreign)
+	db.SetMaxOpenConns(maxOpen)
+	db.SetMaxIdleConns(maxIdle)
 }

@@ -21,7 +21,7 @@ func (g *gate) predictLocked(l Lane, now time.Time) time.Duration {
 	}
 	ahead := g.queue[LaneProbe].n + g.queue[LaneRequest].n
 	ahead += min(g.queue[LaneBackground].n, ahead/backgroundTurn)
-	if ahead -= max(0, capacity-g.held); ahead < 0 {
+	if ahead -= max(0, capacity-g.busyLocked()); ahead < 0 {
 		return 0 // a connection is being opened for it
 	}
 	return g.pace.wait(now, ahead, capacity-g.heldBy[LaneBackground])

@@ -20,6 +20,22 @@ func (l *permitList) push(p *permit) {
 	l.n++
 }
 
+// insert puts p before next; at the end if that is nil.
+func (l *permitList) insert(p, next *permit) {
+	if next == nil {
+		l.push(p)
+		return
+	}
+	p.prev, p.next = next.prev, next
+	if next.prev != nil {
+		next.prev.next = p
+	} else {
+		l.first = p
+	}
+	next.prev = p
+	l.n++
+}
+
 func (l *permitList) remove(p *permit) {
 	if p.prev != nil {
 		p.prev.next = p.next
@@ -37,14 +53,33 @@ func (l *permitList) remove(p *permit) {
 
 // queueLocked makes p wait at the end of its lane.
 func (g *gate) queueLocked(p *permit) {
-	if p.outer != nil {
+	if p.outer.p != nil {
 		g.counts.nested++
 	}
-	p.state = permitQueued
-	p.ready = make(chan struct{})
-	p.hungry = g.roomLocked() > 0
+	g.waitLocked(p)
 	g.queue[p.lane].push(p)
+}
+
+// requeueLocked makes p wait before all those in its lane who asked after it.
+func (g *gate) requeueLocked(p *permit) {
+	g.waitLocked(p)
+	l := &g.queue[p.lane]
+	before := l.first
+	for before != nil && before.arrival < p.arrival {
+		before = before.next
+	}
+	l.insert(p, before)
+}
+
+// waitLocked is what both have in common.
+func (g *gate) waitLocked(p *permit) {
+	p.state = permitQueued
+	if p.ready == nil {
+		p.ready = make(chan struct{}, 1)
+	}
+	p.hungry = g.roomLocked() > 0
 	g.waiting++
+	g.expireLocked(p)
 }
 
 // unqueueLocked takes p out of its lane, wherever in it p stands.
@@ -53,44 +88,12 @@ func (g *gate) unqueueLocked(p *permit) {
 	g.waiting--
 }
 
-// dispatchLocked grants permits while connections and waiters last.
-func (g *gate) dispatchLocked(now time.Time) {
-	for g.freeLocked() {
-		p := g.nextLocked()
-		if p == nil {
-			return
-		}
-		g.unqueueLocked(p)
-		if err := g.lateLocked(p, now); err != nil {
-			g.finishLocked(p, now, err)
-			continue
-		}
-		g.grantLocked(p, now)
-		close(p.ready)
-	}
-}
-
-// lateLocked says why p, whose turn it is, is not served after all: its wait
-// has ended although its timer has not fired yet, or what is left of its own
-// deadline does not suffice for the work, so that serving it would spend a
-// connection on an answer that nobody waits for while others wait for it.
-func (g *gate) lateLocked(p *permit, now time.Time) error {
-	if !now.Before(p.waitEnds()) {
-		g.countTimeoutLocked(p)
-		return ErrPoolTimeout
-	}
-	if g.waiting > 0 && g.hopelessLocked(p, now, 0) {
-		g.counts.shed++
-		return &refusal{wait: now.Sub(p.asked)}
-	}
-	return nil
-}
-
 // finishLocked ends the wait of p, which has left its queue, without a connection.
 func (g *gate) finishLocked(p *permit, now time.Time, err error) {
-	p.state, p.err = permitDone, err
+	p.err = err
+	g.giveUpLocked(p)
 	g.countWaitLocked(p, now)
-	close(p.ready)
+	p.ready <- struct{}{}
 }
 
 // leave takes a caller out of the queue that will not wait any longer. It
@@ -102,12 +105,12 @@ func (g *gate) leave(p *permit, now time.Time, timedOut bool) bool {
 		return false
 	}
 	g.unqueueLocked(p)
-	p.state = permitDone
+	g.giveUpLocked(p)
 	g.countWaitLocked(p, now)
 	switch {
 	case timedOut:
 		g.countTimeoutLocked(p)
-	case !p.keeping:
+	case !p.internal:
 		g.counts.canceled++
 	}
 	return true
@@ -115,15 +118,19 @@ func (g *gate) leave(p *permit, now time.Time, timedOut bool) bool {
 
 // countTimeoutLocked counts a caller whose wait took too long.
 func (g *gate) countTimeoutLocked(p *permit) {
-	if !p.keeping {
+	if !p.internal {
 		g.counts.timedOut++
 	}
 }
 
 // countWaitLocked counts the time of a caller that waited in vain.
 func (g *gate) countWaitLocked(p *permit, now time.Time) {
-	if !p.keeping {
-		g.counts.waitDuration += max(0, now.Sub(p.asked))
+	since := p.asked
+	if p.again {
+		since = p.grantedAt() // the time until then was counted
+	}
+	if !p.internal {
+		g.counts.waitDuration += max(0, now.Sub(since))
 	}
 }
 

@@ -9,41 +9,13 @@ import (
 // recycler paces the replacement of connections, so that they never go all at
 // once.
 //
-// database/sql's own lifetime is set as well, to what the recycler aims at. It
-// knows no pace, though: it closes everything that has reached it. So it is off
-// while the server gives nothing new, and stays off until the recycler has
-// replaced what grew too old meanwhile.
+// The *sql.DB that owns the connections closes what has reached the lifetime
+// while it is idle there. What is due is kept out of there until it has been
+// replaced: database/sql knows no pace, nor whether the server gives anything new.
 type recycler struct {
-	g           *gate
-	lifetime    time.Duration
-	generation  *atomic.Uint64
-	setLifetime func(time.Duration) // database/sql's; 0 is off
-	suspended   atomic.Bool
-}
-
-// suspend keeps database/sql from closing anything for its age.
-func (r *recycler) suspend() {
-	if r.suspended.CompareAndSwap(false, true) {
-		r.setLifetime(0)
-	}
-}
-
-// resume undoes suspend once that closes nothing at once.
-func (r *recycler) resume(now time.Time) {
-	if !r.suspended.Load() || !r.g.serverOK() || r.g.anyOpen(func(c *conn) bool { return now.Sub(c.born) >= r.lifetime }) {
-		return
-	}
-	r.suspended.Store(false)
-	r.setLifetime(r.lifetime)
-	if !r.g.serverOK() { // as of this moment
-		r.suspend()
-	}
-}
-
-func (g *gate) serverOK() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.supply.state.OK
+	g          *gate
+	lifetime   time.Duration
+	generation *atomic.Uint64
 }
 
 // recycleGap is the least time between two replacements that Recycle asked for.
@@ -68,15 +40,14 @@ func (r *recycler) gap() time.Duration {
 // given back.
 func (r *recycler) soonest(now time.Time) (next time.Duration, due bool) {
 	next, gap := maxPeriod, r.gap()
-	held := r.g.heldConns()
-	r.g.anyOpen(func(c *conn) bool {
-		if held[c] {
+	r.g.anyOpen(func(s *slot) bool {
+		if s.place == placeHeld {
 			return false
 		}
 		switch {
-		case c.surplus(), r.outdated(c):
+		case s.isSurplus(), r.outdated(s):
 			next, due = recycleGap, true
-		case r.due(c, now):
+		case r.due(s, now):
 			next, due = min(next, gap), true
 		}
 		return false
@@ -84,13 +55,46 @@ func (r *recycler) soonest(now time.Time) (next time.Duration, due bool) {
 	return next, due
 }
 
-// expired reports whether c is to be replaced now: it is due, and it is its turn.
-func (r *recycler) expired(c *conn, now time.Time) bool {
-	if !r.due(c, now) {
+func (g *gate) anyOpen(is func(*slot) bool) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for s := range g.open {
+		if is(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// replaceDue replaces what is due among the connections that nobody holds. It
+// says when to come back at the latest.
+func (p *Pool) replaceDue(now time.Time) (next time.Duration) {
+	next, due := p.recycler.soonest(now)
+	if !due {
+		return next
+	}
+	p.bringBack()
+	for s := p.gate.claim((*slot).isSurplus); s != nil; s = p.gate.claim((*slot).isSurplus) {
+		p.discard(s, closeSurplus)
+	}
+	s := p.gate.claim(func(s *slot) bool { return p.recycler.due(s, now) })
+	switch {
+	case s == nil:
+	case p.recycler.expired(s, now):
+		p.discard(s, closeRecycled)
+	default:
+		p.gate.unclaim(s, now)
+	}
+	return next
+}
+
+// expired reports whether s is to be replaced now: it is due, and it is its turn.
+func (r *recycler) expired(s *slot, now time.Time) bool {
+	if !r.due(s, now) {
 		return false
 	}
 	gap := recycleGap
-	if !r.outdated(c) {
+	if !r.outdated(s) {
 		gap = r.gap()
 	}
 	if r.g.takeTurn(now, gap) {
@@ -100,10 +104,10 @@ func (r *recycler) expired(c *conn, now time.Time) bool {
 	return false
 }
 
-func (r *recycler) due(c *conn, now time.Time) bool { return now.After(c.recycleAt) || r.outdated(c) }
+func (r *recycler) due(s *slot, now time.Time) bool { return now.After(s.recycleAt) || r.outdated(s) }
 
-// outdated reports whether c was dialed before the last Recycle.
-func (r *recycler) outdated(c *conn) bool { return c.generation != r.generation.Load() }
+// outdated reports whether s was dialed before the last Recycle.
+func (r *recycler) outdated(s *slot) bool { return s.generation != r.generation.Load() }
 
 // takeTurn allows one replacement per gap, and none while another one's
 // successor is still being dialed or the server refuses dials. Where the limit
@@ -116,7 +120,7 @@ func (g *gate) takeTurn(now time.Time, gap time.Duration) bool {
 	if g.shared && g.roomLocked() <= 0 && now.Sub(s.owedAt) > shareGap {
 		s.owed = 0 // the fleet has no place for it
 	}
-	if g.closed || g.dialing > 0 || s.owed > 0 || !s.state.OK || now.Sub(s.recycled) < gap {
+	if g.closed || g.conns > g.limit || g.dialing > 0 || s.owed > 0 || !s.state.OK || now.Sub(s.recycled) < gap {
 		return false
 	}
 	if s.successor != successorDialed && g.roomLocked() > 0 {

@@ -42,7 +42,8 @@ import (
 //     with it. The server has rolled it back, unless the Commit itself had
 //     reached it: of that nobody can tell but by looking at the data;
 //   - rows were being read;
-//   - the connection was the caller's own: sql.Conn, and a sql.Tx.
+//   - the connection was the caller's own, and something had been done on it: a
+//     sql.Conn after its first statement, and a sql.Tx.
 
 // errLost is the error of a statement whose connection broke without a word
 // after it was sent.

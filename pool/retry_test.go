@@ -100,6 +100,19 @@ func ownConn(ctx context.Context, p *Pool) error {
 	return c.QueryRowContext(ctx, "known").Scan(new(string))
 }
 
+// usedConn is a connection of one's own on which something was done before.
+func usedConn(ctx context.Context, p *Pool) error {
+	c, err := p.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.ExecContext(ctx, "set"); err != nil {
+		return err
+	}
+	return c.QueryRowContext(ctx, "known").Scan(new(string))
+}
+
 func lent(ctx context.Context, p *Pool) error {
 	return p.DB().QueryRowContext(ctx, "known").Scan(new(string))
 }
@@ -131,7 +144,8 @@ func TestRetry(t *testing.T) {
 		{"in a transaction", transaction("known"), atBind, silence, true},
 		{"commit", transaction(""), atText("commit"), words, true},
 		{"commit", transaction(""), atText("commit"), silence, true},
-		{"on a connection of one's own", ownConn, atBind, words, true},
+		{"on a connection of one's own, unused", ownConn, atBind, words, false},
+		{"on a connection of one's own", usedConn, atBind, words, true},
 	} {
 		t.Run(fmt.Sprintf("%s, words %v", c.what, c.words), func(t *testing.T) {
 			inWire(t, sized(2, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {

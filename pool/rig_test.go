@@ -31,14 +31,56 @@ func inRig(t *testing.T, size int, test func(t *testing.T, r *rig), edit ...func
 		}
 		r := &rig{newPool(cfg, newSettings(nil)), t}
 		r.gate.setConns(cfg.MaxOpen())
-		r.gate.supply.timer = time.AfterFunc(time.Hour, func() {})
 		test(t, r)
 		synctest.Wait()
 		if s := r.Stats(); s.InUse+s.Waiting != 0 {
 			t.Errorf("left behind: %d in use, %d waiting", s.InUse, s.Waiting)
 		}
 		r.gate.supply.timer.Stop()
+		r.gate.expiry.timer.Stop()
 	})
+}
+
+// setConns makes n connections exist, opening some or losing some.
+func (g *gate) setConns(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for g.conns < n {
+		s := &slot{g: g, state: slotOpen}
+		g.conns++
+		g.open[s] = struct{}{}
+		g.putLocked(s, time.Now())
+	}
+	for s := range g.open {
+		if g.conns > n && s.place != placeHeld {
+			g.lostLocked(s, closeSurplus)
+		}
+	}
+	for s := range g.open {
+		if g.conns > n {
+			g.lostLocked(s, closeSurplus)
+		}
+	}
+	g.dispatchLocked(time.Now())
+}
+
+// enter asks for a connection as a virtual connection does.
+func (p *Pool) enter(ctx context.Context) (*permit, error) {
+	k := &permit{}
+	k.by.capture()
+	return k, p.acquire(ctx, k)
+}
+
+// leave gives it back.
+func (p *Pool) leave(k *permit) { p.leaveFor(k, closeUnknown) }
+
+// leaveFor gives it back for a reason for which it cannot go on.
+func (p *Pool) leaveFor(k *permit, reason closeReason) bool {
+	f := p.gate.release(k, time.Now(), reason)
+	if f.released {
+		p.released(k)
+	}
+	return f.released
 }
 
 // visit is one caller: in the queue, holding, or gone with an error.

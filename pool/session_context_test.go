@@ -85,7 +85,7 @@ func TestSessionThatHasEndedTakesNoConnection(t *testing.T) {
 func TestEndOfContextRollsBackAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var rolledBack atomic.Int32
-		p, db := hookPool(t, &hookDriver{rollback: func(ctx context.Context) error {
+		p, _ := hookPool(t, &hookDriver{rollback: func(ctx context.Context) error {
 			rolledBack.Add(1)
 			return ctx.Err()
 		}})
@@ -96,7 +96,7 @@ func TestEndOfContextRollsBackAtOnce(t *testing.T) {
 				return err
 			}
 			time.Sleep(time.Minute)
-			if rolledBack.Load() != 1 || db.Stats().InUse != 0 || scopeOf(ctx).of(p).holding() != nil {
+			if rolledBack.Load() != 1 || p.Stats().InUse != 0 || scopeOf(ctx).of(p).holding() != nil {
 				t.Error("the connection is still held")
 			}
 			if err := insert(context.Background(), s); !errors.Is(err, ErrSessionDone) || !errors.Is(err, context.DeadlineExceeded) {
@@ -113,7 +113,7 @@ func TestEndOfContextRollsBackAtOnce(t *testing.T) {
 // Work that returns while the end of its context is rolling it back waits for that.
 func TestSessionReturnsAfterTheRollback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, db := hookPool(t, &hookDriver{rollback: func(context.Context) error {
+		p, _ := hookPool(t, &hookDriver{rollback: func(context.Context) error {
 			time.Sleep(time.Second)
 			return errBoom
 		}})
@@ -124,8 +124,8 @@ func TestSessionReturnsAfterTheRollback(t *testing.T) {
 			synctest.Wait() // the rollback is under way
 			return err
 		})
-		if !errors.Is(err, context.Canceled) || !errors.Is(err, errBoom) || db.Stats().InUse != 0 {
-			t.Errorf("%v, in use %d", err, db.Stats().InUse)
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, errBoom) || p.Stats().InUse != 0 {
+			t.Errorf("%v, in use %d", err, p.Stats().InUse)
 		}
 	})
 }
@@ -228,7 +228,7 @@ func TestSessionEndsWhileItBegins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tt.driver.exec = func(context.Context) error { t.Error("a statement ran"); return nil }
-				p, db := hookPool(t, &tt.driver)
+				p, _ := hookPool(t, &tt.driver)
 				var wg sync.WaitGroup
 				err := p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
 					wg.Go(func() {
@@ -241,8 +241,8 @@ func TestSessionEndsWhileItBegins(t *testing.T) {
 				}, tt.opts...)
 				wg.Wait()
 				time.Sleep(2 * time.Second) // database/sql may be the one that rolls back
-				if err != nil || db.Stats().InUse != 0 {
-					t.Errorf("%v, in use %d", err, db.Stats().InUse)
+				if err != nil || p.Stats().InUse != 0 {
+					t.Errorf("%v, in use %d", err, p.Stats().InUse)
 				}
 			})
 		})
@@ -253,7 +253,7 @@ func TestSessionEndsWhileItBegins(t *testing.T) {
 // session able to begin.
 func TestSessionBeginsAfterAStatementGaveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, db := hookPool(t, &hookDriver{begin: func(context.Context) error { time.Sleep(time.Second); return nil }})
+		p, _ := hookPool(t, &hookDriver{begin: func(context.Context) error { time.Sleep(time.Second); return nil }})
 		err := p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
 			short, cancel := context.WithTimeout(ctx, time.Millisecond)
 			defer cancel()
@@ -262,8 +262,8 @@ func TestSessionBeginsAfterAStatementGaveUp(t *testing.T) {
 			}
 			return insert(ctx, s)
 		})
-		if err != nil || db.Stats().InUse != 0 {
-			t.Errorf("%v, in use %d", err, db.Stats().InUse)
+		if err != nil || p.Stats().InUse != 0 {
+			t.Errorf("%v, in use %d", err, p.Stats().InUse)
 		}
 	})
 }

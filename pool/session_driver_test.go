@@ -35,7 +35,7 @@ func mockPoolLog(t *testing.T) (*Pool, *sql.DB, sqlmock.Sqlmock, *logLines) {
 		if err := mock.ExpectationsWereMet(); err != nil {
 			t.Error(err)
 		}
-		if n := db.Stats().InUse; n != 0 {
+		if n := p.Stats().InUse; n != 0 {
 			t.Errorf("%d connections not given back", n)
 		}
 	})

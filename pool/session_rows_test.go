@@ -53,7 +53,7 @@ func TestSessionClosesWhatWasLeftOpen(t *testing.T) {
 			for way, result := range ways {
 				t.Run(mode+"/"+kind+"/"+way, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) { // fails as a deadlock when the end waits for the rows
-						p, db := hookPool(t, &hookDriver{})
+						p, _ := hookPool(t, &hookDriver{})
 						ctx, cancel := context.WithCancel(t.Context())
 						defer cancel()
 						err := p.WithSession(ctx, func(ctx context.Context, s *Session) error {
@@ -62,7 +62,7 @@ func TestSessionClosesWhatWasLeftOpen(t *testing.T) {
 						if err != nil && !errors.Is(err, errBoom) {
 							t.Error(err)
 						}
-						if db.Stats().InUse != 0 {
+						if p.Stats().InUse != 0 {
 							t.Error("the connection was not given back")
 						}
 					})
@@ -74,7 +74,7 @@ func TestSessionClosesWhatWasLeftOpen(t *testing.T) {
 
 // The end of the context waits for rows that only their reader may close.
 func TestSessionClosesRowsThatTheEndOfItsContextWaitsFor(t *testing.T) {
-	p, db := hookPool(t, &hookDriver{})
+	p, _ := hookPool(t, &hookDriver{})
 	done := make(chan error, 1)
 	go func() {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -89,8 +89,8 @@ func TestSessionClosesRowsThatTheEndOfItsContextWaitsFor(t *testing.T) {
 			return err
 		}, WithAutocommit())
 	}()
-	if err := receive(t, done); err != nil || db.Stats().InUse != 0 {
-		t.Errorf("%v, in use %d", err, db.Stats().InUse)
+	if err := receive(t, done); err != nil || p.Stats().InUse != 0 {
+		t.Errorf("%v, in use %d", err, p.Stats().InUse)
 	}
 }
 
@@ -150,16 +150,16 @@ func TestSessionForgetsClosedRows(t *testing.T) {
 
 func TestAutocommitHoldsOneConnectionWithoutTransaction(t *testing.T) {
 	d := &hookDriver{begin: func(context.Context) error { return errors.New("began a transaction") }}
-	p, db := hookPool(t, d)
+	p, _ := hookPool(t, d)
 	err := p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
-		if db.Stats().InUse != 0 {
+		if p.Stats().InUse != 0 {
 			t.Error("took a connection before the first statement")
 		}
 		for range 3 {
 			if err := insert(ctx, s); err != nil {
 				return err
 			}
-			if db.Stats().InUse != 1 {
+			if p.Stats().InUse != 1 {
 				t.Error("the connection is not held between statements")
 			}
 		}
@@ -174,13 +174,13 @@ func TestAutocommitHoldsOneConnectionWithoutTransaction(t *testing.T) {
 // not an error of work that succeeded.
 func TestAutocommitGivesBackAtOnceWhenItsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, db := hookPool(t, &hookDriver{})
+		p, _ := hookPool(t, &hookDriver{})
 		ctx, cancel := context.WithCancel(t.Context())
 		err := p.WithSession(ctx, func(ctx context.Context, s *Session) error {
 			err := insert(ctx, s)
 			cancel()
 			synctest.Wait()
-			if db.Stats().InUse != 0 {
+			if p.Stats().InUse != 0 {
 				t.Error("the connection is still held")
 			}
 			return err

@@ -17,7 +17,7 @@ func TestSessionStress(t *testing.T) {
 	count := func(n *atomic.Int64) func(context.Context) error {
 		return func(context.Context) error { n.Add(1); return nil }
 	}
-	p, db := hookPool(t, &hookDriver{begin: count(&begun), commit: count(&ended), rollback: count(&ended)})
+	p, _ := hookPool(t, &hookDriver{begin: count(&begun), commit: count(&ended), rollback: count(&ended)})
 	var wg sync.WaitGroup
 	for i := range uint64(8) {
 		wg.Go(func() {
@@ -31,8 +31,8 @@ func TestSessionStress(t *testing.T) {
 	if err := p.tasks.shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if begun.Load() != ended.Load() || db.Stats().InUse != 0 {
-		t.Errorf("seed %d: %d transactions began, %d ended; %d connections in use", seed, begun.Load(), ended.Load(), db.Stats().InUse)
+	if begun.Load() != ended.Load() || p.Stats().InUse != 0 {
+		t.Errorf("seed %d: %d transactions began, %d ended; %d connections in use", seed, begun.Load(), ended.Load(), p.Stats().InUse)
 	}
 }
 

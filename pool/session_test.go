@@ -32,14 +32,14 @@ func TestSessionTakesNothingWithoutAStatement(t *testing.T) {
 }
 
 func TestSessionCommits(t *testing.T) {
-	p, db, mock, _ := mockPoolLog(t)
+	p, _, mock, _ := mockPoolLog(t)
 	mock.ExpectBegin()
 	mock.ExpectExec("insert").WillReturnResult(sqlmock.NewResult(0, 1))
 	mock.ExpectQuery("select").WillReturnRows(sqlmock.NewRows([]string{"n"}).AddRow(1))
 	mock.ExpectPrepare("update").ExpectExec().WillReturnResult(sqlmock.NewResult(0, 1))
 	mock.ExpectCommit()
 	err := p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
-		if db.Stats().InUse != 0 {
+		if p.Stats().InUse != 0 {
 			t.Error("took a connection before the first statement")
 		}
 		if err := insert(ctx, s); err != nil {
@@ -100,7 +100,7 @@ func TestSessionReturnsTheCommitError(t *testing.T) {
 }
 
 func TestSessionRollsBackOnPanic(t *testing.T) {
-	p, db, mock, lines := mockPoolLog(t)
+	p, _, mock, lines := mockPoolLog(t)
 	mock.ExpectBegin()
 	mock.ExpectExec("insert").WillReturnResult(sqlmock.NewResult(0, 1))
 	mock.ExpectRollback().WillReturnError(errBoom)
@@ -109,7 +109,7 @@ func TestSessionRollsBackOnPanic(t *testing.T) {
 		if v := recover(); v != value {
 			t.Errorf("recovered %v, want the original value", v)
 		}
-		if db.Stats().InUse != 0 {
+		if p.Stats().InUse != 0 {
 			t.Error("the connection is still held")
 		}
 		if len(lines.with(t, "rollback after a panic failed")) != 1 {
@@ -264,7 +264,7 @@ func TestSessionTriesAgainAfterAFailedBegin(t *testing.T) {
 }
 
 func TestSessionNests(t *testing.T) {
-	p, db, mock, _ := mockPoolLog(t)
+	p, _, mock, _ := mockPoolLog(t)
 	other, _ := mockPool(t)
 	mock.MatchExpectationsInOrder(false)
 	for range 2 {
@@ -288,7 +288,7 @@ func TestSessionNests(t *testing.T) {
 					t.Error("found the wrong holder")
 				}
 				err := insert(ctx, inner)
-				if db.Stats().InUse != 2 || scopeOf(ctx).of(p).holding() != inner.scope.held.Load() {
+				if p.Stats().InUse != 2 || scopeOf(ctx).of(p).holding() != inner.scope.held.Load() {
 					t.Error("the inner session has no connection of its own")
 				}
 				return err

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -27,10 +28,10 @@ func (p *Pool) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
 	err := p.tasks.shutdown(canceled(ctx))
-	for _, c := range p.gate.takeSpares() {
-		_ = c.Close()
+	for _, s := range p.gate.takeIdle() {
+		s.backend.close()
 	}
-	err = errors.Join(err, p.lent.close(), p.leases.Close(), p.closeDB())
+	err = errors.Join(err, p.lent.close(), p.front.Close(), cmp.Or(p.db, p.foreign).Close())
 	<-p.keeper.done
 	p.member.wait()
 	p.prover.wait()
@@ -39,14 +40,6 @@ func (p *Pool) close() error {
 	case <-ctx.Done():
 	}
 	return err
-}
-
-func (p *Pool) closeDB() error {
-	if p.foreign != nil {
-		p.gate.setConns(0)
-		return p.foreign.Close()
-	}
-	return p.db.Close()
 }
 
 // canceled returns a context that has ended already.

@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // slot is one of the server's sessions as far as this pool may use them: what
 // a dial takes before its first packet, and what comes free only when the
@@ -19,7 +22,20 @@ type slot struct {
 	quiet       chan struct{} // closed when sockets falls to 0; nil when nobody waits
 	gaveUp      time.Time     // when it became closing
 	onFree      func()        // called, outside the lock, when it has come free; may be nil
+	place       slotPlace     // while it is open
+	idleSince   time.Time     // when it came to rest among the warm ones
+	backend     backend       // its connection; set before it opens
+
+	pid        uint32       // the server's process, once open
+	recycleAt  time.Time    // when it is due to be replaced: a random moment before PoolRecycle is over
+	generation uint64       // the pool's, when it was dialed
+	surplus    func() bool  // whether the fleet wants it closed; nil without a fleet
+	activity   atomic.Int32 // what its holder does with it
+	retired    atomic.Int32 // a closeReason; see retireFor
 }
+
+// isSurplus reports whether the fleet wants s closed when it is given back.
+func (s *slot) isSurplus() bool { return s.surplus != nil && s.surplus() }
 
 type slotState uint8
 
@@ -35,12 +51,11 @@ const (
 const quarantineAfter = 10 * time.Second
 
 // openLocked turns a dialed slot into a usable connection.
-func (s *slot) openLocked(c *conn) {
+func (s *slot) openLocked() {
 	s.state, s.established = slotOpen, true
 	s.g.dialing--
 	s.g.conns++
-	s.g.weighLocked()
-	s.g.open[c] = struct{}{}
+	s.g.open[s] = struct{}{}
 	s.g.counts.opened++
 }
 
@@ -51,7 +66,6 @@ func (s *slot) giveUpLocked(now time.Time) {
 		s.g.dialing--
 	case slotOpen:
 		s.g.conns--
-		s.g.weighLocked()
 	default:
 		return
 	}
@@ -136,25 +150,27 @@ func (s *slot) split() bool {
 	return true
 }
 
-// lost notes that c is about to be closed while nobody held it.
-func (g *gate) lost(c *conn) {
+// lost notes that the connection of s is about to be closed while nobody holds it.
+func (g *gate) lost(s *slot) {
 	g.mu.Lock()
-	g.lostLocked(c)
+	g.lostLocked(s, closeUnknown)
 	g.mu.Unlock()
 	g.demand()
 }
 
-// lostLocked gives c's slot up, once, and counts why.
-func (g *gate) lostLocked(c *conn) {
-	if c.slot.state != slotOpen {
+// lostLocked gives s up, once, and counts why.
+func (g *gate) lostLocked(s *slot, why closeReason) {
+	if s.state != slotOpen {
 		return
 	}
+	s.retireFor(why)
 	now := time.Now()
-	reason := c.closedBecause(g.closed, now)
+	reason := s.closedBecause(g.closed, now)
 	g.counts.closedFor.add(reason)
-	delete(g.open, c)
-	c.slot.giveUpLocked(now)
-	turn := c.retiredFor() == closeRecycled // else database/sql closed it, which leaves PoolSize of them
+	delete(g.open, s)
+	g.leavePlaceLocked(s)
+	s.giveUpLocked(now)
+	turn := s.retiredFor() == closeRecycled // else its owner closed it, which leaves PoolSize of them
 	g.supply.closedLocked(turn || reason == closeRecycled && g.conns < g.poolSize, now)
 }
 

@@ -13,9 +13,6 @@ func (p *Pool) Stats() Stats {
 	s.CancelCount = p.gate.cancels.Load()
 	s.Fleet = p.prover.stats()
 	s.Tasks = p.tasks.stats()
-	if p.foreign != nil {
-		s.Idle = min(s.Idle, p.foreign.Stats().Idle)
-	}
 	return s
 }
 
@@ -42,9 +39,9 @@ func (g *gate) snapshot(s *Stats, leakThreshold time.Duration) {
 // a permit but nothing to use it on.
 func (g *gate) sizesLocked(s *Stats) {
 	s.PoolSize, s.MaxOverflow, s.Limit = g.poolSize, g.configured-g.poolSize, g.limit
-	s.InUse = min(g.held, g.conns)
+	s.InUse = min(g.busyLocked(), g.inUseLocked()) // what the pool itself holds for a moment is as good as idle
 	s.Idle = g.conns - s.InUse
-	s.Waiting = g.waiting + g.held - s.InUse
+	s.Waiting = g.waiting + g.busyLocked() - s.InUse
 	s.Dialing, s.Closing = g.dialing, g.closing
 	for sl := range g.closingSlots {
 		if s.At.Sub(sl.gaveUp) >= quarantineAfter {
@@ -56,11 +53,13 @@ func (g *gate) sizesLocked(s *Stats) {
 // lanesLocked sees to it that the lanes add up to InUse and Waiting. Which of
 // the holders have lost their connection is not known; most are requests.
 func (g *gate) lanesLocked(s *Stats) {
-	unserved := g.held - s.InUse
+	unserved := g.busyLocked() - s.InUse
+	held := g.heldBy
+	held[LaneProbe] -= g.supply.internal
 	for _, l := range []Lane{LaneRequest, LaneBackground, LaneProbe} {
-		n := min(unserved, g.heldBy[l])
+		n := min(unserved, held[l])
 		unserved -= n
-		s.Lanes[l] = LaneStats{InUse: g.heldBy[l] - n, Waiting: g.queue[l].n + n}
+		s.Lanes[l] = LaneStats{InUse: held[l] - n, Waiting: g.queue[l].n + n}
 	}
 }
 

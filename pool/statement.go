@@ -70,7 +70,7 @@ func (c *conn) shield(call func() error) (err error) {
 	finished := false
 	defer func() {
 		if !finished {
-			err = &panicError{value: recover(), stack: debug.Stack()}
+			err = newPanicError(recover())
 			c.abandon()
 		}
 	}()
@@ -129,6 +129,8 @@ type panicError struct {
 	value any
 	stack []byte
 }
+
+func newPanicError(value any) *panicError { return &panicError{value: value, stack: debug.Stack()} }
 
 // Error says what the panic said, and where it was.
 func (e *panicError) Error() string {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// supply is the gate's side of opening connections: how many are wanted, how
-// many may be dialed now, and which are open but not yet in database/sql.
+// supply is the gate's side of opening connections: how many are wanted, and how
+// many may be dialed now.
 //
 // database/sql would dial in the goroutine of the caller that found nothing
 // free. Then one hung dial holds up its caller although a connection was given
@@ -16,9 +16,6 @@ import (
 //
 // All fields are guarded by gate.mu.
 type supply struct {
-	spares  []*conn   // dialed and not yet taken by database/sql
-	seekers []*seeker // holders of a permit whose connection died under them, longest waiting first
-
 	state   ServerState
 	trouble trouble       // what the last failed dial meant, while state is not OK
 	last    *DialError    // the last failed dial
@@ -27,7 +24,7 @@ type supply struct {
 	retryAt time.Time     // no dial before this
 	timer   *time.Timer   // fires at retryAt
 
-	keeping int // permits of the pool's own, which are given back at once
+	internal int // permits of the pool's own, which are given back at once
 
 	recycled  time.Time // when the last connection was replaced
 	owedAt    time.Time // when owed changed last
@@ -91,14 +88,14 @@ func (g *gate) dialsWantedLocked(now time.Time) int {
 	return max(0, min(g.neededLocked(now)-g.dialing, g.roomLocked(), s.window-g.dialing))
 }
 
-// neededLocked is how many connections somebody waits for. What the keeper holds
-// for a moment is as good as free.
+// neededLocked is how many connections somebody waits for. What the pool itself
+// holds for a moment is as good as free.
 func (g *gate) neededLocked(now time.Time) int {
 	s := &g.supply
 	probe := min(g.queue[LaneProbe].n, max(0, 1-g.heldBy[LaneProbe]))
 	background := min(g.queue[LaneBackground].n, max(0, g.backgroundCapLocked()-g.heldBy[LaneBackground]))
 	waiting := g.queue[LaneRequest].n + probe + background
-	need := g.replacingLocked(max(0, waiting-s.keeping) + max(0, g.held-g.conns))
+	need := g.replacingLocked(max(0, waiting-s.internal-g.claimed))
 	if need == 0 && !s.state.OK && now.Sub(s.last.At) >= idleProbe {
 		return 1
 	}
@@ -111,13 +108,13 @@ func (g *gate) roomLocked() int { return g.limit - g.conns - g.dialing - g.closi
 // dialed takes in the outcome of a successful dial: the connection goes to who
 // has waited longest for one. It reports false when the pool has been closed,
 // and otherwise the server's state until now.
-func (g *gate) dialed(c *conn, now time.Time) (took bool, before ServerState) {
+func (g *gate) dialed(sl *slot, now time.Time) (took bool, before ServerState) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
 		return false, ServerState{}
 	}
-	c.slot.openLocked(c)
+	sl.openLocked()
 	s := &g.supply
 	s.replacedLocked(now)
 	before = s.state
@@ -126,7 +123,7 @@ func (g *gate) dialed(c *conn, now time.Time) (took bool, before ServerState) {
 	}
 	s.backoff, s.retryAt = 0, time.Time{}
 	s.window = min(s.window*2, maxDials)
-	g.spareLocked(c)
+	g.putLocked(sl, now)
 	g.dispatchLocked(now)
 	return true, before
 }
@@ -157,7 +154,6 @@ func (g *gate) dialFailed(sl *slot, e *DialError, t trouble, now time.Time) (new
 	s.timer.Reset(s.retryAt.Sub(now))
 	if g.barredLocked(now) != nil {
 		g.refuseAllLocked(e)
-		g.refuseSeekersLocked(e)
 	}
 	return news
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,73 +144,103 @@ func TestConnectTimeout(t *testing.T) {
 	})
 }
 
-// TestSeekers has two callers whose connections died under them while no new one
-// can be had: whoever gives a connection back gives it to them, one by one.
-func TestSeekers(t *testing.T) {
-	inWire(t, sized(3, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
-		held := holdAll(t, p, 3)
-		live := heldPID(t, p)
-		for _, c := range held[1:] {
-			c.Close()
-		}
-		s.with(func(f *wireFaults) {
-			f.script = func(w *wireSession, m pgproto3.FrontendMessage) bool {
-				if w.pid == live {
-					return true
-				}
-				time.Sleep(100 * time.Millisecond) // so that both have begun when they are found dead
-				return false
+// TestDeadConnectionsKeepTheirPlace has two callers whose connections died under
+// them while no new one can be had: what is given back is theirs, one by one, in
+// the order in which they asked, before those who came later.
+func TestDeadConnectionsKeepTheirPlace(t *testing.T) {
+	calls := map[string]func(ctx context.Context, p *Pool) error{
+		"ExecContext": func(ctx context.Context, p *Pool) error { _, err := p.ExecContext(ctx, "sleep 1s"); return err },
+		"DB().ExecContext": func(ctx context.Context, p *Pool) error {
+			_, err := p.DB().ExecContext(ctx, "sleep 1s")
+			return err
+		},
+		"BeginTx": func(ctx context.Context, p *Pool) error {
+			tx, err := p.BeginTx(ctx, nil)
+			if err == nil {
+				time.Sleep(time.Second)
+				err = tx.Rollback()
 			}
-		})
-		s.deafen()
-		first, second := askWire(t.Context(), p, "sleep 1s"), askWire(t.Context(), p, "sleep 1s")
-		time.Sleep(500 * time.Millisecond)
-		if n := p.gate.seeking(); n != 2 {
-			t.Errorf("%d seek a connection, want both", n)
-		}
-		time.Sleep(500 * time.Millisecond)
-		held[0].Close()
-		<-first.done
-		<-second.done
-		if early, late := min(first.after, second.after), max(first.after, second.after); first.err != nil || second.err != nil || late > 3*time.Second+time.Millisecond {
-			t.Errorf("served after %s and %s; %v, %v", early, late, first.err, second.err)
-		}
-	})
-}
-
-func (g *gate) seeking() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.supply.seekers)
-}
-
-// TestSeekersInOrder serves the one who has waited longest first, whoever began
-// to seek first.
-func TestSeekersInOrder(t *testing.T) {
-	inRig(t, 3, func(t *testing.T, r *rig) {
-		held := r.fill(3)
-		r.gate.setConns(1)
-		var served []int
-		for _, i := range []int{2, 1} { // the later one begins
-			held[i].k.asked = time.Now().Add(time.Duration(i-3) * time.Second)
-			go func() {
-				if c, err := r.gate.seek(t.Context(), held[i].k); c != nil || err != nil {
-					t.Errorf("%v, %v", c, err)
+			return err
+		},
+		"Conn": func(ctx context.Context, p *Pool) error {
+			c, err := p.Conn(ctx)
+			if err == nil {
+				time.Sleep(time.Second)
+				err = c.Close()
+			}
+			return err
+		},
+		"PrepareContext": func(ctx context.Context, p *Pool) error {
+			s, err := p.PrepareContext(ctx, "sleep 1s")
+			if err == nil {
+				_, err = s.ExecContext(ctx)
+				_ = s.Close()
+			}
+			return err
+		},
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			inWire(t, sized(3, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+				held := holdAll(t, p, 3)
+				live := heldPID(t, p)
+				giveBack(held[1:])
+				s.with(func(f *wireFaults) {
+					f.script = func(w *wireSession, _ pgproto3.FrontendMessage) bool {
+						if w.pid == live {
+							return true
+						}
+						time.Sleep(100 * time.Millisecond) // so that both have begun when they are found dead
+						return false
+					}
+				})
+				s.deafen()
+				time.Sleep(2 * freshFor)
+				var order []int
+				done := make(chan struct{})
+				for i := range 3 {
+					go func() {
+						defer func() { done <- struct{}{} }()
+						if err := call(t.Context(), p); err != nil {
+							t.Error(err)
+						}
+						order = append(order, i)
+					}()
+					synctest.Wait()
 				}
-				served = append(served, i)
-			}()
-			synctest.Wait()
+				time.Sleep(500 * time.Millisecond)
+				if st := p.Stats(); st.Waiting != 3 || st.InUse != 1 {
+					t.Errorf("%d wait, %d in use", st.Waiting, st.InUse)
+				}
+				held[0].Close()
+				for range 3 {
+					<-done
+				}
+				if !slices.IsSorted(order) {
+					t.Errorf("served in the order %v", order)
+				}
+				if st := p.Stats(); st.TimeoutCount != 0 || st.OpenedCount != 3 {
+					t.Errorf("%d timed out, %d opened", st.TimeoutCount, st.OpenedCount)
+				}
+			})
+		})
+	}
+}
+
+// TestDeadConnectionsKeepTheirPatience bounds all tries together by pool_timeout.
+func TestDeadConnectionsKeepTheirPatience(t *testing.T) {
+	inWire(t, sized(1, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+		openAll(t, p, 1)
+		s.kill(everyone)
+		s.deafen()
+		time.Sleep(time.Second)
+		asked := time.Now()
+		if _, err := p.BeginTx(t.Context(), nil); !errors.Is(err, ErrPoolTimeout) {
+			t.Error(err)
 		}
-		held[0].release()
-		if len(served) != 1 || served[0] != 1 {
-			t.Errorf("%v were served, want 1", served)
+		if took := time.Since(asked); took != p.cfg.PoolTimeout {
+			t.Errorf("gave up after %s", took)
 		}
-		held[1].release()
-		if len(served) != 2 {
-			t.Errorf("%v were served, want both", served)
-		}
-		held[2].release()
-		r.gate.setConns(3)
 	})
 }
 

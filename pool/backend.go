@@ -1,0 +1,46 @@
+package pool
+
+import (
+	"context"
+	"database/sql/driver"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// backend is a real connection as a virtual one uses it: conn over pgx, or
+// foreignConn over whatever New was given.
+//
+// Its driver methods return driver.ErrBadConn only when nothing was done: then
+// the virtual connection goes on with another.
+type backend interface {
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.Pinger
+
+	// ready makes the connection the holder's who has just been granted it. It
+	// returns driver.ErrBadConn when the connection is dead.
+	ready(ctx context.Context, p *permit) error
+	// verdict is called when the holder gives the connection back: why it cannot
+	// go on, or closeUnknown.
+	verdict(now time.Time) closeReason
+	// retireFor notes why it is to be closed when it comes back.
+	retireFor(closeReason)
+	// goHome gives it to the *sql.DB that owns it, to be idle there.
+	goHome()
+	// close closes it. Its slot has been given up.
+	close()
+	// hangUp ends its session although its holder has not given it back.
+	hangUp()
+	// traffic counts what went over the wire, and tells whether a statement runs.
+	traffic() (n uint32, busy bool)
+	// pgx is pgx's connection; nil if there is none.
+	pgx() *pgx.Conn
+}
+
+var (
+	_ backend = (*conn)(nil)
+	_ backend = (*foreignConn)(nil)
+)

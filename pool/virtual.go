@@ -1,0 +1,235 @@
+package pool
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// virtual is a connection as the callers' *sql.DB sees it: it costs nothing. It
+// takes a real one from the gate when the first statement comes, and gives it back
+// when database/sql gives the virtual one back. In between all statements run in
+// one session, as *sql.Tx, *sql.Conn and *sql.Rows need it.
+//
+// It is the one way to a connection, for all faces of the pool, and the one place
+// where a statement is tried again: where the connection that it got is dead and
+// nothing was done on it yet.
+type virtual struct {
+	p      *Pool
+	permit permit
+	real   backend // nil while it has none
+	pinned bool    // the session is the caller's own: something was done in it
+}
+
+var (
+	_ driver.Conn               = (*virtual)(nil)
+	_ driver.ConnBeginTx        = (*virtual)(nil)
+	_ driver.ConnPrepareContext = (*virtual)(nil)
+	_ driver.ExecerContext      = (*virtual)(nil)
+	_ driver.QueryerContext     = (*virtual)(nil)
+	_ driver.Pinger             = (*virtual)(nil)
+	_ driver.SessionResetter    = (*virtual)(nil)
+	_ driver.Validator          = (*virtual)(nil)
+	_ driver.NamedValueChecker  = (*virtual)(nil)
+)
+
+// virtuals is the connector of the callers' *sql.DB.
+type virtuals struct{ p *Pool }
+
+var _ driver.Connector = virtuals{}
+
+// Connect makes a virtual connection. For sql.DB.Conn it has a real one.
+func (c virtuals) Connect(ctx context.Context) (driver.Conn, error) {
+	v := &virtual{p: c.p}
+	v.permit.by.capture()
+	switch c.p.sites.kind(v.permit.by.pcs[:v.permit.by.n]) {
+	case checkoutForConn:
+		if n, ours := ctx.Value(nudgeKey{}).(nudge); ours {
+			return v, n.err
+		}
+		return v, v.hold(ctx)
+	case checkoutForOpener:
+		v.permit.by.n = 0 // who waits for it shows when it asks
+	}
+	return v, nil
+}
+
+// Driver returns pgx's driver.
+func (virtuals) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
+
+// onReal runs call on a real connection, and again on another while the
+// connection turns out to be dead before anything was done: after a restart of
+// the server all of them may be. All tries happen under one permit, with one
+// patience and one place in the queue.
+func onReal[T any](ctx context.Context, v *virtual, w want, call func(backend) (T, error)) (result T, err error) {
+	if v.pinned {
+		return call(v.real)
+	}
+	if v.real == nil {
+		err = v.take(ctx, w)
+	}
+	for pause := time.Duration(0); err == nil; pause = min(2*pause+firstPause, lastPause) {
+		if err = v.bind(ctx); err == nil {
+			if result, err = call(v.real); !errors.Is(err, driver.ErrBadConn) {
+				v.pinned = w.pins()
+				return result, err
+			}
+		}
+		err = v.replace(ctx, pause)
+	}
+	return result, err
+}
+
+// Between two tries: long enough in the end not to storm a server on which
+// every new connection dies at once.
+const (
+	firstPause = time.Microsecond
+	lastPause  = 50 * time.Millisecond
+)
+
+// bind makes the connection ready that the permit was granted for.
+func (v *virtual) bind(ctx context.Context) error {
+	if v.real != nil {
+		return nil
+	}
+	if v.permit.slot == nil {
+		v.p.fetch(ctx, &v.permit)
+	}
+	if v.permit.slot == nil {
+		return driver.ErrBadConn
+	}
+	v.real = v.permit.slot.backend
+	return v.real.ready(ctx, &v.permit)
+}
+
+// replace gives the dead connection up and waits for another. When none comes
+// the permit has gone back.
+func (v *virtual) replace(ctx context.Context, pause time.Duration) error {
+	if c := v.real; c != nil {
+		v.real = nil
+		c.retireFor(closeBroken)
+		v.p.gate.lose(&v.permit, closeBroken)
+		c.close()
+		v.p.gate.demand()
+	}
+	return v.p.acquireAgain(ctx, &v.permit, pause)
+}
+
+// giveBack gives the real connection back, if there is one. It is sound unless
+// database/sql knows better.
+func (v *virtual) giveBack(sound bool) {
+	c := v.real
+	if c == nil {
+		return
+	}
+	v.real, v.pinned = nil, false
+	if !sound {
+		c.retireFor(closeUnclean)
+	}
+	now := time.Now()
+	reason := c.verdict(now)
+	if reason != closeUnknown {
+		c.retireFor(reason)
+	}
+	f := v.p.gate.release(&v.permit, now, reason)
+	if f.released {
+		v.p.released(&v.permit)
+	}
+	if f.discard {
+		c.close()
+		v.p.gate.demand()
+	}
+}
+
+// hold takes the real connection now, for a caller who is to have it before the
+// first statement.
+func (v *virtual) hold(ctx context.Context) error {
+	_, err := onReal(ctx, v, wantConn, func(backend) (struct{}, error) { return struct{}{}, nil })
+	return err
+}
+
+// Conn is pgx's connection, for a function given to sql.Conn.Raw. It is nil when
+// no connection can be had within pool_timeout; Pool.Conn has one already.
+func (v *virtual) Conn() *pgx.Conn {
+	if v.real == nil && v.hold(context.Background()) != nil {
+		return nil
+	}
+	v.pinned = true
+	return v.real.pgx()
+}
+
+// ExecContext runs a statement that returns no rows.
+func (v *virtual) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	return onReal(ctx, v, wantStatement, func(c backend) (driver.Result, error) { return c.ExecContext(ctx, query, args) })
+}
+
+// QueryContext runs a statement that returns rows.
+func (v *virtual) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return onReal(ctx, v, wantStatement, func(c backend) (driver.Rows, error) { return c.QueryContext(ctx, query, args) })
+}
+
+// BeginTx begins a transaction.
+func (v *virtual) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	return onReal(ctx, v, wantTransaction, func(c backend) (driver.Tx, error) { return c.BeginTx(ctx, opts) })
+}
+
+// Begin is BeginTx for callers without a context; database/sql is none of them.
+func (v *virtual) Begin() (driver.Tx, error) {
+	return v.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+// Ping makes a round trip.
+func (v *virtual) Ping(ctx context.Context) error {
+	_, err := onReal(ctx, v, wantStatement, func(c backend) (struct{}, error) { return struct{}{}, c.Ping(ctx) })
+	return err
+}
+
+// PrepareContext has the server check a statement. That does not make the session
+// the caller's own: what is prepared can run on any connection.
+func (v *virtual) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	return onReal(ctx, v, wantPreparation, func(c backend) (driver.Stmt, error) {
+		s, err := c.PrepareContext(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		return &virtualStmt{v: v, query: query, on: c, stmt: s}, nil
+	})
+}
+
+// Prepare is PrepareContext for callers without a context; database/sql is none of them.
+func (v *virtual) Prepare(query string) (driver.Stmt, error) {
+	return v.PrepareContext(context.Background(), query)
+}
+
+// CheckNamedValue leaves arguments as they are: the real connection, which is not
+// there yet, does with them what it will.
+func (*virtual) CheckNamedValue(*driver.NamedValue) error { return nil }
+
+// ResetSession is called when database/sql takes an idle connection out. There is
+// no session yet; for sql.DB.Conn driver.ErrBadConn leads to Connect, whose error,
+// unlike this one's, reaches the caller.
+func (v *virtual) ResetSession(context.Context) error {
+	v.permit.by.capture()
+	if v.p.sites.kind(v.permit.by.pcs[:v.permit.by.n]) == checkoutForConn {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// IsValid is called when database/sql gives the connection back.
+func (v *virtual) IsValid() bool {
+	v.giveBack(true)
+	return true
+}
+
+// Close is called without IsValid when database/sql knows the connection as bad:
+// because a function given to sql.Conn.Raw panicked, or returned
+// driver.ErrBadConn, or a statement did.
+func (v *virtual) Close() error {
+	v.giveBack(false)
+	return nil
+}

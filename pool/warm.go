@@ -1,0 +1,148 @@
+package pool
+
+import "time"
+
+// slotPlace says where the connection of an open slot is.
+type slotPlace uint8
+
+const (
+	placeHeld    slotPlace = iota // a permit's holder has it, or has lost it
+	placeWarm                     // in gate.warm, to be handed on
+	placeHome                     // idle in the *sql.DB that owns it
+	placeClaimed                  // with housekeeping, for a moment
+)
+
+// idleLocked is how many connections nobody holds.
+func (g *gate) idleLocked() int {
+	return len(g.warm) + g.claimed + max(0, g.home-g.fetching)
+}
+
+// inUseLocked is how many connections callers hold. A holder whose connection
+// died under it holds none.
+func (g *gate) inUseLocked() int { return g.conns - g.idleLocked() }
+
+// putLocked makes an open slot that nobody holds ready for the next holder.
+func (g *gate) putLocked(s *slot, now time.Time) {
+	s.place, s.idleSince = placeWarm, now
+	s.activity.Store(activityUnused)
+	g.warm = append(g.warm, s)
+}
+
+// takeLocked takes the connection used last for a new holder. It returns nil
+// when the holder is to fetch one from its owner.
+func (g *gate) takeLocked() *slot {
+	n := len(g.warm)
+	if n == 0 {
+		g.fetching++
+		return nil
+	}
+	s := g.warm[n-1]
+	g.warm[n-1] = nil
+	g.warm = g.warm[:n-1]
+	s.place = placeHeld
+	return s
+}
+
+// leavePlaceLocked notes that s is no longer where it was.
+func (g *gate) leavePlaceLocked(s *slot) {
+	switch s.place {
+	case placeWarm:
+		for i, other := range g.warm {
+			if other == s {
+				g.warm = append(g.warm[:i], g.warm[i+1:]...)
+				break
+			}
+		}
+	case placeHome:
+		g.home--
+	case placeClaimed:
+		g.claimed--
+	}
+	s.place = placeHeld
+}
+
+// fetched notes that the holder of p got s from its owner, or nothing: the owner
+// had just closed it.
+func (g *gate) fetched(p *permit, s *slot) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.fetching--
+	if s != nil {
+		g.leavePlaceLocked(s)
+		p.slot = s
+	}
+}
+
+// broughtBack notes that s came from its owner without anybody having asked for it.
+func (g *gate) broughtBack(s *slot, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.state != slotOpen {
+		return
+	}
+	g.leavePlaceLocked(s)
+	g.putLocked(s, now)
+	g.dispatchLocked(now)
+}
+
+// claim takes a warm connection out for housekeeping, the one that has rested
+// longest of those that pick chooses. It returns nil when there is none.
+func (g *gate) claim(pick func(*slot) bool) *slot {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range g.warm {
+		if pick(s) {
+			g.leavePlaceLocked(s)
+			s.place = placeClaimed
+			g.claimed++
+			return s
+		}
+	}
+	return nil
+}
+
+// unclaim puts a claimed connection back where it was among the warm ones: it
+// has not been used.
+func (g *gate) unclaim(s *slot, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.state != slotOpen {
+		return
+	}
+	g.leavePlaceLocked(s)
+	s.place = placeWarm
+	g.warm = append([]*slot{s}, g.warm...)
+	g.dispatchLocked(now)
+}
+
+// wentHome notes that a claimed connection was given to its owner, which may
+// have closed it.
+func (g *gate) wentHome(s *slot, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.state != slotOpen || s.place != placeClaimed {
+		return // or it has come out again already
+	}
+	g.leavePlaceLocked(s)
+	s.place = placeHome
+	g.home++
+	g.dispatchLocked(now)
+}
+
+// atHome reports how many connections are idle in their owner.
+func (g *gate) atHome() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.home
+}
+
+// takeIdle takes out all warm connections, for closing.
+func (g *gate) takeIdle() []*slot {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	idle := append([]*slot(nil), g.warm...)
+	for _, s := range idle {
+		g.lostLocked(s, closeUnknown)
+	}
+	return idle
+}
