@@ -23,7 +23,7 @@ type dialer struct {
 	cfg         config.Config
 	log         *slog.Logger
 	observer    Observer
-	base        *pgx.ConnConfig // parsed once; each dial works on a copy
+	base        *pgx.ConnConfig // as it was at Open; each dial reads it anew
 	network     dialFunc
 	hosts       hosts
 	credentials *credentials // nil: the connection string's own
@@ -186,7 +186,10 @@ func (d *dialer) nextTry(ctx context.Context, t try, err error) (try, error) {
 
 // connect makes one connection attempt and checks what it got.
 func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
-	cc := d.base.Copy()
+	cc, err := readConnConfig(d.cfg.DatabaseURL)
+	if err != nil {
+		return nil, err
+	}
 	t.mode.apply(cc)
 	if t.login != nil {
 		t.login.apply(cc)
@@ -195,7 +198,7 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 	c.telling = !t.mode.pooler && cc.DefaultQueryExecMode != pgx.QueryExecModeSimpleProtocol
 	c.listen(cc)
 	at := &attempt{slot: sl, hosts: &d.hosts, network: d.network, closeBound: d.closeBound(), cancel: &c.cancel}
-	ctx, err := at.prepare(ctx, cc, d.cfg.ConnectTimeout)
+	ctx, err = at.prepare(ctx, cc, d.cfg.ConnectTimeout)
 	if err != nil {
 		return nil, err
 	}

@@ -22,12 +22,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
@@ -66,13 +63,10 @@ func Open(cfg config.Config, opts ...Option) (*Pool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	base, err := pgx.ParseConfig(string(cfg.DatabaseURL))
+	base, err := readConnConfig(cfg.DatabaseURL)
 	if err != nil {
-		// pgx's own text may quote the connection string.
-		return nil, errors.New("config: DATABASE_URL: PostgreSQL's driver cannot parse it; write it as postgres://user@host:5432/database or as host=… user=… dbname=…")
+		return nil, fmt.Errorf("config: DATABASE_URL: %w", err)
 	}
-	base.ConnectTimeout = 0 // the dialer bounds all hosts together
-	maps.DeleteFunc(base.RuntimeParams, func(name, _ string) bool { return config.Ignored(name) })
 	cfg.ApplicationName = cfg.ResolvedApplicationName()
 	p := newPool(cfg, newSettings(opts))
 	p.dialer.base = base

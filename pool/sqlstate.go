@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net"
 	"slices"
@@ -57,6 +58,10 @@ func classify(err error) (code string, t trouble) {
 	if errors.As(err, &panicked) {
 		return "", trouble{reason: "panic", remedy: "see the stack in the log: a function given to WithDialFunc or WithCredentials panicked"}
 	}
+	var unread *connConfigError
+	if errors.As(err, &unread) {
+		return "", trouble{reason: "files unreadable", remedy: "put the files that DATABASE_URL names in place, readable for this process; each dial reads them"}
+	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return "", classifyNoServer(err)
@@ -68,7 +73,7 @@ func classify(err error) (code string, t trouble) {
 		t = classifyNotNow(pg.Message)
 	case stateAdminShutdown, stateCrashShutdown:
 		t = trouble{reason: "shutting down", remedy: remedyWait}
-	case stateInvalidPassword, stateInvalidAuth:
+	case stateInvalidPassword:
 		t = trouble{reason: "authentication", permanent: true, remedy: remedyAuthentication}
 	case stateNoSuchDatabase, stateDatabaseDropped:
 		t = trouble{reason: "no such database", permanent: true, remedy: "check the database in DATABASE_URL, or create it"}
@@ -94,6 +99,8 @@ func classifyRefusal(err error, pg *pgconn.PgError) trouble {
 		return trouble{reason: "no privilege to connect", permanent: true, remedy: "GRANT CONNECT ON DATABASE to this role"}
 	case pg.Code == stateNotInState:
 		return trouble{reason: "database closed", permanent: true, remedy: "ALTER DATABASE … ALLOW_CONNECTIONS true, or check the database in DATABASE_URL"}
+	case pg.Code == stateInvalidAuth && strings.Contains(pg.Message, "certificate"):
+		return trouble{reason: reasonClientCertificate, permanent: true, remedy: remedyClientCertificate}
 	case len(pg.Code) > class && pg.Code[:class] == "28":
 		return trouble{reason: "authentication", permanent: true, remedy: remedyAuthentication}
 	case wrong, pg.Code == stateCannotChange:
@@ -207,8 +214,12 @@ func classifyNetwork(err error) trouble {
 	switch {
 	case strings.Contains(err.Error(), "server refused TLS connection"):
 		return trouble{reason: "no TLS", permanent: true, remedy: "switch TLS on at the server, or set sslmode=prefer"}
+	case strings.Contains(err.Error(), "remote error: tls: ") && strings.Contains(err.Error(), "certificate"):
+		return trouble{reason: reasonClientCertificate, permanent: true, remedy: remedyClientCertificate}
+	case isExpired(err):
+		return trouble{reason: "server certificate expired", permanent: true, remedy: "renew the server's certificate and reload it, and check this machine's clock"}
 	case strings.Contains(err.Error(), "x509: ") || strings.Contains(err.Error(), "tls: failed to verify"):
-		return trouble{reason: "certificate not trusted", permanent: true, remedy: "check sslrootcert and sslmode"}
+		return trouble{reason: "certificate not trusted", permanent: true, remedy: "check sslrootcert, sslmode and the host's name in DATABASE_URL"}
 	case errors.Is(err, errNoHost):
 		return trouble{reason: "no host name", permanent: true, remedy: "write special characters of the password percent-encoded in DATABASE_URL"}
 	case errors.As(err, &dns):
@@ -217,6 +228,19 @@ func classifyNetwork(err error) trouble {
 		return trouble{reason: "no answer", remedy: "check the network, firewalls and DB_CONNECT_TIMEOUT"}
 	}
 	return trouble{reason: "unreachable", remedy: "check that the server runs and is reachable"}
+}
+
+// What a server says of this side's certificate reaches us as a TLS alert, or
+// as a refusal after that.
+const (
+	reasonClientCertificate = "client certificate refused"
+	remedyClientCertificate = "renew sslcert and sslkey, from an authority that the server knows (ssl_ca_file), for this user"
+)
+
+// isExpired reports whether the server's certificate is not valid at this time.
+func isExpired(err error) bool {
+	var invalid x509.CertificateInvalidError
+	return errors.As(err, &invalid) && invalid.Reason == x509.Expired
 }
 
 // refusesPassword reports whether another password may help. PgBouncer says it

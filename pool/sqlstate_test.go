@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -88,6 +89,13 @@ func TestClassify(t *testing.T) {
 		{pg("XX000", "something new"), "refused by the server", false, false},
 		{errors.New("tls error: server refused TLS connection"), "no TLS", false, true},
 		{errors.New("tls: failed to verify certificate: x509: unknown authority"), "certificate not trusted", false, true},
+		{errors.New("tls: failed to verify certificate: x509: certificate is valid for a, not b"), "certificate not trusted", false, true},
+		{x509.CertificateInvalidError{Reason: x509.Expired}, "server certificate expired", false, true},
+		{&net.OpError{Op: "remote error", Err: errors.New("tls: expired certificate")}, "client certificate refused", false, true},
+		{&net.OpError{Op: "remote error", Err: errors.New("tls: unknown certificate authority")}, "client certificate refused", false, true},
+		{&net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}, "client certificate refused", false, true},
+		{pg("28000", "connection requires a valid client certificate"), "client certificate refused", false, true},
+		{&connConfigError{"sslcert and sslkey do not belong together", true}, "files unreadable", false, false},
 		{errNoHost, "no host name", false, true},
 		{&net.DNSError{Err: "no such host", Name: "x"}, "host not found", false, false},
 		{context.DeadlineExceeded, "no answer", false, false},

@@ -23,18 +23,23 @@ import (
 func withTLS(t *testing.T, srv *pgtest.Server) {
 	t.Helper()
 	cert, key := selfSigned(t)
-	for name, text := range map[string]string{"server.crt": cert, "server.key": key} {
-		srv.Exec(t, fmt.Sprintf(`do $do$ begin
-			execute format('copy (select unnest(string_to_array(%%L, E''\n''))) to program %%L', $pem$%s$pem$,
-				'umask 077; cat > ' || current_setting('data_directory') || '/%s');
-		end $do$`, strings.TrimSpace(text), name))
-	}
+	writeServerFile(t, srv, "server.crt", cert)
+	writeServerFile(t, srv, "server.key", key)
 	srv.Exec(t, "alter system set ssl = on")
 	srv.Exec(t, "select pg_reload_conf()")
 	until(t, 5*time.Second, "TLS is on", func() bool {
 		n, err := srv.QueryInt(t.Context(), "select count(*) from pg_settings where name = 'ssl' and setting = 'on'")
 		return n == 1 && err == nil
 	})
+}
+
+// writeServerFile writes a file into the server's folder, as the server.
+func writeServerFile(t *testing.T, srv *pgtest.Server, name, text string) {
+	t.Helper()
+	srv.Exec(t, fmt.Sprintf(`do $do$ begin
+		execute format('copy (select unnest(string_to_array(%%L, E''\n''))) to program %%L', $pem$%s$pem$,
+			'umask 077; cat > ' || current_setting('data_directory') || '/%s');
+	end $do$`, strings.TrimSpace(text), name))
 }
 
 func selfSigned(t *testing.T) (cert, key string) {
