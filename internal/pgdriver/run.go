@@ -45,6 +45,7 @@ type Run struct {
 	tidied bool  // what was dropped from the session was deallocated
 	closes bool  // the answer to that comes first
 	leader *Call // whose caller leads; nil for the goroutine
+	mute   error // why nothing more can be sent
 	answer answer
 
 	last     time.Time // the latest answer came, or the run began
@@ -111,8 +112,9 @@ func (r *Run) lead(ctx context.Context, c *Call) {
 
 // advance sends what may be sent and takes in one message.
 func (r *Run) advance() error {
-	if err := r.send(); err != nil || r.next == len(r.calls) {
-		return err
+	r.send()
+	if r.next == r.sent || r.next == len(r.calls) {
+		return r.mute
 	}
 	msg, err := r.link.pg.ReceiveMessage(context.Background())
 	if err != nil {
@@ -132,10 +134,13 @@ func (r *Run) carryOn(c *Call, err error) bool {
 	case r.wasInterrupted():
 		c.state.CompareAndSwap(callLeading, callGone)
 		return false
-	case !r.deadline.IsZero() && !time.Now().Before(r.deadline):
-		return r.overran(c)
+	case r.deadline.IsZero() || time.Now().Before(r.deadline):
+		return true // it was moved meanwhile
+	case r.mute != nil:
+		r.broken(r.mute)
+		return true
 	}
-	return true
+	return r.overran(c)
 }
 
 // finish gives the session back and wakes everybody.

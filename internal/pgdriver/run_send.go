@@ -12,6 +12,7 @@ import (
 func (r *Run) tidy() {
 	l := r.link
 	if r.tidied || len(l.stale) == 0 {
+		r.tidied = true // what the run itself drops waits for the next one
 		return
 	}
 	r.tidied, r.closes = true, true
@@ -25,8 +26,11 @@ func (r *Run) tidy() {
 
 // send writes the requests that may be on their way together with those that
 // are. There is at least one on its way while answers are awaited.
-func (r *Run) send() error {
+func (r *Run) send() {
 	before := r.sent
+	if r.mute != nil {
+		return
+	}
 	for r.sent < len(r.calls) {
 		c := r.calls[r.sent]
 		if c.isLeft() {
@@ -43,14 +47,19 @@ func (r *Run) send() error {
 		r.sent++
 	}
 	if r.sent == before {
-		return nil
+		return
 	}
-	err := r.link.pg.Frontend().Flush()
-	if err != nil && pgconn.SafeToRetry(err) {
+	r.flush(before)
+	r.expect()
+}
+
+// flush sends what was written to the buffer: the calls from before on. When
+// that fails, the session may have said why: what came is read first.
+func (r *Run) flush(before int) {
+	r.mute = r.link.pg.Frontend().Flush()
+	if r.mute != nil && pgconn.SafeToRetry(r.mute) {
 		r.sent = before // nothing got out
 	}
-	r.expect()
-	return err
 }
 
 // request writes one statement to the buffer.

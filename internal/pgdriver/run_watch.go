@@ -66,6 +66,9 @@ func (r *Run) expect() {
 }
 
 func (r *Run) due() time.Time {
+	if r.mute != nil {
+		return r.last.Add(cancelGrace)
+	}
 	if r.next == len(r.calls) || r.calls[r.next] == r.leader && !r.waitsBehind() {
 		return time.Time{}
 	}

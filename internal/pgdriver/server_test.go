@@ -292,3 +292,9 @@ func (s *server) uncancel() {
 	default:
 	}
 }
+
+func (s *server) hasEnded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.killed
+}
