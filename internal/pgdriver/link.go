@@ -1,6 +1,7 @@
 package pgdriver
 
 import (
+	"context"
 	"slices"
 	"strconv"
 
@@ -97,4 +98,22 @@ func (l *Link) evict() {
 			l.drop(p)
 		}
 	}
+}
+
+// Learn prepares a statement on the session, ahead of its first call, and notes
+// how the server describes it.
+func (l *Link) Learn(ctx context.Context, st *Statement) error {
+	if st == nil || l.get(st.SQL) != nil && st.desc.Load() != nil {
+		return nil
+	}
+	sd, err := l.pg.Prepare(ctx, l.name(), st.SQL, nil)
+	if err != nil {
+		return err
+	}
+	if old := l.prepared[st.SQL]; old != nil {
+		l.drop(old)
+	}
+	l.add(st, sd).known = true
+	st.Described(sd)
+	return nil
 }
