@@ -24,6 +24,8 @@ type Call struct {
 	codec *codec                       // the leader's until the request is sent
 	size  int                          // of the request, in bytes, at most
 
+	run *Run // set before anybody is woken
+
 	// The leader's:
 
 	prepared *prepared // on the session of the run

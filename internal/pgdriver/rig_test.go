@@ -2,6 +2,7 @@ package pgdriver
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"sync"
 	"testing"
@@ -95,7 +96,8 @@ type outcome struct {
 // run has each call made by a caller of its own, under its own context, and
 // returns what they got.
 func (r *rig) run(ctxs []context.Context, calls ...*Call) []outcome {
-	began, run := time.Now(), NewRun(r.link, r, append([]*Call(nil), calls...))
+	began := time.Now()
+	first := Begin(r.link, r, append([]*Call(nil), calls...))
 	out := make([]outcome, len(calls))
 	var all sync.WaitGroup
 	for i, c := range calls {
@@ -104,7 +106,7 @@ func (r *rig) run(ctxs []context.Context, calls ...*Call) []outcome {
 			ctx = ctxs[i]
 		}
 		all.Go(func() {
-			out[i].left = !await(ctx, run, c, i == 0)
+			out[i].left = !await(ctx, c, c == first)
 			out[i].after = time.Since(began)
 			if !out[i].left {
 				out[i].take(c)
@@ -116,9 +118,9 @@ func (r *rig) run(ctxs []context.Context, calls ...*Call) []outcome {
 }
 
 // await is what a caller does until it has its answer, or leaves.
-func await(ctx context.Context, run *Run, c *Call, first bool) (answered bool) {
+func await(ctx context.Context, c *Call, first bool) (answered bool) {
 	if first {
-		return run.Lead(ctx, c)
+		return c.Lead(ctx)
 	}
 	select {
 	case <-c.Ready():
@@ -127,7 +129,7 @@ func await(ctx context.Context, run *Run, c *Call, first bool) (answered bool) {
 			return false
 		}
 	}
-	return !c.Leads() || run.Lead(ctx, c)
+	return !c.Leads() || c.Lead(ctx)
 }
 
 func (o *outcome) take(c *Call) {
@@ -137,9 +139,9 @@ func (o *outcome) take(c *Call) {
 	}
 	rows := c.SQLRows()
 	defer rows.Close()
-	dest := make([]any, 2)
-	for scanInto(rows, dest) == nil {
-		o.ids = append(o.ids, dest[0].(string))
+	dest := make([]driver.Value, len(rows.Columns()))
+	for rows.Next(dest) == nil {
+		o.ids = append(o.ids, fmt.Sprint(dest[0]))
 	}
 }
 

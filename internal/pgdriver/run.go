@@ -28,7 +28,7 @@ type Host interface {
 // Sync of its own, so that each is a transaction of its own and fails alone.
 //
 // It has no goroutine. The caller of its first statement sends them and reads
-// the answers, see Lead; if that caller's context ends, another carries on. Only
+// the answers, see Call.Lead; if that caller's context ends, another carries on. Only
 // when nobody is left who could does a goroutine read the rest.
 //
 // All fields but those under mu are the leader's. Whoever leads next got to
@@ -67,27 +67,37 @@ const (
 	cancelGrace  = time.Second
 )
 
-// NewRun returns a run of calls on a session that its host has lent it. There
-// is at least one call; none of their callers can have left yet. The caller of
-// the first calls Lead. Nothing is sent before that.
-func NewRun(l *Link, h Host, calls []*Call) *Run {
-	calls[0].state.Store(callLeading)
-	return &Run{link: l, host: h, calls: calls, flight: make([]int, 0, len(calls))}
+// Begin begins a run of calls on a session that its host has lent it, and
+// returns the call whose caller is to Lead it: the first that has not left. The
+// host tells that caller. Nothing is sent before that. When everybody has left it
+// returns nil, and the session is the host's as before.
+func Begin(l *Link, h Host, calls []*Call) (leader *Call) {
+	for len(calls) > 0 && !calls[0].state.CompareAndSwap(callWaiting, callLeading) {
+		calls = calls[1:]
+	}
+	if len(calls) == 0 {
+		return nil
+	}
+	r := &Run{link: l, host: h, calls: calls, flight: make([]int, 0, len(calls))}
+	for _, c := range calls {
+		c.run = r
+	}
+	return calls[0]
 }
 
-// Lead carries the run on, on behalf of the caller of c: until the run is over,
-// or ctx ends, or others need it and c does not. Afterwards c.Answer tells what
-// became of c. It reports false when ctx ended before that was known.
-func (r *Run) Lead(ctx context.Context, c *Call) (answered bool) {
+// Lead carries the call's run on: until the run is over, or ctx ends, or others
+// need it and the call itself does not. Afterwards Answer tells what became of
+// the call. It reports false when ctx ended before that was known.
+func (c *Call) Lead(ctx context.Context) (answered bool) {
 	if ctx.Err() != nil && c.state.CompareAndSwap(callLeading, callGone) {
-		r.handOn()
+		c.run.handOn()
 		return false
 	}
-	r.lead(ctx, c)
+	c.run.lead(ctx, c)
 	return !c.isLeft()
 }
 
-// lead is Lead; c is nil in the goroutine that reads what nobody waits for.
+// lead is Lead of c, which is nil in the goroutine that reads what nobody waits for.
 func (r *Run) lead(ctx context.Context, c *Call) {
 	if r.last.IsZero() {
 		r.last = time.Now()

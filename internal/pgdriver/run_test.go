@@ -2,20 +2,10 @@ package pgdriver
 
 import (
 	"context"
-	"database/sql/driver"
 	"testing"
 	"testing/synctest"
 	"time"
 )
-
-func scanInto(rows *SQLRows, dest []any) error {
-	values := make([]driver.Value, len(dest))
-	err := rows.Next(values)
-	for i, v := range values {
-		dest[i] = v
-	}
-	return err
-}
 
 // inRig runs test in virtual time. At the end the session must be usable and
 // in step: the next run gets its own answer.

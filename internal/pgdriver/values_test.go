@@ -78,7 +78,7 @@ func shared(t *testing.T, l *Link, face Face, query string, args ...any) (*Call,
 	if c == nil {
 		t.Fatalf("no call of %s with %v", query, args)
 	}
-	NewRun(l, quietHost{}, []*Call{c}).Lead(t.Context(), c)
+	Begin(l, quietHost{}, []*Call{c}).Lead(t.Context())
 	return c, c.Answer()
 }
 

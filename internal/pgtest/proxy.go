@@ -93,7 +93,8 @@ func (p *Proxy) HideFIN(on bool) { p.set(func(f *faults) { f.hideFIN = on }) }
 // that has obeyed, without passing them on.
 func (p *Proxy) SwallowCancels(on bool) { p.set(func(f *faults) { f.swallowCancels = on }) }
 
-// Delay holds every piece of data for d on its way, in each direction.
+// Delay holds every piece of data for d on its way, in each direction, as a long
+// line does: pieces that follow each other closely arrive so.
 func (p *Proxy) Delay(d time.Duration) { p.set(func(f *faults) { f.delay = d }) }
 
 // Cut resets all connections that exist.

@@ -15,7 +15,7 @@ type link struct {
 	client *net.TCPConn
 	over   chan struct{} // closed by reset: stops whoever waits
 	once   sync.Once
-	back   sync.WaitGroup // the pump from the server to the client
+	back   sync.WaitGroup // the pump from the server to the client, and what reads for the pumps
 
 	mu     sync.Mutex   // guards server
 	server *net.TCPConn // nil until dialed
@@ -75,27 +75,26 @@ func closeHard(conn *net.TCPConn) {
 // pump copies src to dst under the present faults until src ends, and then
 // passes the end on. hideable is the direction in which HideFIN works.
 func (l *link) pump(dst, src *net.TCPConn, hideable bool) {
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := src.Read(buf)
-		f, ok := l.hold()
+	way := l.pieces(src)
+	for p := range way {
+		f, ok := l.hold(p.came)
 		if !ok {
 			return
 		}
-		if n > 0 {
-			if _, werr := dst.Write(buf[:n]); werr != nil {
-				l.broken(src, f.hideFIN && !hideable)
+		if len(p.data) > 0 {
+			if _, werr := dst.Write(p.data); werr != nil {
+				l.broken(way, f.hideFIN && !hideable)
 				return
 			}
 		}
-		if err == nil {
+		if p.err == nil {
 			continue
 		}
 		if hideable && f.hideFIN {
 			<-l.over
 			return
 		}
-		if !errors.Is(err, io.EOF) {
+		if !errors.Is(p.err, io.EOF) {
 			l.reset()
 			return
 		}
@@ -104,18 +103,53 @@ func (l *link) pump(dst, src *net.TCPConn, hideable bool) {
 	}
 }
 
-// broken deals with a side that takes no more: the other is told, or, when it
-// must not learn of it, its words are lost as in a partition.
-func (l *link) broken(src *net.TCPConn, hide bool) {
-	if hide {
-		discard(src)
-		return
-	}
-	l.reset()
+// piece is data on its way, or the end of it.
+type piece struct {
+	data []byte
+	came time.Time
+	err  error
 }
 
-// hold waits out a freeze and the delay. It reports false when the link is over.
-func (l *link) hold() (faults, bool) {
+// onTheWay is how many pieces may be on their way in one direction.
+const onTheWay = 128
+
+// pieces reads src as data comes, so that what is delayed does not delay what
+// comes after it once more. It ends with src, or with the link.
+func (l *link) pieces(src *net.TCPConn) <-chan piece {
+	way := make(chan piece, onTheWay)
+	l.back.Go(func() {
+		defer close(way)
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := src.Read(buf)
+			select {
+			case way <- piece{append([]byte(nil), buf[:n]...), time.Now(), err}:
+			case <-l.over:
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	return way
+}
+
+// broken deals with a side that takes no more: the other is told, or, when it
+// must not learn of it, its words are lost as in a partition.
+func (l *link) broken(way <-chan piece, hide bool) {
+	if !hide {
+		l.reset()
+		return
+	}
+	for range way {
+		continue // lost
+	}
+}
+
+// hold waits out a freeze, and the delay of what came at a time. It reports
+// false when the link is over.
+func (l *link) hold(came time.Time) (faults, bool) {
 	f, changed := l.proxy.now()
 	for f.frozen {
 		select {
@@ -125,10 +159,11 @@ func (l *link) hold() (faults, bool) {
 			return f, false
 		}
 	}
-	if f.delay <= 0 {
+	left := time.Until(came.Add(f.delay))
+	if f.delay <= 0 || left <= 0 {
 		return f, true
 	}
-	timer := time.NewTimer(f.delay)
+	timer := time.NewTimer(left)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -158,7 +193,7 @@ func (l *link) startup() bool {
 			_ = l.client.Close() // a goodbye, not a reset: all is well, it says
 			return false
 		}
-		if _, ok := l.hold(); !ok {
+		if _, ok := l.hold(time.Now()); !ok {
 			return false
 		}
 		if l.server == nil && !l.dial() {

@@ -167,6 +167,25 @@ func TestProxyFreezeHoldsAndReleases(t *testing.T) {
 	wantBytes(t, conn, hello)
 }
 
+// What follows closely is delayed once, not each time anew.
+func TestProxyDelaysOnce(t *testing.T) {
+	addr, _ := echo(t)
+	p := StartProxy(t, addr)
+	p.Delay(60 * time.Millisecond)
+	conn := dialProxy(t, p)
+	start := time.Now()
+	for range 20 {
+		send(t, conn, hello)
+		time.Sleep(5 * time.Millisecond) // a piece of its own
+	}
+	for range 20 {
+		wantBytes(t, conn, hello)
+	}
+	if took := time.Since(start); took < 120*time.Millisecond || took > time.Second {
+		t.Errorf("20 pieces took %s", took)
+	}
+}
+
 func TestProxyDelays(t *testing.T) {
 	addr, _ := echo(t)
 	p := StartProxy(t, addr)
