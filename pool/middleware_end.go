@@ -28,7 +28,7 @@ func (w *response) commit() error {
 		return nil
 	}
 	e := ending{commit: true, why: errResponseBegun}
-	if len(w.session.openRows()) > 0 {
+	if w.session.isReading() {
 		e = ending{commit: true, why: errRowsOpen, lost: errRowsOpen}
 	}
 	return w.session.finish(e)
@@ -50,7 +50,7 @@ func (w *response) finish() {
 		w.replace(err)
 	}
 	w.session.returned = true
-	err := w.session.finish(ending{commit: !w.refused, last: true, why: errWorkReturned})
+	err := w.session.finish(ending{commit: !w.refused, why: errWorkReturned})
 	switch {
 	case err == nil || w.failure != nil:
 	case !w.begun:

@@ -39,6 +39,7 @@ type Pool struct {
 
 	gate     *gate
 	front    *sql.DB // of virtual connections, for the pool's methods
+	sessions *sql.DB // the same for sessions
 	lent     lentDB  // the same for DB
 	sites    checkoutSites
 	db       *sql.DB // owns the real connections; nil for New
@@ -153,6 +154,7 @@ func (p *Pool) dialOwn(ctx context.Context, sl *slot, k *fleet.Permit) (backend,
 // start opens for business.
 func (p *Pool) start() {
 	p.front = p.newFront()
+	p.sessions = sql.OpenDB(sessionConnector{p})
 	go p.keeper.run(p.dialer.ctx) // Close waits for it
 }
 

@@ -48,6 +48,14 @@ func (r *rows) judge(err error) error {
 	return err
 }
 
+// cut cancels what is left of the query on the server, and closes the rows.
+func (r *rows) cut() error {
+	if r.c.open == r && r.c.PgConn().IsBusy() {
+		r.c.watch.now()
+	}
+	return r.Close()
+}
+
 // Close reads what is left and ends the query.
 func (r *rows) Close() error {
 	err := r.Rows.Close()

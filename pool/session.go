@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -49,7 +50,6 @@ type Session struct {
 	beginning chan struct{} // closed when the first statement has, or has not, got its connection; nil when none tries
 	abort     func()        // gives up that attempt
 	unit      *unit         // the connection; nil before the first statement
-	rows      []*sql.Rows   // handed out, perhaps still open
 	unserved  error         // why the last attempt to get a connection failed; nil after a success
 	over      error         // what statements get from now on; nil while the session is open
 	settled   chan struct{} // closed when the connection was given back; made with over
@@ -119,31 +119,42 @@ func (s *Session) ExecContext(ctx context.Context, query string, args ...any) (s
 	if err != nil {
 		return nil, err
 	}
-	return u.ExecContext(ctx, query, args...)
+	r, err := u.ExecContext(ctx, query, args...)
+	return r, s.translate(err)
 }
 
 // QueryContext runs a statement that returns rows, as (*sql.Tx).QueryContext.
-// The session closes them when it ends, if the caller has not.
+// The session closes them when it ends, if the caller has not: reading on fails
+// with ErrSessionDone.
 func (s *Session) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	u, err := s.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := u.QueryContext(ctx, query, args...)
-	if err == nil {
-		s.track(rows)
-	}
-	return rows, err
+	return rows, s.translate(err)
 }
 
 // QueryRowContext runs a statement that returns at most one row, as
 // (*sql.Tx).QueryRowContext. Scan returns the error when no connection was had.
+// The row has been read by then, so a Row that is never scanned keeps nothing open.
+//
+// A Scanner must not panic in Row.Scan: database/sql then waits for ever for a
+// lock that the same goroutine holds. The session is ended after 5 s and its
+// connection given back, but the goroutine is lost. In Rows.Scan a panic goes
+// through, if the caller does not defer Rows.Close, which waits likewise.
 func (s *Session) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	u, err := s.acquire(ctx)
 	if err != nil {
 		return rowOf(err)
 	}
-	return u.QueryRowContext(ctx, query, args...)
+	row := u.QueryRowContext(rowContext{ctx, s.scanStuck}, query, args...)
+	if err := row.Err(); err != nil {
+		if other := s.translate(err); other != err {
+			return rowOf(other)
+		}
+	}
+	return row
 }
 
 // PrepareContext prepares a statement on the session's connection, as
@@ -153,7 +164,22 @@ func (s *Session) PrepareContext(ctx context.Context, query string) (*sql.Stmt, 
 	if err != nil {
 		return nil, err
 	}
-	return u.PrepareContext(ctx, query)
+	stmt, err := u.PrepareContext(ctx, query)
+	return stmt, s.translate(err)
+}
+
+// translate gives an error of database/sql the form that callers act on. A
+// panic of the caller's code in the driver goes on as such.
+func (s *Session) translate(err error) error {
+	if panicked, ok := err.(*panicError); ok {
+		panic(panicked.value)
+	}
+	if err != sql.ErrTxDone {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return cmp.Or(s.over, err)
 }
 
 // Commit ends the session before the work ends, for callers that want to see

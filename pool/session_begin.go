@@ -3,19 +3,15 @@ package pool
 import (
 	"context"
 	"database/sql"
-	"sync"
 )
 
-// unit is the connection a session holds, in a transaction or bare.
+// unit is the connection a session holds, in a transaction or bare. To
+// database/sql it is a transaction in either case: that closes the rows of an
+// ended session, in its own time.
 type unit struct {
-	dbtx
-	end  ender
+	*sql.Tx
+	conn *sessionConn
 	life *unitContext
-}
-
-type ender interface {
-	Commit() error
-	Rollback() error
 }
 
 // startSession returns an open session whose context is a child of ctx.
@@ -76,6 +72,7 @@ func (s *Session) current(ctx context.Context) (*unit, <-chan struct{}, error) {
 // begin takes a connection and begins the transaction.
 func (s *Session) begin(ctx context.Context) (u *unit, err error) {
 	life := newUnitContext(ctx, s.ctx, s.ctxEnded)
+	life.autocommit = s.opts.autocommit
 	defer func() { u, err = s.begun(life, u, err) }() // also when the driver panics
 	if s.abortable(life) {
 		u, err = s.open(life)
@@ -93,19 +90,14 @@ func (s *Session) abortable(life *unitContext) bool {
 
 // open takes the connection.
 func (s *Session) open(life *unitContext) (*unit, error) {
-	if s.opts.autocommit {
-		conn, err := s.pool.Conn(life)
-		if err != nil {
-			return nil, err
-		}
-		bare := &autocommitConn{Conn: conn}
-		return &unit{bare, bare, life}, nil
+	if s.pool.closed.Load() {
+		return nil, ErrClosed
 	}
-	tx, err := s.pool.BeginTx(life, &s.opts.tx)
+	tx, err := s.pool.sessions.BeginTx(life, &s.opts.tx)
 	if err != nil {
 		return nil, err
 	}
-	return &unit{tx, tx, life}, nil
+	return &unit{tx, life.conn, life}, nil
 }
 
 // begun records the outcome of an attempt and wakes those who wait for it. A
@@ -126,47 +118,12 @@ func (s *Session) begun(life *unitContext, u *unit, err error) (*unit, error) {
 	if kept {
 		return u, nil
 	}
-	defer life.end()
+	defer life.end() // again, where there is a unit
 	if u != nil {
-		_ = rollbackUnit(u) // nothing was done in it; database/sql may have been first
+		_, _ = s.endUnit(u, ending{why: errWorkReturned}) // nothing was done in it
 	}
 	if err == nil {
 		err = over
 	}
 	return nil, err
 }
-
-// autocommitConn is a connection without a transaction. Closing a *sql.Conn
-// waits for its rows, and a *sql.Row that was never scanned cannot be closed:
-// so each Row has a context that the next one, or the end, cancels.
-type autocommitConn struct {
-	*sql.Conn
-	mu     sync.Mutex
-	rowEnd context.CancelFunc // guarded by mu; nil before the first Row
-}
-
-// QueryRowContext cancels the Row before it, which has been scanned by now or never will.
-func (c *autocommitConn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	ctx, cancel := context.WithCancel(ctx)
-	c.endRow(cancel)
-	return c.Conn.QueryRowContext(ctx, query, args...)
-}
-
-func (c *autocommitConn) endRow(next context.CancelFunc) {
-	c.mu.Lock()
-	end := c.rowEnd
-	c.rowEnd = next
-	c.mu.Unlock()
-	if end != nil {
-		end()
-	}
-}
-
-// Commit gives the connection back: every statement has been committed already.
-func (c *autocommitConn) Commit() error {
-	c.endRow(nil)
-	return c.Conn.Close()
-}
-
-// Rollback cannot undo anything either.
-func (c *autocommitConn) Rollback() error { return c.Commit() }

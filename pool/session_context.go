@@ -43,7 +43,12 @@ type unitContext struct {
 	cancel    context.CancelFunc
 	unbind    [2]func() bool // from the session's context, and the statement's if it is another
 	state     atomic.Int32   // acquiring, then begun or given up
+
+	autocommit bool         // no transaction is to be begun
+	conn       *sessionConn // what the connector took for it
 }
+
+type unitKey struct{}
 
 const (
 	unitAcquiring = iota
@@ -120,11 +125,28 @@ func (c *unitContext) Deadline() (time.Time, bool) {
 // Value looks in the statement's context first: a name or lane set for this
 // statement wins.
 func (c *unitContext) Value(key any) any {
+	if _, ok := key.(unitKey); ok {
+		return c
+	}
 	if v := c.statement.Value(key); v != nil || c.statement == c.session {
 		return v
 	}
 	return c.session.Value(key)
 }
+
+// boundContext has one context's values and the end of another.
+type boundContext struct {
+	context.Context
+	end context.Context
+}
+
+func (c boundContext) Done() <-chan struct{} { return c.end.Done() }
+func (c boundContext) Err() error            { return c.end.Err() }
+
+func (c boundContext) Deadline() (time.Time, bool) { return c.end.Deadline() }
+
+// AfterFunc spares the context package a goroutine.
+func (c boundContext) AfterFunc(f func()) func() bool { return context.AfterFunc(c.end, f) }
 
 // plainCause is why ctx has ended: its error, and its cause where that says more.
 func plainCause(ctx context.Context) error {

@@ -1,10 +1,9 @@
 package pool
 
 import (
-	"database/sql"
+	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -21,12 +20,15 @@ var (
 	errWorkPanicked = overBecause("its work panicked")
 	errCommitted    = overBecause("it was committed")
 	errUndone       = overBecause("it was rolled back")
+
+	errStuck      = errors.New("pool: a statement of another goroutine still runs, and does not end with its connection; that is closed as soon as the statement returns")
+	errScanStuck  = errors.New("pool: Row.Scan has not returned; a Scanner panicked, which database/sql cannot survive, or waits for something: recover from panics in Scan methods")
+	errScanFailed = fmt.Errorf("%w: %w", ErrSessionDone, errScanStuck)
 )
 
 // ending is how a session ends.
 type ending struct {
 	commit bool  // else roll back
-	last   bool  // the work is over: nobody uses the session's context or rows any more
 	aside  bool  // from another goroutine than the work's, which may be reading rows
 	why    error // what later statements get
 	lost   error // why the work cannot be committed, if that is why it ends
@@ -35,7 +37,7 @@ type ending struct {
 // end ends the work, of which err is the outcome, and returns its own.
 func (s *Session) end(err error) error {
 	s.returned = true
-	undone := s.finish(ending{commit: err == nil, last: true, why: errWorkReturned})
+	undone := s.finish(ending{commit: err == nil, why: errWorkReturned})
 	if err != nil && undone != nil {
 		return errors.Join(err, undone)
 	}
@@ -52,7 +54,7 @@ func (s *Session) abandon() {
 	if s.returned {
 		return
 	}
-	if err := s.finish(ending{last: true, why: errWorkPanicked}); err != nil {
+	if err := s.finish(ending{why: errWorkPanicked}); err != nil {
 		s.pool.log.Error("rollback after a panic failed", "pool", s.pool.cfg.Name, "name", nameOf(s.ctx), "error", err)
 	}
 }
@@ -64,6 +66,12 @@ func (s *Session) ctxEnded(life *unitContext) {
 	defer grace.Stop()
 	cause := plainCause(s.ctx)
 	_ = s.finish(ending{aside: true, why: fmt.Errorf("%w: %w", ErrSessionDone, cause), lost: rolledBack(cause)})
+}
+
+// scanStuck ends the session of a Row.Scan that does not return: see scanGrace.
+func (s *Session) scanStuck() {
+	s.pool.log.Error("session ended", "pool", s.pool.cfg.Name, "name", nameOf(s.ctx), "error", errScanStuck)
+	_ = s.finish(ending{aside: true, why: errScanFailed, lost: rolledBack(errScanStuck)})
 }
 
 func overBecause(why string) error { return fmt.Errorf("%w: %s", ErrSessionDone, why) }
@@ -82,7 +90,6 @@ func (s *Session) finish(e ending) error {
 		s.settle(e, beginning, abort)
 	} else {
 		s.mu.Unlock()
-		s.letGo(e)
 		<-s.settled
 	}
 	s.mu.Lock()
@@ -111,23 +118,26 @@ func (s *Session) settle(e ending, beginning <-chan struct{}, abort func()) {
 	}
 	lost, undone := s.endUnit(u, e)
 	s.mu.Lock()
-	s.lost, s.undone, s.unit, s.rows = lost, undone, nil, nil
+	s.lost, s.undone, s.unit = lost, undone, nil
 	s.mu.Unlock()
 }
 
 // endUnit commits or rolls back and gives the connection back.
 func (s *Session) endUnit(u *unit, e ending) (lost, undone error) {
 	defer u.life.end()
+	if !u.conn.claim(s.ctx, e.commit) {
+		return errors.Join(e.lost, errStuck), errStuck
+	}
+	defer u.conn.mu.Unlock()
 	if s.opts.autocommit {
 		e.lost = nil // what was done stays done
 	} else if s.ctx.Err() != nil && e.commit {
 		e.lost = rolledBack(plainCause(s.ctx))
 	}
-	s.letGo(e)
 	if e.commit && e.lost == nil {
-		return commitUnit(u), nil
+		return u.commitLocked(s.ctx, e.why), nil
 	}
-	if err := rollbackUnit(u); err != nil {
+	if err := u.rollbackLocked(e); err != nil {
 		undone = fmt.Errorf("pool: roll back: %w", err)
 		if e.lost != nil {
 			e.lost = errors.Join(e.lost, undone)
@@ -136,60 +146,27 @@ func (s *Session) endUnit(u *unit, e ending) (lost, undone error) {
 	return e.lost, undone
 }
 
-// letGo closes the rows that the work left open: to end, the connection must
-// be free, and bytes scanned into sql.RawBytes keep it until Close. A bare
-// connection also waits for rows of prepared statements, which only know the
-// session's context.
-func (s *Session) letGo(e ending) {
-	if e.last && s.opts.autocommit {
-		s.cancel()
+// commitLocked commits. Rows that are open are read to their end before, or the
+// statement would not have been executed to its end: unless ctx, the session's,
+// ends meanwhile.
+func (u *unit) commitLocked(ctx context.Context, why error) error {
+	if len(u.conn.rows) > 0 {
+		stop := context.AfterFunc(ctx, u.conn.interrupt)
+		defer stop()
 	}
-	if e.aside {
-		return
-	}
-	for _, rows := range s.tracked() {
-		_ = rows.Close()
-	}
-}
-
-func commitUnit(u *unit) error {
-	if err := u.end.Commit(); err != nil && !errors.Is(err, sql.ErrConnDone) {
+	if err := u.conn.finishLocked(true, why); err != nil {
 		return fmt.Errorf("pool: %w: %w", errCommit, err)
 	}
 	return nil
 }
 
-func rollbackUnit(u *unit) error {
+func (u *unit) rollbackLocked(e ending) error {
 	grace := time.AfterFunc(endGrace, u.life.cancel)
 	defer grace.Stop()
-	err := u.end.Rollback()
-	if errors.Is(err, sql.ErrTxDone) || errors.Is(err, sql.ErrConnDone) {
-		return nil // the driver ended it first
+	if e.aside {
+		u.conn.spoilReadLocked()
 	}
-	return err
-}
-
-// track remembers rows to close at the end, and forgets those closed since.
-func (s *Session) track(rows *sql.Rows) {
-	open := s.openRows()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.rows = append(open, rows)
-}
-
-// openRows returns the rows handed out and not closed. Closed rows have no
-// columns any more: database/sql offers no other way to ask.
-func (s *Session) openRows() []*sql.Rows {
-	return slices.DeleteFunc(s.tracked(), func(rows *sql.Rows) bool {
-		_, err := rows.Columns()
-		return err != nil
-	})
-}
-
-func (s *Session) tracked() []*sql.Rows {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.rows)
+	return u.conn.finishLocked(false, e.why)
 }
 
 // neverServed returns why the session got no connection when it last wanted
@@ -198,4 +175,11 @@ func (s *Session) neverServed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.unserved
+}
+
+// isReading reports whether rows are open that the session has handed out.
+func (s *Session) isReading() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unit != nil && s.unit.conn.reading.Load() > 0
 }

@@ -31,7 +31,7 @@ func (p *Pool) close() error {
 	for _, s := range p.gate.takeIdle() {
 		s.backend.close()
 	}
-	err = errors.Join(err, p.lent.close(), p.front.Close(), cmp.Or(p.db, p.foreign).Close())
+	err = errors.Join(err, p.lent.close(), p.front.Close(), p.sessions.Close(), cmp.Or(p.db, p.foreign).Close())
 	<-p.keeper.done
 	p.member.wait()
 	p.prover.wait()

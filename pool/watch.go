@@ -38,6 +38,15 @@ func (w *watch) begin() {
 	}
 }
 
+// now cancels the statement, if its context has not done so already.
+func (w *watch) now() {
+	if w.stop != nil && !w.stop() {
+		return
+	}
+	w.stop = func() bool { return false }
+	w.cancel()
+}
+
 // end is called when the statement is over. If it was cancelled, that has to be over as well.
 func (w *watch) end() {
 	stop := w.stop

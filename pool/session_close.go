@@ -1,0 +1,102 @@
+package pool
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// interrupter is a connection whose running call can be made to fail, which
+// costs the connection.
+type interrupter interface{ interrupt() }
+
+// claim takes the connection for the session's end. A statement of another
+// goroutine may be using it: a commit waits for that as long as ctx, the
+// session's, has not ended. Else, and then, it has endGrace left before its
+// connection is broken under it. When not even that brings it back, in a
+// driver.Valuer that hangs, claim returns false and the connection goes back
+// to the pool as soon as the statement returns.
+func (c *sessionConn) claim(ctx context.Context, commit bool) bool {
+	if commit {
+		select {
+		case c.mu <- struct{}{}:
+			return true
+		case <-ctx.Done():
+		}
+	}
+	if c.mu.within(endGrace) {
+		return true
+	}
+	c.interrupt()
+	if c.mu.within(cancelGrace) {
+		return true
+	}
+	go func() { // ends when the statement returns
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		_ = c.finishLocked(false, errStuck)
+	}()
+	return false
+}
+
+func (c *sessionConn) interrupt() {
+	if inner, ok := c.inner.(interrupter); ok {
+		inner.interrupt()
+	}
+}
+
+// interrupt breaks the connection: a call that waits for the server fails now.
+func (l *lease) interrupt() { _ = l.socket.SetDeadline(time.Unix(1, 0)) }
+
+// finishLocked ends the transaction, once, and gives the connection back. What
+// the driver's callers do afterwards fails with over.
+func (c *sessionConn) finishLocked(commit bool, over error) error {
+	switch {
+	case c.over == nil:
+	case commit:
+		return sql.ErrTxDone // not by us
+	default:
+		return nil
+	}
+	c.over = over
+	defer c.giveBackLocked()
+	c.closeOpenLocked(commit)
+	switch {
+	case c.tx == nil:
+		return nil
+	case commit:
+		return c.tx.Commit()
+	}
+	return c.tx.Rollback()
+}
+
+// closeOpenLocked closes what the work left open. A commit needs every
+// statement to have been executed to its end; for a rollback the rest is
+// cancelled on the server, where that can be.
+func (c *sessionConn) closeOpenLocked(commit bool) {
+	for _, r := range c.rows {
+		r.endLocked(commit)
+	}
+	for s := range c.stmt {
+		_ = s.Stmt.Close()
+	}
+	c.rows, c.stmt = nil, nil
+	if c.scan != nil {
+		c.scan.Stop()
+	}
+}
+
+// giveBackLocked gives the connection back to the pool, as database/sql does.
+func (c *sessionConn) giveBackLocked() {
+	_ = c.inner.IsValid()
+	_ = c.inner.Close()
+}
+
+// spoilReadLocked keeps the connection of another driver from being used again
+// when rows are read on it at this moment: the bytes that its reader scans may
+// belong to the driver. pgx's belong to their reader.
+func (c *sessionConn) spoilReadLocked() {
+	if inner, ok := c.inner.(*foreignLease); ok && len(c.rows) > 0 {
+		inner.bad = true
+	}
+}

@@ -1,0 +1,224 @@
+package pool
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"sync/atomic"
+	"time"
+)
+
+// sessionConnector opens the driver's side of sessions: one of the pool's
+// connections each, taken through the gate like any other.
+type sessionConnector struct{ p *Pool }
+
+var _ driver.Connector = sessionConnector{}
+
+// Connect takes a connection for the session whose unit ctx belongs to, and
+// shows the unit what it got.
+func (k sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	u, _ := ctx.Value(unitKey{}).(*unitContext)
+	if u == nil {
+		return nil, driver.ErrBadConn // nobody comes here but sessions
+	}
+	if u.autocommit {
+		ctx = context.WithValue(ctx, leaseKey{}, leaseForOwner)
+	}
+	inner, err := leaser(k).Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	u.conn = &sessionConn{inner: inner.(sessionInner), session: u.session, autocommit: u.autocommit, mu: make(turn, 1)}
+	return u.conn, nil
+}
+
+// Driver returns pgx's driver.
+func (k sessionConnector) Driver() driver.Driver { return leaser(k).Driver() }
+
+// sessionInner is what a session needs of a connection of the pool.
+type sessionInner interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.NamedValueChecker
+	driver.Validator
+}
+
+var (
+	_ sessionInner = (*lease)(nil)
+	_ sessionInner = (*foreignLease)(nil)
+)
+
+// sessionConn is the driver's side of a session. It stands between the *sql.Tx
+// that the session's statements run in and the connection, and is where a
+// session ends: rows are closed, the transaction is committed or rolled back
+// and the connection goes back to the pool without a question to database/sql.
+//
+// The reason is that database/sql keeps a lock of a *sql.Rows while its caller
+// has sql.RawBytes from it, and for ever when a Scanner panics. Rows.Columns,
+// Rows.Close, Tx.Commit and Tx.Rollback all wait for that lock. Only their
+// callers do so from now on: the session waits for nobody but the driver.
+type sessionConn struct {
+	inner      sessionInner
+	session    context.Context // the session's
+	autocommit bool
+
+	mu   turn      // held while the driver works; guards what follows
+	tx   driver.Tx // nil without a transaction
+	rows []*sessionRows
+	stmt map[*sessionStmt]struct{} // prepared and not closed
+	over error                     // what the driver's callers get from now on; nil while the session is open
+	scan *time.Timer               // see sessionRow; made by the first one
+
+	reading atomic.Int32 // results handed out as *sql.Rows and not closed
+}
+
+var (
+	_ driver.Conn               = (*sessionConn)(nil)
+	_ driver.ConnBeginTx        = (*sessionConn)(nil)
+	_ driver.ConnPrepareContext = (*sessionConn)(nil)
+	_ driver.ExecerContext      = (*sessionConn)(nil)
+	_ driver.QueryerContext     = (*sessionConn)(nil)
+	_ driver.SessionResetter    = (*sessionConn)(nil)
+	_ driver.Validator          = (*sessionConn)(nil)
+	_ driver.NamedValueChecker  = (*sessionConn)(nil)
+)
+
+// turn is a mutex for which one can wait a limited time.
+type turn chan struct{}
+
+func (t turn) Lock()   { t <- struct{}{} }
+func (t turn) Unlock() { <-t }
+
+// within takes the turn if it comes before d is over.
+func (t turn) within(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case t <- struct{}{}:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// lock waits for its turn to use the connection, which ends with the session.
+func (c *sessionConn) lock() error {
+	c.mu.Lock()
+	if c.over != nil {
+		defer c.mu.Unlock()
+		return c.over
+	}
+	return nil
+}
+
+// bound ends a statement's context with the session's, where it would not end
+// at all: a rollback cannot wait for that.
+func (c *sessionConn) bound(ctx context.Context) context.Context {
+	if ctx.Done() != nil {
+		return ctx
+	}
+	return boundContext{ctx, c.session}
+}
+
+// BeginTx begins the session's transaction; with WithAutocommit there is none.
+func (c *sessionConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if err := c.lock(); err != nil {
+		return nil, err
+	}
+	defer c.mu.Unlock()
+	if c.autocommit {
+		return sessionTx{c}, nil
+	}
+	tx, err := c.inner.BeginTx(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	c.tx = tx
+	return sessionTx{c}, nil
+}
+
+// Begin is BeginTx for callers without a context; database/sql is none of them.
+func (c *sessionConn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+// ExecContext runs a statement that returns no rows.
+func (c *sessionConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if err := c.lock(); err != nil {
+		return nil, err
+	}
+	defer c.mu.Unlock()
+	return c.inner.ExecContext(c.bound(ctx), query, args)
+}
+
+// QueryContext runs a statement that returns rows. All results of a session come
+// by here, or by sessionStmt: so the session knows what is open.
+func (c *sessionConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return c.query(ctx, func(ctx context.Context) (driver.Rows, error) { return c.inner.QueryContext(ctx, query, args) })
+}
+
+// query makes run's result one of the session's.
+func (c *sessionConn) query(ctx context.Context, run func(ctx context.Context) (driver.Rows, error)) (driver.Rows, error) {
+	if err := c.lock(); err != nil {
+		return nil, err
+	}
+	defer c.mu.Unlock()
+	inner, err := run(c.bound(ctx))
+	if err != nil {
+		return nil, err
+	}
+	if row, ok := ctx.(rowContext); ok {
+		return c.readRow(inner, row.late), nil
+	}
+	r := &sessionRows{Rows: inner, c: c}
+	c.rows = append(c.rows, r)
+	c.reading.Add(1)
+	return r, nil
+}
+
+// Prepare is PrepareContext for callers without a context; database/sql is none of them.
+func (c *sessionConn) Prepare(query string) (driver.Stmt, error) {
+	return c.PrepareContext(context.Background(), query)
+}
+
+// PrepareContext prepares a statement, which lives until the session ends.
+func (c *sessionConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if err := c.lock(); err != nil {
+		return nil, err
+	}
+	defer c.mu.Unlock()
+	inner, err := c.inner.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return c.prepared(inner), nil
+}
+
+// CheckNamedValue is the connection's.
+func (c *sessionConn) CheckNamedValue(v *driver.NamedValue) error { return c.inner.CheckNamedValue(v) }
+
+// ResetSession is never needed: a session's connection is used for one session.
+func (*sessionConn) ResetSession(context.Context) error { return driver.ErrBadConn }
+
+// IsValid makes database/sql close this side of the connection rather than keep it.
+func (*sessionConn) IsValid() bool { return false }
+
+// Close is database/sql's end of a session that did not begin, or has ended.
+func (c *sessionConn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over == nil {
+		_ = c.finishLocked(false, sql.ErrTxDone)
+	}
+	return nil
+}
+
+// sessionTx is the transaction as database/sql sees it. The session ends it, and
+// database/sql rolls it back only afterwards, or when it never began.
+type sessionTx struct{ c *sessionConn }
+
+func (t sessionTx) Commit() error   { return t.c.Close() }
+func (t sessionTx) Rollback() error { return t.c.Close() }

@@ -1,0 +1,211 @@
+package pool
+
+import (
+	"bytes"
+	"context"
+	"database/sql/driver"
+	"io"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// sessionRows is a result of a session. It fails from the moment the session
+// has ended, when the connection belongs to somebody else. What a driver lacks
+// of the optional interfaces it answers as database/sql itself would.
+type sessionRows struct {
+	driver.Rows
+	c      *sessionConn
+	closed bool // guarded by c.mu
+}
+
+var (
+	_ driver.RowsNextResultSet              = (*sessionRows)(nil)
+	_ driver.RowsColumnTypeDatabaseTypeName = (*sessionRows)(nil)
+	_ driver.RowsColumnTypeLength           = (*sessionRows)(nil)
+	_ driver.RowsColumnTypeNullable         = (*sessionRows)(nil)
+	_ driver.RowsColumnTypePrecisionScale   = (*sessionRows)(nil)
+	_ driver.RowsColumnTypeScanType         = (*sessionRows)(nil)
+)
+
+// cutter is a result whose rest can be cancelled instead of read.
+type cutter interface{ cut() error }
+
+// Next reads the next row.
+func (r *sessionRows) Next(dest []driver.Value) error {
+	if err := r.c.lock(); err != nil {
+		return err
+	}
+	defer r.c.mu.Unlock()
+	return r.Rows.Next(dest)
+}
+
+// Close ends the result.
+func (r *sessionRows) Close() error {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	if r.closed {
+		return nil // by the session's end
+	}
+	r.c.rows = slices.DeleteFunc(r.c.rows, func(other *sessionRows) bool { return other == r })
+	return r.closeLocked(r.Rows.Close)
+}
+
+func (r *sessionRows) closeLocked(end func() error) error {
+	r.closed = true
+	defer r.c.reading.Add(-1)
+	return end()
+}
+
+// endLocked is Close by the session's end.
+func (r *sessionRows) endLocked(toTheEnd bool) {
+	end := r.Rows.Close
+	if c, ok := r.Rows.(cutter); ok && !toTheEnd {
+		end = c.cut
+	}
+	_ = r.closeLocked(end)
+}
+
+// HasNextResultSet is the driver's.
+func (r *sessionRows) HasNextResultSet() bool {
+	inner, ok := r.Rows.(driver.RowsNextResultSet)
+	if !ok || r.c.lock() != nil {
+		return false
+	}
+	defer r.c.mu.Unlock()
+	return inner.HasNextResultSet()
+}
+
+// NextResultSet is the driver's.
+func (r *sessionRows) NextResultSet() error {
+	inner, ok := r.Rows.(driver.RowsNextResultSet)
+	if !ok {
+		return io.EOF
+	}
+	if err := r.c.lock(); err != nil {
+		return err
+	}
+	defer r.c.mu.Unlock()
+	return inner.NextResultSet()
+}
+
+// ColumnTypeDatabaseTypeName is the driver's.
+func (r *sessionRows) ColumnTypeDatabaseTypeName(i int) string {
+	if inner, ok := r.Rows.(driver.RowsColumnTypeDatabaseTypeName); ok {
+		return inner.ColumnTypeDatabaseTypeName(i)
+	}
+	return ""
+}
+
+// ColumnTypeLength is the driver's.
+func (r *sessionRows) ColumnTypeLength(i int) (int64, bool) {
+	if inner, ok := r.Rows.(driver.RowsColumnTypeLength); ok {
+		return inner.ColumnTypeLength(i)
+	}
+	return 0, false
+}
+
+// ColumnTypeNullable is the driver's.
+func (r *sessionRows) ColumnTypeNullable(i int) (nullable, ok bool) {
+	if inner, ok := r.Rows.(driver.RowsColumnTypeNullable); ok {
+		return inner.ColumnTypeNullable(i)
+	}
+	return false, false
+}
+
+// ColumnTypePrecisionScale is the driver's.
+func (r *sessionRows) ColumnTypePrecisionScale(i int) (precision, scale int64, ok bool) {
+	if inner, ok := r.Rows.(driver.RowsColumnTypePrecisionScale); ok {
+		return inner.ColumnTypePrecisionScale(i)
+	}
+	return 0, 0, false
+}
+
+// ColumnTypeScanType is the driver's.
+func (r *sessionRows) ColumnTypeScanType(i int) reflect.Type {
+	if inner, ok := r.Rows.(driver.RowsColumnTypeScanType); ok {
+		return inner.ColumnTypeScanType(i)
+	}
+	return reflect.TypeFor[any]()
+}
+
+// rowContext marks the query of a *sql.Row. The late function is called when
+// its Scan does not return.
+type rowContext struct {
+	context.Context
+	late func()
+}
+
+// scanGrace is how long Row.Scan may take after the row was read. It does no
+// more than convert the values. When a Scanner panics in it, database/sql waits
+// for a lock that this same goroutine holds: it never returns, and the panic
+// never arrives. The connection is then taken from the session.
+const scanGrace = 5 * time.Second
+
+// sessionRow is the only row of a *sql.Row. It was read to the end before
+// anybody sees it: a Row that is never scanned keeps nothing open.
+type sessionRow struct {
+	c       *sessionConn
+	columns []string
+	values  []driver.Value
+	next    error // what Next returns: nil for the row, io.EOF without one
+	end     error // what closing the result returned
+	late    func()
+}
+
+// readRow reads the first row and closes the result.
+func (c *sessionConn) readRow(inner driver.Rows, late func()) *sessionRow {
+	r := &sessionRow{c: c, columns: inner.Columns(), late: late}
+	r.values = make([]driver.Value, len(r.columns))
+	r.next = inner.Next(r.values)
+	for i, v := range r.values { // bytes may be the driver's own until it goes on
+		if b, ok := v.([]byte); ok {
+			r.values[i] = bytes.Clone(b)
+		}
+	}
+	r.end = inner.Close()
+	return r
+}
+
+// Columns returns the names of the columns.
+func (r *sessionRow) Columns() []string { return r.columns }
+
+// Next returns the row, once, to Row.Scan.
+func (r *sessionRow) Next(dest []driver.Value) error {
+	if r.next != nil {
+		return r.next
+	}
+	copy(dest, r.values)
+	r.next = io.EOF
+	r.c.awaitScan(r.late)
+	return nil
+}
+
+// Close ends the result.
+func (r *sessionRow) Close() error {
+	r.c.scanned()
+	return r.end
+}
+
+// awaitScan calls late unless scanned is called within scanGrace.
+func (c *sessionConn) awaitScan(late func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over != nil {
+		return
+	}
+	if c.scan == nil {
+		c.scan = time.AfterFunc(scanGrace, late)
+		return
+	}
+	c.scan.Reset(scanGrace)
+}
+
+// scanned notes that Row.Scan goes on.
+func (c *sessionConn) scanned() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.scan != nil {
+		c.scan.Stop()
+	}
+}
