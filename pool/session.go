@@ -131,7 +131,7 @@ func (s *Session) QueryContext(ctx context.Context, query string, args ...any) (
 	if err != nil {
 		return nil, err
 	}
-	rows, err := u.QueryContext(ctx, query, args...)
+	rows, err := u.QueryContext(statementContext{ctx, nil}, query, args...)
 	return rows, s.translate(err)
 }
 
@@ -148,7 +148,7 @@ func (s *Session) QueryRowContext(ctx context.Context, query string, args ...any
 	if err != nil {
 		return rowOf(err)
 	}
-	row := u.QueryRowContext(rowContext{ctx, s.scanStuck}, query, args...)
+	row := u.QueryRowContext(statementContext{ctx, s.scanStuck}, query, args...)
 	if err := row.Err(); err != nil {
 		if other := s.translate(err); other != err {
 			return rowOf(other)

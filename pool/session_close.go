@@ -74,13 +74,18 @@ func (c *sessionConn) finishLocked(commit bool, over error) error {
 // statement to have been executed to its end; for a rollback the rest is
 // cancelled on the server, where that can be.
 func (c *sessionConn) closeOpenLocked(commit bool) {
-	for _, r := range c.rows {
-		r.endLocked(commit)
+	for len(c.rows) > 0 {
+		r := c.rows[0]
+		end := r.cut
+		if commit {
+			end = r.Rows.Close
+		}
+		_ = r.closeLocked(end)
 	}
 	for s := range c.stmt {
 		_ = s.Stmt.Close()
 	}
-	c.rows, c.stmt = nil, nil
+	c.stmt = nil
 	if c.scan != nil {
 		c.scan.Stop()
 	}

@@ -114,9 +114,24 @@ func (c *sessionConn) lock() error {
 	return nil
 }
 
-// bound ends a statement's context with the session's, where it would not end
-// at all: a rollback cannot wait for that.
+// statementContext hides the end of a statement's context from database/sql,
+// which closes rows when it comes: that waits for the same lock, and with it
+// everything that the rows' own reader then asks. The session's rows do it here.
+type statementContext struct {
+	context.Context
+	scanStuck func() // for a *sql.Row, else nil
+}
+
+func (statementContext) Deadline() (t time.Time, ok bool) { return t, false }
+func (statementContext) Done() <-chan struct{}            { return nil }
+func (statementContext) Err() error                       { return nil }
+
+// bound returns the context to run a statement under. One that would not end
+// at all ends with the session's: a rollback cannot wait for it.
 func (c *sessionConn) bound(ctx context.Context) context.Context {
+	if s, ok := ctx.(statementContext); ok {
+		ctx = s.Context
+	}
 	if ctx.Done() != nil {
 		return ctx
 	}
@@ -166,17 +181,18 @@ func (c *sessionConn) query(ctx context.Context, run func(ctx context.Context) (
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	inner, err := run(c.bound(ctx))
+	statement := c.bound(ctx)
+	if err := statement.Err(); err != nil {
+		return nil, err
+	}
+	inner, err := run(statement)
 	if err != nil {
 		return nil, err
 	}
-	if row, ok := ctx.(rowContext); ok {
-		return c.readRow(inner, row.late), nil
+	if s, ok := ctx.(statementContext); ok && s.scanStuck != nil {
+		return c.readRow(inner, s.scanStuck), nil
 	}
-	r := &sessionRows{Rows: inner, c: c}
-	c.rows = append(c.rows, r)
-	c.reading.Add(1)
-	return r, nil
+	return c.openRowsLocked(statement, inner), nil
 }
 
 // Prepare is PrepareContext for callers without a context; database/sql is none of them.
@@ -190,7 +206,7 @@ func (c *sessionConn) PrepareContext(ctx context.Context, query string) (driver.
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	inner, err := c.inner.PrepareContext(ctx, query)
+	inner, err := c.inner.PrepareContext(c.bound(ctx), query)
 	if err != nil {
 		return nil, err
 	}

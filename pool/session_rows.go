@@ -11,12 +11,15 @@ import (
 )
 
 // sessionRows is a result of a session. It fails from the moment the session
-// has ended, when the connection belongs to somebody else. What a driver lacks
-// of the optional interfaces it answers as database/sql itself would.
+// has ended, when the connection belongs to somebody else, or its statement's
+// context has. What a driver lacks of the optional interfaces it answers as
+// database/sql itself would.
 type sessionRows struct {
 	driver.Rows
-	c      *sessionConn
-	closed bool // guarded by c.mu
+	c       *sessionConn
+	ctx     context.Context // the statement's
+	unwatch func() bool     // nil when ctx ends with the session
+	closed  bool            // guarded by c.mu
 }
 
 var (
@@ -31,12 +34,26 @@ var (
 // cutter is a result whose rest can be cancelled instead of read.
 type cutter interface{ cut() error }
 
+// openRowsLocked makes inner, the result of a statement under ctx, one of the session's.
+func (c *sessionConn) openRowsLocked(ctx context.Context, inner driver.Rows) *sessionRows {
+	r := &sessionRows{Rows: inner, c: c, ctx: ctx}
+	c.rows = append(c.rows, r)
+	c.reading.Add(1)
+	if ctx.Done() != c.session.Done() {
+		r.unwatch = context.AfterFunc(ctx, r.expire)
+	}
+	return r
+}
+
 // Next reads the next row.
 func (r *sessionRows) Next(dest []driver.Value) error {
 	if err := r.c.lock(); err != nil {
 		return err
 	}
 	defer r.c.mu.Unlock()
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
 	return r.Rows.Next(dest)
 }
 
@@ -44,26 +61,36 @@ func (r *sessionRows) Next(dest []driver.Value) error {
 func (r *sessionRows) Close() error {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
-	if r.closed {
-		return nil // by the session's end
-	}
-	r.c.rows = slices.DeleteFunc(r.c.rows, func(other *sessionRows) bool { return other == r })
 	return r.closeLocked(r.Rows.Close)
 }
 
-func (r *sessionRows) closeLocked(end func() error) error {
-	r.closed = true
-	defer r.c.reading.Add(-1)
-	return end()
+// expire ends the result when its statement's context has ended.
+func (r *sessionRows) expire() {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	_ = r.closeLocked(r.cut)
 }
 
-// endLocked is Close by the session's end.
-func (r *sessionRows) endLocked(toTheEnd bool) {
-	end := r.Rows.Close
-	if c, ok := r.Rows.(cutter); ok && !toTheEnd {
-		end = c.cut
+// cut closes the result without reading what is left of it, where that can be.
+func (r *sessionRows) cut() error {
+	if c, ok := r.Rows.(cutter); ok {
+		return c.cut()
 	}
-	_ = r.closeLocked(end)
+	return r.Rows.Close()
+}
+
+// closeLocked closes the result by end, once.
+func (r *sessionRows) closeLocked(end func() error) error {
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	if r.unwatch != nil {
+		r.unwatch()
+	}
+	r.c.rows = slices.DeleteFunc(r.c.rows, func(other *sessionRows) bool { return other == r })
+	r.c.reading.Add(-1)
+	return end()
 }
 
 // HasNextResultSet is the driver's.
@@ -127,13 +154,6 @@ func (r *sessionRows) ColumnTypeScanType(i int) reflect.Type {
 		return inner.ColumnTypeScanType(i)
 	}
 	return reflect.TypeFor[any]()
-}
-
-// rowContext marks the query of a *sql.Row. The late function is called when
-// its Scan does not return.
-type rowContext struct {
-	context.Context
-	late func()
 }
 
 // scanGrace is how long Row.Scan may take after the row was read. It does no
