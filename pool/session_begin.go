@@ -90,12 +90,9 @@ func (s *Session) abortable(life *unitContext) bool {
 
 // open takes the connection.
 func (s *Session) open(life *unitContext) (*unit, error) {
-	if s.pool.closed.Load() {
-		return nil, ErrClosed
-	}
 	tx, err := s.pool.sessions.BeginTx(life, &s.opts.tx)
 	if err != nil {
-		return nil, err
+		return nil, s.pool.seen(err)
 	}
 	return &unit{tx, life.conn, life}, nil
 }

@@ -40,13 +40,13 @@ func (c *sessionConn) claim(ctx context.Context, commit bool) bool {
 }
 
 func (c *sessionConn) interrupt() {
-	if inner, ok := c.inner.(interrupter); ok {
-		inner.interrupt()
+	if real, ok := c.real.(interrupter); ok {
+		real.interrupt()
 	}
 }
 
 // interrupt breaks the connection: a call that waits for the server fails now.
-func (l *lease) interrupt() { _ = l.socket.SetDeadline(time.Unix(1, 0)) }
+func (c *conn) interrupt() { _ = c.socket.SetDeadline(time.Unix(1, 0)) }
 
 // finishLocked ends the transaction, once, and gives the connection back. What
 // the driver's callers do afterwards fails with over.
@@ -59,7 +59,7 @@ func (c *sessionConn) finishLocked(commit bool, over error) error {
 		return nil
 	}
 	c.over = over
-	defer c.giveBackLocked()
+	defer c.inner.giveBack(true)
 	c.closeOpenLocked(commit)
 	switch {
 	case c.tx == nil:
@@ -91,17 +91,11 @@ func (c *sessionConn) closeOpenLocked(commit bool) {
 	}
 }
 
-// giveBackLocked gives the connection back to the pool, as database/sql does.
-func (c *sessionConn) giveBackLocked() {
-	_ = c.inner.IsValid()
-	_ = c.inner.Close()
-}
-
 // spoilReadLocked keeps the connection of another driver from being used again
 // when rows are read on it at this moment: the bytes that its reader scans may
 // belong to the driver. pgx's belong to their reader.
 func (c *sessionConn) spoilReadLocked() {
-	if inner, ok := c.inner.(*foreignLease); ok && len(c.rows) > 0 {
-		inner.bad = true
+	if _, ours := c.real.(*conn); !ours && c.real != nil && len(c.rows) > 0 {
+		c.real.retireFor(closeUnclean)
 	}
 }

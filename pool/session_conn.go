@@ -8,51 +8,27 @@ import (
 	"time"
 )
 
-// sessionConnector opens the driver's side of sessions: one of the pool's
-// connections each, taken through the gate like any other.
+// sessionConnector makes the driver's side of sessions.
 type sessionConnector struct{ p *Pool }
 
 var _ driver.Connector = sessionConnector{}
 
-// Connect takes a connection for the session whose unit ctx belongs to, and
-// shows the unit what it got.
+// Connect makes one for the session whose unit ctx belongs to, and shows it to
+// the unit. It takes a connection of the pool when it begins.
 func (k sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	u, _ := ctx.Value(unitKey{}).(*unitContext)
 	if u == nil {
 		return nil, driver.ErrBadConn // nobody comes here but sessions
 	}
-	if u.autocommit {
-		ctx = context.WithValue(ctx, leaseKey{}, leaseForOwner)
-	}
-	inner, err := leaser(k).Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	u.conn = &sessionConn{inner: inner.(sessionInner), session: u.session, autocommit: u.autocommit, mu: make(turn, 1)}
+	u.conn = &sessionConn{inner: virtual{p: k.p}, session: u.session, autocommit: u.autocommit, mu: make(turn, 1)}
 	return u.conn, nil
 }
 
 // Driver returns pgx's driver.
-func (k sessionConnector) Driver() driver.Driver { return leaser(k).Driver() }
-
-// sessionInner is what a session needs of a connection of the pool.
-type sessionInner interface {
-	driver.Conn
-	driver.ConnBeginTx
-	driver.ConnPrepareContext
-	driver.ExecerContext
-	driver.QueryerContext
-	driver.NamedValueChecker
-	driver.Validator
-}
-
-var (
-	_ sessionInner = (*lease)(nil)
-	_ sessionInner = (*foreignLease)(nil)
-)
+func (k sessionConnector) Driver() driver.Driver { return virtuals(k).Driver() }
 
 // sessionConn is the driver's side of a session. It stands between the *sql.Tx
-// that the session's statements run in and the connection, and is where a
+// that the session's statements run in and its connection, and is where a
 // session ends: rows are closed, the transaction is committed or rolled back
 // and the connection goes back to the pool without a question to database/sql.
 //
@@ -61,11 +37,12 @@ var (
 // Rows.Close, Tx.Commit and Tx.Rollback all wait for that lock. Only their
 // callers do so from now on: the session waits for nobody but the driver.
 type sessionConn struct {
-	inner      sessionInner
+	inner      virtual
 	session    context.Context // the session's
 	autocommit bool
 
 	mu   turn      // held while the driver works; guards what follows
+	real backend   // the connection; nil before it has begun
 	tx   driver.Tx // nil without a transaction
 	rows []*sessionRows
 	stmt map[*sessionStmt]struct{} // prepared and not closed
@@ -144,15 +121,14 @@ func (c *sessionConn) BeginTx(ctx context.Context, opts driver.TxOptions) (drive
 		return nil, err
 	}
 	defer c.mu.Unlock()
+	var err error
 	if c.autocommit {
-		return sessionTx{c}, nil
+		err = c.inner.hold(ctx)
+	} else {
+		c.tx, err = c.inner.BeginTx(ctx, opts)
 	}
-	tx, err := c.inner.BeginTx(ctx, opts)
-	if err != nil {
-		return nil, err
-	}
-	c.tx = tx
-	return sessionTx{c}, nil
+	c.real = c.inner.real
+	return sessionTx{c}, err
 }
 
 // Begin is BeginTx for callers without a context; database/sql is none of them.
@@ -213,8 +189,8 @@ func (c *sessionConn) PrepareContext(ctx context.Context, query string) (driver.
 	return c.prepared(inner), nil
 }
 
-// CheckNamedValue is the connection's.
-func (c *sessionConn) CheckNamedValue(v *driver.NamedValue) error { return c.inner.CheckNamedValue(v) }
+// CheckNamedValue leaves arguments to the connection.
+func (*sessionConn) CheckNamedValue(*driver.NamedValue) error { return nil }
 
 // ResetSession is never needed: a session's connection is used for one session.
 func (*sessionConn) ResetSession(context.Context) error { return driver.ErrBadConn }
