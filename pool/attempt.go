@@ -15,16 +15,15 @@ import (
 // after the other, each with and without TLS if sslmode says so; all of that
 // happens under one slot, so at most one of the sockets is open at a time.
 type attempt struct {
-	slot       *slot
-	hosts      *hosts
-	network    dialFunc
-	closeBound time.Duration
-	cancel     *cancelState
-	share      time.Duration // for each address, if there are several
-	last       string        // the address tried last
-	began      time.Time     // when its turn began
-	choosy     bool          // the hosts are not alike: target_session_attrs chooses among them
-	refusal    atomic.Pointer[pgconn.PgError]
+	slot    *slot
+	hosts   *hosts
+	network dialFunc
+	cancel  *cancelState
+	share   time.Duration // for each address, if there are several
+	last    string        // the address tried last
+	began   time.Time     // when its turn began
+	choosy  bool          // the hosts are not alike: target_session_attrs chooses among them
+	refusal atomic.Pointer[pgconn.PgError]
 }
 
 // slotKey marks the context of a connect attempt. A dial without it is for a
@@ -61,7 +60,7 @@ func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, 
 	if err := a.quiet(ctx); err != nil {
 		return nil, err
 	}
-	c := &netConn{g: a.slot.g, slot: a.slot, closeBound: a.closeBound}
+	c := &netConn{g: a.slot.g, slot: a.slot, opened: time.Now()}
 	a.slot.socketOpens(c)
 	defer func() {
 		if c.Conn == nil { // also when WithDialFunc's function panicked

@@ -93,7 +93,7 @@ func activityName(a int32) string {
 
 // listen has pgx tell the connection what it needs to know.
 func (c *conn) listen(cc *pgx.ConnConfig) {
-	c.said.sending = c.watch.begin
+	c.said.sending, c.said.farewell = c.watch.begin, c.saidFarewell
 	cc.BuildFrontend = c.said.frontend
 	cc.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
 		h := &canceller{pg: pg, state: &c.cancel, said: &c.said}
@@ -246,6 +246,15 @@ func (c *conn) hangUp() {
 
 // pgx is pgx's connection.
 func (c *conn) pgx() *pgx.Conn { return c.pgxConn.Conn() }
+
+// saidFarewell has the server see the end of the stream as soon as pgx has said
+// that it will send no more. pgx itself would wait for the server first, up to
+// 15 s, and the server in the middle of a statement for the end of the stream.
+func (c *conn) saidFarewell() {
+	if c.socket != nil {
+		_ = c.socket.Close()
+	}
+}
 
 // discard closes a connection in the middle of what its holder does with it.
 func (c *conn) discard(reason closeReason) {

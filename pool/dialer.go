@@ -122,9 +122,9 @@ func newDialPanic(v any) *dialPanic { return &dialPanic{v, debug.Stack()} }
 
 func (e *dialPanic) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// maxTries bounds the tries of one dial: as configured, as a pooler wants it,
-// with fresh credentials.
-const maxTries = 3
+// maxTries bounds the tries of one dial: as configured, unguarded, as a pooler
+// wants it, with fresh credentials.
+const maxTries = 4
 
 // open dials, authenticates and checks one connection within ConnectTimeout:
 // all hosts and all tries together.
@@ -170,12 +170,13 @@ func (d *dialer) firstTry(ctx context.Context) (t try, err error) {
 // parameters that a pooler refuses, or with a fresh password. It returns err
 // when it may not.
 func (d *dialer) nextTry(ctx context.Context, t try, err error) (try, error) {
-	if errors.Is(err, errPooled) || refusesParameters(err) {
-		if t.mode.pooler || !d.adaptToPooler(err.Error()) {
-			return t, err
-		}
+	pooled := errors.Is(err, errPooled) || refusesParameters(err)
+	if !t.mode.pooler && (pooled && d.adaptToPooler(err.Error()) || t.mode.refusesGuard(err) && d.unguard(t.mode)) {
 		t.mode = d.mode.Load()
 		return t, nil
+	}
+	if pooled {
+		return t, err
 	}
 	if d.credentials == nil || !refusesPassword(err) {
 		return t, err
@@ -197,7 +198,7 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 	c := d.newConn(sl, t.mode)
 	c.telling = !t.mode.pooler && cc.DefaultQueryExecMode != pgx.QueryExecModeSimpleProtocol
 	c.listen(cc)
-	at := &attempt{slot: sl, hosts: &d.hosts, network: d.network, closeBound: d.closeBound(), cancel: &c.cancel}
+	at := &attempt{slot: sl, hosts: &d.hosts, network: d.network, cancel: &c.cancel}
 	ctx, err = at.prepare(ctx, cc, d.cfg.ConnectTimeout)
 	if err != nil {
 		return nil, err
@@ -222,14 +223,4 @@ func (d *dialer) newConn(sl *slot, m *mode) *conn {
 	sl.generation, sl.recycleAt = d.generation.Load(), c.born.Add(dueAfter(d.cfg.PoolRecycle))
 	c.cancel.count = &d.g.cancels
 	return c
-}
-
-// closeBound is how long a session that was given up may take to end before its
-// slot comes free in any case: no statement outlives statement_timeout, and a
-// silent peer does not outlive silenceBound.
-func (d *dialer) closeBound() time.Duration {
-	if d.cfg.StatementTimeout == 0 {
-		return 0
-	}
-	return d.cfg.StatementTimeout + silenceBound
 }

@@ -26,9 +26,10 @@ type dialogue struct {
 	own     atomic.Bool   // a call of the pool's driver is under way, and not the caller's use of pgx
 	refused atomic.Bool   // that call was a COPY whose data nobody has; see refuseCopy
 
-	sending func()    // called when a message has been sent, and before a long one
-	to      io.Writer // the wire
-	coming  frame     // the message that is being read
+	sending  func()    // called when a message has been sent, and before a long one
+	farewell func()    // called when pgx has said that it will send no more
+	to       io.Writer // the wire
+	coming   frame     // the message that is being read
 }
 
 // Flags of dialogue.latest.
@@ -155,7 +156,11 @@ const longMessage = 2048
 
 func (w dialogueWriter) Write(b []byte) (int, error) {
 	if len(b) == 0 || b[0] == 'X' { // Terminate asks nothing
-		return w.Writer.Write(b)
+		n, err := w.Writer.Write(b)
+		if n > 0 {
+			w.d.farewell()
+		}
+		return n, err
 	}
 	executes := w.d.say(b)
 	if len(b) > longMessage {

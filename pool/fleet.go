@@ -46,9 +46,17 @@ func (p *Pool) fleetOptions() fleet.Options {
 		Part:     p.cfg.FleetBudget,
 		Surge:    p.cfg.FleetSurge,
 		Replicas: p.cfg.FleetReplicas,
-		Unread:   p.dialer.closeBound(),
+		Unread:   p.unreadBound(),
 		Log:      p.log,
 	}
+}
+
+// unreadBound is longer than any statement may take, and 0 where that has no bound.
+func (p *Pool) unreadBound() time.Duration {
+	if p.cfg.StatementTimeout == 0 {
+		return 0
+	}
+	return p.cfg.StatementTimeout + silenceBound
 }
 
 // run keeps the share until ctx ends.

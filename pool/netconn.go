@@ -22,16 +22,23 @@ import (
 //
 // When that never comes, the kernel decides: it gives a silent peer up after
 // silenceBound, and the read fails. The slot counts as closing all that time
-// (quarantined after quarantineAfter), and it comes free at closeBound at the latest.
+// (quarantined after quarantineAfter). A session that has begun is waited for as
+// long as it may live, whatever its statement_timeout was set to meanwhile; one
+// that never began is not, see dialBound.
 type netConn struct {
 	net.Conn
-	g          *gate
-	slot       *slot         // guarded by g.mu
-	closeBound time.Duration // 0: as long as the peer's kernel answers
-	closing    sync.Once
-	farewell   atomic.Bool // Close was called
-	ended      sync.Once   // the server's end of file, or a broken connection, was seen
+	g        *gate
+	slot     *slot // guarded by g.mu
+	opened   time.Time
+	closing  sync.Once
+	farewell atomic.Bool // Close was called
+	begun    atomic.Bool // more was sent than the question whether the server has TLS
+	ended    sync.Once   // the server's end of file, or a broken connection, was seen
 }
+
+// dialBound is how long a session may take to begin, counted from the dial: the
+// server gives up by itself after authentication_timeout, of which this is the default.
+const dialBound = time.Minute
 
 // silenceBound is how long a peer may be silent, neither answering a keepalive
 // nor acknowledging data, before the kernel breaks the connection.
@@ -71,6 +78,9 @@ func (c *netConn) Read(b []byte) (int, error) {
 // it was given up in the middle of a message, that is the end of it: the server
 // would take a farewell for the rest of the message, and wait for more.
 func (c *netConn) Write(b []byte) (int, error) {
+	if !c.begun.Load() && !isKnock(b) {
+		c.begun.Store(true)
+	}
 	n, err := c.Conn.Write(b)
 	switch {
 	case err == nil, c.farewell.Load():
@@ -80,6 +90,12 @@ func (c *netConn) Write(b []byte) (int, error) {
 		c.sessionEnded()
 	}
 	return n, err
+}
+
+// isKnock reports whether b only asks whether the server has TLS or GSSAPI. As
+// long as nothing else was sent, the server has no session to give.
+func isKnock(b []byte) bool {
+	return len(b) == 8 && b[0] == 0 && b[3] == 8 && b[4] == 0x04 && b[5] == 0xd2 && b[6] == 0x16 && (b[7] == 0x2f || b[7] == 0x30)
 }
 
 // Close ends the sending half at once and the socket when the server has done
@@ -109,9 +125,16 @@ func (c *netConn) hangUp() {
 // there is nobody to wait for. A connection of WithDialFunc that cannot be
 // closed half says so with pgx's Terminate message, which only an established one sends.
 func (c *netConn) endSending() bool {
+	if !c.begun.Load() {
+		return false
+	}
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite() == nil
 	}
+	return c.isEstablished()
+}
+
+func (c *netConn) isEstablished() bool {
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
 	return c.slot.established
@@ -122,8 +145,8 @@ func (c *netConn) endSending() bool {
 func (c *netConn) drain() {
 	defer c.finish()
 	var bound time.Time
-	if c.closeBound > 0 {
-		bound = time.Now().Add(c.closeBound)
+	if !c.isEstablished() {
+		bound = c.opened.Add(dialBound)
 	}
 	for {
 		_ = c.Conn.SetDeadline(bound)

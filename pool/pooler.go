@@ -21,12 +21,16 @@ import (
 type mode struct {
 	pooler      bool
 	parameters  map[string]string // sent at startup
+	guard       map[string]string // sent at startup, where the server knows them and the connection string does not set them
 	beginSuffix string            // run with every BEGIN
 }
 
 // newMode derives the mode from what is configured, or was found out.
 func newMode(cfg config.Config, pooler bool) *mode {
 	m := &mode{pooler: pooler, parameters: map[string]string{"application_name": cfg.ApplicationName}}
+	if !pooler {
+		m.guard = newGuard()
+	}
 	if cfg.StatementTimeout == 0 {
 		return m
 	}
@@ -49,6 +53,7 @@ func (m *mode) apply(cc *pgx.ConnConfig) {
 	}
 	maps.Copy(cc.RuntimeParams, m.parameters)
 	if !m.pooler {
+		m.applyGuard(cc)
 		return
 	}
 	for _, name := range unpoolable {

@@ -13,6 +13,7 @@ type wireFaults struct {
 	end     time.Duration // how long a session takes to end after its client has gone
 	limit   int           // how many sessions there may be; 0 is no limit
 	lost    int           // how many cancel requests to ignore
+	unknown string        // a startup parameter that it does not know
 	dials   []time.Time   // when connections were opened, cancel requests included
 
 	// script is asked before each message is answered, and reports false to end

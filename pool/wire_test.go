@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
@@ -61,6 +62,10 @@ func (s *wireServer) serve(c net.Conn) {
 	defer c.Close()
 	w := &wireSession{s: s, backend: pgproto3.NewBackend(c, c), conn: c, status: 'I', canceled: make(chan struct{}, 1)}
 	start, err := w.backend.ReceiveStartupMessage()
+	if _, ok := start.(*pgproto3.SSLRequest); ok && err == nil {
+		_, _ = c.Write([]byte("N"))
+		start, err = w.backend.ReceiveStartupMessage()
+	}
 	if err != nil {
 		return
 	}
@@ -71,7 +76,7 @@ func (s *wireServer) serve(c net.Conn) {
 		return
 	}
 	s.pause(func(f *wireFaults) time.Duration { return f.connect })
-	if refusal := s.admit(w); refusal != nil {
+	if refusal := s.admit(w, start); refusal != nil {
 		w.send(refusal)
 		return
 	}
@@ -89,9 +94,14 @@ func (s *wireServer) serve(c net.Conn) {
 	}
 }
 
-func (s *wireServer) admit(w *wireSession) *pgproto3.ErrorResponse {
+func (s *wireServer) admit(w *wireSession, start pgproto3.FrontendMessage) *pgproto3.ErrorResponse {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if m, ok := start.(*pgproto3.StartupMessage); ok && s.faults.unknown != "" {
+		if _, asked := m.Parameters[s.faults.unknown]; asked {
+			return fatal("42704", fmt.Sprintf("unrecognized configuration parameter %q", s.faults.unknown))
+		}
+	}
 	if s.refuse != nil {
 		return s.refuse
 	}
