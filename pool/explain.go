@@ -43,7 +43,7 @@ func (p *Pool) failure(k *permit, kind error) error {
 		Patience: k.patience,
 		Stats:    s,
 		Holders:  p.describeAll(holders[:min(len(holders), explainedHolders)], s.At),
-		Caller:   k.by.String(),
+		Caller:   k.by.place(p.plumbing),
 	}
 	if h, ok := p.gate.holding(k.outer); ok {
 		outer := p.describe(&h, s.At)

@@ -82,10 +82,10 @@ func (p *Pool) describe(k *holderRecord, now time.Time) Holder {
 	h := Holder{
 		Lane:     k.lane,
 		Name:     k.name,
-		Caller:   k.by.String(),
+		Caller:   k.by.place(p.plumbing),
 		Held:     max(0, now.Sub(k.granted)),
 		Activity: activityName(k.activity),
-		Stack:    k.by.stack(),
+		Stack:    k.by.stack(p.plumbing),
 	}
 	if k.slot != nil {
 		h.PID = k.slot.pid

@@ -124,6 +124,6 @@ func (k *keeper) logAllClears() {
 	k.mu.Unlock()
 	for _, r := range owed {
 		k.p.log.Info("connection came back", "pool", k.p.cfg.Name, "held", r.at.Sub(r.granted).Round(time.Millisecond),
-			"caller", r.by.String(), "name", r.name)
+			"caller", r.by.place(k.p.plumbing), "name", r.name)
 	}
 }

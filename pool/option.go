@@ -17,6 +17,7 @@ type settings struct {
 	observer Observer
 	supply   func(ctx context.Context) (Credentials, error)
 	network  dialFunc
+	plumbing plumbing
 }
 
 func newSettings(opts []Option) *settings {
@@ -41,4 +42,16 @@ func WithLogger(l *slog.Logger) Option { return func(s *settings) { s.log = l } 
 // Default: net.Dialer, told to find a dead peer within a minute.
 func WithDialFunc(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
 	return func(s *settings) { s.network = dial }
+}
+
+// WithPlumbing names functions of the service that are never the answer to "who
+// asked for this connection": a repository's helpers, a package of generated
+// queries. Errors, [Holder] and leak reports name their caller instead. Each
+// name is the beginning of a function's full name, as runtime.Frame has it: a
+// package ("example.com/orders/internal/store.") or a type's methods
+// ("example.com/orders/internal/store.(*Queries)."). database/sql, modules that
+// were downloaded and methods made by the compiler are passed over in any case.
+// The option may be given several times.
+func WithPlumbing(functions ...string) Option {
+	return func(s *settings) { s.plumbing = append(s.plumbing, functions...) }
 }

@@ -36,6 +36,7 @@ type Pool struct {
 	cfg      config.Config
 	log      *slog.Logger
 	observer Observer // nil when nobody observes
+	plumbing plumbing // the service's own, never named as a caller
 
 	gate     *gate
 	front    *sql.DB // of virtual connections, for the pool's methods
@@ -111,7 +112,7 @@ func New(db *sql.DB, cfg config.Config, opts ...Option) (*Pool, error) {
 
 // newPool puts the parts together.
 func newPool(cfg config.Config, s *settings) *Pool {
-	p := &Pool{cfg: cfg, log: s.log}
+	p := &Pool{cfg: cfg, log: s.log, plumbing: s.plumbing}
 	if s.observer != (nobody{}) {
 		p.observer = s.observer // nil costs a query less than being told
 	}
