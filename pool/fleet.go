@@ -2,6 +2,10 @@ package pool
 
 import (
 	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
@@ -93,11 +97,24 @@ func (m *member) enter(ctx context.Context, k *fleet.Permit, c *conn) error {
 		return nil
 	}
 	session, err := m.f.Enter(ctx, k, fleet.Postgres(c.PgConn(), m.f.Keys()))
-	if err == nil {
+	var pg *pgconn.PgError
+	switch {
+	case err == nil:
 		c.fleetSession, c.slot.onFree, c.slot.surplus = session, session.Gone, session.Surplus
+	case errors.As(err, &pg):
+		err = &fleetError{pg}
 	}
 	return err
 }
+
+// fleetError is what a server says that does not let this role keep the fleet's budget.
+type fleetError struct{ pg *pgconn.PgError }
+
+func (e *fleetError) Error() string { return "the fleet's budget: " + e.pg.Error() }
+func (e *fleetError) Unwrap() error { return e.pg }
+
+// fleetRemedy is for a role, or a server, that cannot say who else is connected.
+const fleetRemedy = "GRANT SELECT ON pg_catalog.pg_locks, pg_catalog.pg_stat_activity TO this role; else set DB_FLEET="
 
 // wake tells the fleet that somebody waits although the pool itself has room.
 func (m *member) wake() {

@@ -2,10 +2,13 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
@@ -39,7 +42,8 @@ type prover struct {
 
 	mu      sync.Mutex // guards all below
 	last    FleetStats
-	unknown bool // said that nothing can be proved
+	unknown bool   // said that nothing can be proved
+	refused string // what the server said when it was asked last; empty when it answered
 }
 
 const (
@@ -89,6 +93,7 @@ func (v *prover) round(ctx context.Context) time.Duration {
 	switch {
 	case !ok:
 		return proveRetry
+	case v.isRefused():
 	case proof.Known():
 		v.say(v.take(proof))
 	default:
@@ -100,19 +105,52 @@ func (v *prover) round(ctx context.Context) time.Duration {
 // look returns the proof; ok is false while there is nothing to look with. It
 // opens no connection of its own: a pool that nobody uses asks for nothing.
 func (v *prover) look(ctx context.Context) (proof fleet.Proof, ok bool) {
+	configured, size := v.p.gate.settings() // Resize may have changed them
 	if v.watcher == nil {
-		return v.p.member.f.Proof(v.p.cfg.PoolSize, v.p.cfg.MaxOverflow)
+		return v.p.member.f.Proof(size, configured-size)
 	}
 	if !v.p.gate.lookable() {
 		return fleet.Proof{}, false
 	}
+	v.watcher.Resize(size, configured-size)
 	ctx, cancel := context.WithTimeout(ctx, v.p.cfg.ConnectTimeout)
 	defer cancel()
+	var said *pgconn.PgError
 	err := v.p.borrow(ctx, func(c *conn) (err error) {
 		proof, err = v.watcher.Look(ctx, fleet.Postgres(c.PgConn(), v.watcher.Keys()))
+		if errors.As(err, &said) && !c.IsClosed() && c.PgConn().TxStatus() == 'I' {
+			return nil // the question is refused, and nothing is wrong with the connection
+		}
 		return err
 	})
+	v.sayRefused(said)
 	return proof, err == nil
+}
+
+func (v *prover) isRefused() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.refused != ""
+}
+
+// sayRefused says once that the server does not answer the question, or that it
+// does again.
+func (v *prover) sayRefused(pg *pgconn.PgError) {
+	refused := ""
+	if pg != nil {
+		refused = pg.Error()
+	}
+	v.mu.Lock()
+	news := refused != v.refused
+	v.refused = refused
+	v.mu.Unlock()
+	switch {
+	case !news:
+	case refused == "":
+		v.p.log.Info("fleet: replica state can be read again", "pool", v.p.cfg.Name)
+	default:
+		v.p.log.Warn("fleet: cannot read replica state, so nobody proves that the fleet fits", "pool", v.p.cfg.Name, "error", refused, "remedy", fleetRemedy+"off")
+	}
 }
 
 // take keeps the proof for Stats and reports whether its verdict is news.

@@ -92,6 +92,8 @@ func classifyRefusal(err error, pg *pgconn.PgError) trouble {
 	const class = 2 // the first characters of a SQLSTATE
 	wrong := len(pg.Code) > class && slices.Contains([]string{"0A", "22", "28", "42"}, pg.Code[:class])
 	switch {
+	case wrong && errors.As(err, new(*fleetError)):
+		return trouble{reason: "fleet unreadable", permanent: true, remedy: fleetRemedy + "warn"}
 	case wrong && errors.As(err, new(*checkError)):
 		return trouble{reason: "check refused", permanent: true,
 			remedy: "let this role call pg_backend_pid and current_setting: each new connection is checked with them"}

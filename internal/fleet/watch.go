@@ -10,11 +10,11 @@ import (
 // bounding anybody (DB_FLEET=warn). Its methods may be called from several goroutines.
 type Watcher struct {
 	keys Keys
-	ask  Ask
 	id   uint32
 
-	mu     sync.Mutex // guards recent
-	recent [2]int     // live replicas by the last looks
+	mu     sync.Mutex // guards ask and recent
+	ask    Ask
+	recent [2]int // live replicas by the last looks
 }
 
 // NewWatcher returns a watcher for one replica of a service. ask.Replicas is
@@ -27,6 +27,13 @@ func NewWatcher(opts Options, ask Ask) *Watcher {
 
 // Keys is where the watcher's lock is.
 func (w *Watcher) Keys() Keys { return w.keys }
+
+// Resize changes what the replica asks for, from the next look on.
+func (w *Watcher) Resize(poolSize, maxOverflow int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ask.PoolSize, w.ask.MaxOverflow = poolSize, maxOverflow
+}
 
 // Look makes the session of l this replica's presence and counts the others'.
 // A replica whose session has just ended is counted for one look more.
@@ -51,6 +58,8 @@ func (w *Watcher) Look(ctx context.Context, l Locks) (Proof, error) {
 
 // part is what the service claims of the server, for others to add up.
 func (w *Watcher) part(seen *Snapshot) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.ask.Budget == "" {
 		return 0
 	}
