@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dbpool-go/dbpool/config"
 )
 
 func TestLimitsOfDBBreakNothing(t *testing.T) {
@@ -188,5 +190,108 @@ func TestShutdownCutsShortWhatDoesNotFinish(t *testing.T) {
 			t.Error(err)
 		}
 		_ = rows.Close()
+	})
+}
+
+// TestLimitedDBKeepsPoolTimeout limits the lent *sql.DB while its only connection
+// is held: nobody waits in its queue for longer than until the limit is removed.
+func TestLimitedDBKeepsPoolTimeout(t *testing.T) {
+	inWire(t, sized(2, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
+		held := holdAll(t, p, 1)
+		defer giveBack(held)
+		db := p.DB()
+		db.SetMaxOpenConns(1)
+		c, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		asked := time.Now()
+		var calls sync.WaitGroup
+		for range 20 {
+			calls.Go(func() {
+				if _, err := db.ExecContext(t.Context(), "x"); !errors.Is(err, ErrPoolTimeout) {
+					t.Error(err)
+				}
+			})
+		}
+		calls.Wait()
+		if took := time.Since(asked); took > p.cfg.PoolTimeout+maxPeriod {
+			t.Errorf("the last one gave up after %s", took)
+		}
+	})
+}
+
+// TestDBShowsThatItIsOpen is for health checks that look at OpenConnections.
+func TestDBShowsThatItIsOpen(t *testing.T) {
+	inWire(t, sized(2, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
+		db := p.DB()
+		if n := db.Stats().OpenConnections; n < 1 {
+			t.Errorf("%d open", n)
+		}
+		if n := p.Stats().OpenedCount; n != 0 {
+			t.Errorf("%d real ones opened for that", n)
+		}
+		db.SetMaxIdleConns(0)
+		db.SetConnMaxLifetime(time.Nanosecond)
+		time.Sleep(2 * maxPeriod)
+		synctest.Wait()
+		if n := db.Stats().OpenConnections; n < 1 {
+			t.Errorf("%d open after limits were set", n)
+		}
+	})
+}
+
+// TestConnOfDBTakesItsConnectionAtOnce tells sql.DB.Conn from other calls, and the
+// caller why there is none.
+func TestConnOfDBTakesItsConnectionAtOnce(t *testing.T) {
+	inWire(t, sized(1, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
+		db := p.DB()
+		for range 3 { // on a virtual connection that is new, and on idle ones
+			c, err := db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s := p.Stats(); s.InUse != 1 {
+				t.Errorf("%d in use", s.InUse)
+			}
+			asked := time.Now()
+			if _, err := db.Conn(t.Context()); !errors.Is(err, ErrPoolTimeout) || time.Since(asked) != p.cfg.PoolTimeout {
+				t.Errorf("%v after %s", err, time.Since(asked))
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			if _, err := db.ExecContext(t.Context(), "x"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// TestRestingConnectionsGoHome has the owner, a *sql.DB, keep what nobody needs,
+// with the limits that the settings name.
+func TestRestingConnectionsGoHome(t *testing.T) {
+	inWire(t, func(c *config.Config) { c.PoolSize, c.MaxOverflow, c.OverflowLinger = 2, 3, 10*time.Second }, func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
+		openAll(t, p, 5)
+		if s := p.db.Stats(); s.MaxOpenConnections != 5 || s.InUse != 5 {
+			t.Errorf("at once: %+v", s)
+		}
+		time.Sleep(restAfter + 2*maxPeriod)
+		if s := p.db.Stats(); s.Idle != 2 || s.InUse != 3 {
+			t.Errorf("rested: %d at home, %d not", s.Idle, s.InUse)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if s := p.db.Stats(); s.Idle != 2 || s.InUse != 0 || s.MaxIdleClosed != 3 {
+			t.Errorf("after the linger: %d at home, %d not, %d closed by database/sql", s.Idle, s.InUse, s.MaxIdleClosed)
+		}
+		if s := p.Stats(); s.Idle != 2 || s.Closed.Surplus != 3 {
+			t.Errorf("%d idle, closed %+v", s.Idle, s.Closed)
+		}
+		openAll(t, p, 2)
+		if s := p.Stats(); s.OpenedCount != 5 {
+			t.Errorf("opened %d", s.OpenedCount)
+		}
 	})
 }

@@ -5,12 +5,68 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 )
+
+// New returns a pool over db, of any driver, with the limits of cfg: over
+// go-sqlmock in tests, or over a *sql.DB that something else insists on opening.
+//
+// Calls go the same way as with Open: the gate with its order, timeout and lanes,
+// sessions, retries, leak detection and statistics work. The pool takes
+// connections out of db when they are wanted and keeps them until they are closed,
+// so db.Stats shows idle ones as in use. What is the work of the pool's own driver
+// is left out, and New says so in the log where cfg asks for it:
+//
+//   - DB_STATEMENT_TIMEOUT, the application name, DB_POOLER and everything else
+//     about how connections are opened: db opens them;
+//   - DB_RECLAIM_AFTER: nothing shows what a holder does with the connection;
+//   - DB_FLEET: the budget and the check need PostgreSQL;
+//   - exact counting of the server's sessions: a connection that was closed counts
+//     no more, although the server may not have noticed;
+//   - a cancelled statement is ended as db's driver ends it;
+//   - Stats say nothing of how a statement was cancelled, and Holder.PID is 0.
+//
+// The pool owns db afterwards and closes it.
+func New(db *sql.DB, cfg config.Config, opts ...Option) (*Pool, error) {
+	if db == nil {
+		return nil, errors.New("pool: New needs a *sql.DB; use Open to connect by configuration")
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	p := newPool(cfg, newSettings(opts))
+	p.foreign = db
+	p.dialer.dial = p.openForeign
+	p.limitOwner(cfg.MaxOpen(), cfg.PoolSize)
+	db.SetConnMaxLifetime(cfg.PoolRecycle)
+	p.warnOfForeign()
+	p.start()
+	return p, nil
+}
+
+// warnOfForeign names the settings that New does not keep.
+func (p *Pool) warnOfForeign() {
+	var without []string
+	if p.cfg.StatementTimeout > 0 {
+		without = append(without, "DB_STATEMENT_TIMEOUT")
+	}
+	if p.cfg.ReclaimAfter > 0 {
+		without = append(without, "DB_RECLAIM_AFTER")
+	}
+	if p.cfg.Fleet != config.FleetOff {
+		without = append(without, "DB_FLEET")
+	}
+	if len(without) > 0 {
+		p.log.Warn("settings without effect over a *sql.DB that the pool did not open", "pool", p.cfg.Name,
+			"settings", strings.Join(without, ", "), "remedy", "use pool.Open where they matter")
+	}
+}
 
 // foreignConn is a connection of a *sql.DB that is not the pool's own: of
 // go-sqlmock in a test, of another driver. It stays checked out of that *sql.DB

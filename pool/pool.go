@@ -1,10 +1,11 @@
 // Package pool wraps database/sql's pool for PostgreSQL so that a service can
 // never exhaust the server's connections.
 //
-// A [Pool] has three layers with one limit. The gate decides who may hold a
-// connection: first come, first served, with deadlines and lanes. A *sql.DB
-// decides which connection that is. The slots count how many sessions the server
-// has for this pool, those being opened and closed included.
+// A [Pool] has one limit and one path to a connection. Callers have virtual
+// connections, which cost nothing. The gate decides who may hold a real one: first
+// come, first served, with deadlines and lanes. The slots count how many sessions
+// the server has for this pool, those being opened and closed included. A *sql.DB
+// owns the real connections and keeps the limits that are configured.
 //
 //	p, err := pool.Open(cfg)                 // validates; no network
 //	err = p.Ready(ctx)                       // the first connection
@@ -86,28 +87,6 @@ func (p *Pool) warn() {
 	for _, w := range p.cfg.Warnings() {
 		p.log.Warn("a setting is probably not what was meant", "pool", p.cfg.Name, "variable", w.Variable, "setting", w.Rule, "remedy", w.Remedy)
 	}
-}
-
-// New returns a pool over db, of any driver, with the limits of cfg: over
-// go-sqlmock in tests, or over a *sql.DB that something else insists on opening.
-// The gate, lanes, sessions and statistics work as with Open; what needs the
-// driver does not: exact slots, cancellation that keeps connections, dials in
-// the background. The pool owns db afterwards and closes it.
-func New(db *sql.DB, cfg config.Config, opts ...Option) (*Pool, error) {
-	if db == nil {
-		return nil, errors.New("pool: New needs a *sql.DB; use Open to connect by configuration")
-	}
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	p := newPool(cfg, newSettings(opts))
-	p.foreign = db
-	p.dialer.dial = p.openForeign
-	db.SetMaxOpenConns(cfg.MaxOpen())
-	db.SetMaxIdleConns(cfg.PoolSize)
-	db.SetConnMaxLifetime(cfg.PoolRecycle)
-	p.start()
-	return p, nil
 }
 
 // newPool puts the parts together.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -197,6 +198,7 @@ func TestDeadConnectionsKeepTheirPlace(t *testing.T) {
 				s.deafen()
 				time.Sleep(2 * freshFor)
 				var order []int
+				var mu sync.Mutex
 				done := make(chan struct{})
 				for i := range 3 {
 					go func() {
@@ -204,6 +206,8 @@ func TestDeadConnectionsKeepTheirPlace(t *testing.T) {
 						if err := call(t.Context(), p); err != nil {
 							t.Error(err)
 						}
+						mu.Lock()
+						defer mu.Unlock()
 						order = append(order, i)
 					}()
 					synctest.Wait()
