@@ -100,7 +100,7 @@ func (d *dialer) failed(sl *slot, err error) *DialError {
 func (d *dialer) survive(sl *slot, k *fleet.Permit) (c backend, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			d.member.refused(k)
+			d.member.refused(k, false)
 			if s := sl.lastSocket(); s != nil && s.Conn != nil {
 				s.hangUp()
 			}
@@ -139,7 +139,7 @@ func (d *dialer) open(ctx context.Context, sl *slot, k *fleet.Permit) (*conn, er
 			try, err = d.nextTry(ctx, try, err)
 		}
 	}
-	d.member.refused(k)
+	d.member.refused(k, sqlState(err) == stateTooManyConnections)
 	return nil, err
 }
 

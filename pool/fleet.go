@@ -84,10 +84,10 @@ func (m *member) permit() (*fleet.Permit, bool) {
 	return m.f.Permit()
 }
 
-// refused says that the dial of k failed.
-func (m *member) refused(k *fleet.Permit) {
+// refused says that the dial of k failed; full, that the server had no room for it.
+func (m *member) refused(k *fleet.Permit, full bool) {
 	if m != nil {
-		m.f.Refused(k)
+		m.f.Refused(k, full)
 	}
 }
 

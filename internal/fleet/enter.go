@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -32,19 +33,33 @@ func (f *Fleet) Enter(ctx context.Context, p *Permit, l Locks) (*Session, error)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.dials, p)
-	switch {
-	case err != nil:
+	if err != nil {
 		f.forget(s)
-		f.backOff()
+		f.notEntered(p, err)
 		return nil, err
-	case f.noLocks != "":
-		return s, nil
-	case len(f.sessions) == 0:
+	}
+	if len(f.sessions) == 0 {
 		f.rejoined = time.Now()
 	}
-	f.refusals, f.stuck, f.woken = 0, false, true
+	if p.token == 0 {
+		f.backoff = max(0, f.backoff-2)
+	}
+	f.failures, f.stuck, f.woken, f.fullLook = 0, false, true, 0
 	f.sessions[s], s.born = struct{}{}, f.looks
 	return s, nil
+}
+
+// notEntered arranges the next dial after a session that did not get in.
+func (f *Fleet) notEntered(p *Permit, err error) {
+	if p.token == 0 && errors.As(err, new(*NoRoomError)) {
+		f.backOff()
+		return
+	}
+	pause := f.nextPause()
+	f.wait(pause)
+	if p.token != 0 {
+		f.dialAt = time.Now().Add(pause)
+	}
 }
 
 // enter takes over the permit's token. Where there is none, or the session
@@ -56,7 +71,7 @@ func (f *Fleet) enter(ctx context.Context, p *Permit, s *Session, l Locks) error
 	outside := f.noLocks != ""
 	f.mu.Unlock()
 	if outside {
-		return nil
+		return f.enterOutside(ctx, s, l)
 	}
 	if p.token != 0 {
 		if resp, err := l.Do(ctx, bind); err != nil || resp.Bound {
@@ -79,6 +94,7 @@ func (f *Fleet) enter(ctx context.Context, p *Permit, s *Session, l Locks) error
 // the headroom at worst.
 func (f *Fleet) claimFirst(ctx context.Context, s *Session, l Locks, seen *Snapshot) error {
 	if !f.arrive(seen) {
+		s.server = seen.Server
 		f.giveUpLocks(severalServers)
 		return nil
 	}
@@ -87,7 +103,10 @@ func (f *Fleet) claimFirst(ctx context.Context, s *Session, l Locks, seen *Snaps
 	// Sessions of the fleet that are about to enter or to end, this one among
 	// them, hold no token and are no strangers either.
 	now := lockViewOf(seen, f.keys)
-	f.learn(seen, now, max(now.holders(), seen.Sessions.Peers))
+	f.elsewhere = now.elsewhere(seen)
+	ours := now.ours(f.elsewhere)
+	ours.All = max(ours.All, seen.Sessions.Peers+ours.OtherRoles)
+	f.learn(seen, now, ours)
 	f.assess(load)
 	claim := f.speak(s)
 	claim.Join, claim.Guard, claim.Unread = f.memberID(), true, f.opts.Unread
@@ -106,25 +125,43 @@ func (f *Fleet) claimFirst(ctx context.Context, s *Session, l Locks, seen *Snaps
 	return nil
 }
 
+// move is one from a server to another.
+type move struct {
+	from string
+	at   time.Time
+	back bool // to a server that had been left
+}
+
+// moveTime is how long a move is remembered. One move back within that time is a
+// failover that was undone; a second one shows that connections go here and there.
+const moveTime = time.Minute
+
 // arrive notes where the tokens are. Sessions on another server, or on this one
-// before it started, hold nothing that counts here. It is false when the server
-// is one that was left before and has not restarted since: then new connections
-// are spread over several, and no single one knows them all.
+// before it started, hold nothing that counts here. It is false when servers
+// that were left a moment ago are met again and again: then new connections are
+// spread over several, and no single one knows them all.
 func (f *Fleet) arrive(seen *Snapshot) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.server == seen.Server {
 		return true
 	}
-	if slices.Contains(f.left, seen.Server) {
+	f.moves = slices.DeleteFunc(f.moves, func(m move) bool { return time.Since(m.at) > moveTime })
+	back := slices.ContainsFunc(f.moves, func(m move) bool { return m.from == seen.Server })
+	if back && slices.ContainsFunc(f.moves, func(m move) bool { return m.back }) {
 		return false
 	}
-	f.left = append(f.left, f.server)
-	f.server, f.usable, f.known = seen.Server, nil, nil
+	f.moves = append(f.moves, move{f.server, time.Now(), back})
+	f.settleAt(seen.Server)
+	return true
+}
+
+// settleAt makes a server the one where the tokens are.
+func (f *Fleet) settleAt(server string) {
+	f.server, f.usable, f.known, f.arrived, f.fullLook = server, nil, nil, nil, 0
 	for s := range f.sessions {
 		s.token, s.extra = 0, nil
 	}
-	return true
 }
 
 // memberID is this replica's name among the members, made up when needed.

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -55,10 +56,9 @@ type Host interface {
 
 // Load is what a pool is asked for.
 type Load struct {
-	Busy    int // connections held by callers: the most at once since the last call
-	Waiting int // callers in the queue now
-	Keep    int // sessions it would keep open without need, where nobody else needs them
-	Max     int // the most connections the pool may have by its own settings
+	Wanted int // connections that callers held or waited for: the most at once since the last call
+	Keep   int // sessions it would keep open without need, where nobody else needs them
+	Max    int // the most connections the pool may have by its own settings
 }
 
 // Fleet keeps one replica within the budget of its service. Its methods may be
@@ -73,46 +73,67 @@ type Fleet struct {
 	rand     *rand.Rand
 	id       uint32                // this replica's, among members
 	server   string                // where the tokens are; see Snapshot.Server
-	left     []string              // where they were before, one per restart or failover
+	moves    []move                // where they were before: restarts and failovers
 	sessions map[*Session]struct{} // with a token each
 	dials    map[*Permit]struct{}  // not yet entered or failed
 
-	view     View  // as last seen
-	plan     Plan  // as last computed
-	usable   []int // by the last looks, newest first
-	give     int   // sessions to close
-	max      int   // sessions the pool may have by its own settings
-	demand   int   // sessions this replica could use
-	keep     int   // sessions it would have without need
-	told     int   // of that, what the others were told last
-	serial   uint32
-	speaker  *Session // holds what was told last
-	stale    map[uint32]staleMember
-	known    map[uint32]time.Time // members, and since when those lately gone are missed
-	looks    int                  // begun
-	lastLook time.Time
-	woken    bool // somebody waits: look early
-	stuck    bool // no session was at hand for a look
+	view      View // as last seen
+	viewAt    time.Time
+	plan      Plan  // as last computed
+	usable    []int // by the last looks, newest first
+	give      int   // sessions to close
+	max       int   // sessions the pool may have by its own settings
+	demand    int   // sessions this replica could use
+	keep      int   // sessions it would have without need
+	told      int   // of that, what the others were told last
+	serial    uint32
+	speaker   *Session // holds what was told last
+	stale     map[uint32]staleMember
+	known     map[uint32]time.Time // members, and since when those lately gone are missed
+	arrived   []time.Time          // when members were seen for the first time
+	looks     int                  // begun
+	lastLook  time.Time
+	lastProbe time.Time
+	fullLook  int       // looks until one that asks for limits and sessions too
+	woken     bool      // somebody waits: look early
+	hush      time.Time // no early look before this: the last one was in vain
+	alarm     bool      // another replica lacks something
+	deaf      time.Time // no alarm is heeded before this: the last one was in vain
+	raised    time.Time // when this replica raised the alarm last
+	stuck     bool      // no session was at hand for a look
 
-	blindAt  time.Time // no dial without a token before this
-	refusals int       // of such dials, in a row
-	rejoined time.Time // when the first session entered
-	expected int       // members before all sessions were lost
-	crowded  time.Time // when there were more replicas than tokens last
-	noLocks  string    // why locks cannot be used here; empty when they can
-	failing  bool      // the last look failed
-	seen     *Snapshot
+	blindAt   time.Time // no dial without a token before this
+	backoff   int       // how far such dials are apart; see backOff
+	dialAt    time.Time // no dial with a token before this
+	failures  int       // of sessions that had a token and did not get in, in a row
+	rejoined  time.Time // when the first session entered
+	expected  int       // members before all sessions were lost
+	crowded   time.Time // when there were more replicas than tokens last
+	noLocks   string    // why locks cannot be used here; empty when they can
+	fixed     int       // the share while they cannot
+	retryAt   time.Time // when to try whether they can
+	retries   int
+	failing   bool      // the last look failed
+	kept      bool      // the last look was refused a step
+	seen      *Snapshot // by the last look that asked for everything
+	seenAt    time.Time
+	elsewhere map[uint32]bool // the fleet's sessions of other roles then, by process id
 }
 
+// firstPause spreads the first dials of replicas that start together.
+const firstPause = 100 * time.Millisecond
+
 // New returns a fleet that does nothing until Run. Before that the pool may
-// open one session.
+// open one session, after a moment by chance.
 func New(host Host, opts Options) *Fleet {
 	opts = opts.withDefaults()
-	return &Fleet{
+	f := &Fleet{
 		opts: opts, keys: NewKeys(opts.KeySpace, opts.Service), host: host,
 		news: make(chan struct{}, 1), rand: rand.New(rand.NewPCG(opts.Seed, 0)),
 		sessions: map[*Session]struct{}{}, dials: map[*Permit]struct{}{},
 	}
+	f.wait(firstPause)
+	return f
 }
 
 // Keys is where the fleet's locks are.
@@ -143,9 +164,9 @@ func (f *Fleet) Run(ctx context.Context) {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		f.host.SetShare(f.Share())
-		wait, look := f.next()
-		if wait <= 0 && look {
-			f.look(ctx)
+		wait, do := f.next()
+		if wait <= 0 && do != errandNone {
+			f.run(ctx, do)
 			continue
 		}
 		timer.Reset(max(wait, time.Millisecond))
@@ -157,89 +178,88 @@ func (f *Fleet) Run(ctx context.Context) {
 	}
 }
 
-// next is when there is something to do, and whether that is a look.
-func (f *Fleet) next() (wait time.Duration, look bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.noLocks != "" {
-		return time.Hour, false
-	}
-	if len(f.sessions) == 0 {
-		if wait := time.Until(f.blindAt); wait > 0 {
-			return wait, false
-		}
-		return time.Minute, false // woken by what changes
-	}
-	pause := f.interval()
-	switch {
-	case f.woken && f.promising():
-		pause /= 8
-	case f.calm():
-		pause = f.calmInterval()
-	}
-	return time.Until(f.lastLook.Add(pause)), true
-}
-
-// promising reports whether an early look may help: to say that there is more
-// demand, to take what was free, or to have a look at all.
-func (f *Fleet) promising() bool {
-	return f.failing || f.demand < f.max || f.view.Free > 0 && f.demand > len(f.sessions)
-}
-
-// interval is the time between two looks under contention. It grows with the
-// fleet, so that all looks together stay under a hundred a second.
-func (f *Fleet) interval() time.Duration {
-	return max(f.opts.Interval, time.Duration(len(f.view.Members))*10*time.Millisecond)
-}
-
-// calmInterval is the time between two looks while nobody lacks anything.
-func (f *Fleet) calmInterval() time.Duration { return max(f.interval(), 4*f.opts.Interval) }
-
-// calm reports whether nobody is short of anything, or gone for a moment.
-func (f *Fleet) calm() bool {
-	return f.give == 0 && f.absent() == 0 && f.lacking() <= 0 && f.view.Plenty() >= 0
-}
-
 // lookTimeout bounds one look's statements on a slow server.
 const lookTimeout = 5 * time.Second
 
-func (f *Fleet) look(ctx context.Context) {
+// run does an errand on a session, as its next user.
+func (f *Fleet) run(ctx context.Context, do errand) {
 	f.mu.Lock()
-	f.woken = false
 	longest := f.interval()
 	f.mu.Unlock()
-	began := false
+	began, started := false, time.Now()
 	waiting, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	err := f.host.Borrow(waiting, func(s *Session, l Locks) error {
 		began = true
 		looking, cancel := context.WithTimeout(ctx, lookTimeout)
 		defer cancel()
-		return f.poll(looking, s, l)
+		err := f.do(looking, do, s, l)
+		if errors.Is(err, errKept) {
+			return f.refusedStep(ctx, err)
+		}
+		return err
 	})
-	f.looked(ctx, err, began)
+	if began {
+		f.looked(ctx, err)
+		return
+	}
+	f.missed(time.Since(started) > longest/2)
 }
 
-// looked notes how a look ended and says so when that changed.
-func (f *Fleet) looked(ctx context.Context, err error, began bool) {
+func (f *Fleet) do(ctx context.Context, do errand, s *Session, l Locks) error {
+	if do == errandProbe {
+		return f.probe(ctx, s, l)
+	}
+	return f.poll(ctx, s, l)
+}
+
+// missed notes that no session was at hand. waited says that it stood in the
+// queue for one, and may do so again at once.
+func (f *Fleet) missed(waited bool) {
 	load := f.host.Load()
 	f.mu.Lock()
-	if f.stuck = !began; f.stuck {
-		f.assess(load)
+	defer f.mu.Unlock()
+	f.stuck = true
+	f.assess(load)
+	if !waited {
+		f.lastLook, f.lastProbe = f.jitteredNow(), f.jitteredNow()
 	}
-	f.lastLook = f.jitteredNow()
-	news := began && f.failing != (err != nil)
-	if began {
-		f.failing = err != nil
-		f.woken = f.failing || f.woken // on another session, soon
+}
+
+// refusedStep notes that the server refused a step, such as a lock in a full lock
+// table. That is no reason to close the session. The next look only looks.
+func (f *Fleet) refusedStep(ctx context.Context, err error) error {
+	f.mu.Lock()
+	f.kept, f.speaker = true, nil
+	f.mu.Unlock()
+	f.report(ctx, err)
+	return nil
+}
+
+// looked notes how an errand ended.
+func (f *Fleet) looked(ctx context.Context, err error) {
+	f.mu.Lock()
+	f.stuck = false
+	kept := f.kept
+	f.woken = err != nil || f.woken // on another session, soon
+	f.mu.Unlock()
+	if err != nil || !kept {
+		f.report(ctx, err)
 	}
+}
+
+// report says when looks begin to fail, and when they no longer do.
+func (f *Fleet) report(ctx context.Context, err error) {
+	f.mu.Lock()
+	news := f.failing != (err != nil)
+	f.failing = err != nil
 	f.mu.Unlock()
 	switch {
 	case !news || ctx.Err() != nil:
 	case err != nil:
-		f.opts.Log.Warn("fleet: no look at the other replicas", "service", f.opts.Service, "err", err)
+		f.opts.Log.Warn("fleet: cannot read replica state", "service", f.opts.Service, "err", err)
 	default:
-		f.opts.Log.Info("fleet: looking at the other replicas again", "service", f.opts.Service)
+		f.opts.Log.Info("fleet: reading replica state again", "service", f.opts.Service)
 	}
 }
 

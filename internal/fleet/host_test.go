@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // A dialer opens sessions: on the simulated server, or on a real one.
@@ -19,6 +21,12 @@ type conn interface {
 	Locks
 	Use(ctx context.Context, d time.Duration) error // be busy for d
 	Close()                                         // returns when the server has ended the session
+}
+
+// isFull reports whether a server, simulated or not, had no room.
+func isFull(err error) bool {
+	var pg *pgconn.PgError
+	return errors.Is(err, errFull) || errors.As(err, &pg) && pg.Code == "53300"
 }
 
 // errWait is a caller's wait for a connection that took too long.
@@ -40,7 +48,8 @@ type replica struct {
 	idle    []*place
 	waiting []*caller
 	busy    int
-	peak    int
+	lent    int // to the fleet itself
+	peak    int // of wanted
 	closed  bool
 
 	served, failed int
@@ -52,7 +61,8 @@ type replica struct {
 type place struct {
 	conn
 	session *Session
-	counted bool // held by a caller, not by the fleet
+	out     bool // held by somebody
+	counted bool // … who is a caller, not the fleet
 }
 
 type caller struct {
@@ -73,9 +83,21 @@ func newReplica(d dialer, max int, opts Options) *replica {
 func (r *replica) Load() Load {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	l := Load{Busy: max(r.peak, r.busy), Waiting: len(r.waiting), Max: r.max}
-	r.peak = r.busy
+	l := Load{Wanted: max(r.peak, r.wanted()), Max: r.max}
+	r.peak = r.wanted()
 	return l
+}
+
+// wanted is the callers that hold a connection or wait for one, but for those that
+// wait only because the fleet has one.
+func (r *replica) wanted() int {
+	callers := 0
+	for _, c := range r.waiting {
+		if !c.fleet {
+			callers++
+		}
+	}
+	return r.busy + max(0, callers-r.lent)
 }
 
 func (r *replica) SetShare(n int) {
@@ -144,6 +166,7 @@ func (r *replica) acquire(ctx context.Context, first bool) (*place, error) {
 	} else {
 		r.waiting = append(r.waiting, c)
 	}
+	r.peak = max(r.peak, r.wanted())
 	r.grow()
 	r.mu.Unlock()
 	select {
@@ -161,15 +184,18 @@ func (r *replica) acquire(ctx context.Context, first bool) (*place, error) {
 }
 
 func (r *replica) handOut(p *place, toFleet bool) {
+	p.out = true
 	if p.counted = !toFleet; p.counted {
 		r.busy++
-		r.peak = max(r.peak, r.busy)
+	} else {
+		r.lent++
 	}
+	r.peak = max(r.peak, r.wanted())
 }
 
 // grow dials for the callers that wait, as far as the share allows.
 func (r *replica) grow() {
-	for !r.closed && r.dialing < len(r.waiting) && r.total < r.max {
+	for !r.closed && r.dialing < r.wanted()-r.busy && r.total < r.max {
 		if r.total >= r.share {
 			r.fleet.Wake()
 			return
@@ -190,7 +216,7 @@ func (r *replica) open(p *Permit) {
 	defer cancel()
 	c, err := r.dial.Dial(ctx)
 	if err != nil {
-		r.fleet.Refused(p)
+		r.fleet.Refused(p, isFull(err))
 		r.failedDial()
 		return
 	}
@@ -217,10 +243,13 @@ func (r *replica) failedDial() {
 // release hands a place on, or ends it.
 func (r *replica) release(p *place, err error) {
 	r.mu.Lock()
-	if p.counted {
+	switch {
+	case p.counted:
 		r.busy--
-		p.counted = false
+	case p.out:
+		r.lent--
 	}
+	p.counted, p.out = false, false
 	if r.closed || err != nil || r.total-r.closing > r.share || p.session.Surplus() {
 		r.closing++
 		r.mu.Unlock()

@@ -1,6 +1,9 @@
 package fleet
 
-import "hash/fnv"
+import (
+	"hash/fnv"
+	"time"
+)
 
 // DefaultKeySpace is the first byte of every advisory lock this package takes.
 const DefaultKeySpace = 0xDB
@@ -15,6 +18,7 @@ const (
 	kindDemand  kind = 3 // how many sessions a replica could use; see demandValue
 	kindPart    kind = 4 // the service's part of the server; connections
 	kindWatcher kind = 5 // a replica that only watches (DB_FLEET=warn); the replica's id
+	kindAlarm   kind = 6 // somebody lacks something; a turn of the server's clock, see alarmTurn
 )
 
 // Keys is the part of the server's advisory locks that one service uses: the
@@ -40,6 +44,11 @@ func NewKeys(space byte, service string) Keys {
 func (k Keys) class(of kind) uint32 {
 	return uint32(k.space)<<24 | uint32(of)<<20 | k.service
 }
+
+// alarmTurn is how long an alarm lasts by the server's clock. Its lock's second
+// integer is the number of the turn, so that an alarm ends by itself although the
+// session that raised it may be busy. It is raised for the present turn and the next.
+const alarmTurn = 4 * time.Second
 
 // bounds are the first and last class of the whole key space, all services.
 func (k Keys) bounds() (low, high uint32) {

@@ -23,7 +23,7 @@ type bench struct {
 
 func onBothServers(t *testing.T, test func(b bench)) {
 	t.Run("simulated", func(t *testing.T) {
-		server := newSimServer(NewKeys(DefaultKeySpace, "orders"), 50, rand.New(rand.NewPCG(1, 1)))
+		server := newSimServer(50, rand.New(rand.NewPCG(1, 1)))
 		net := newLink(server)
 		test(bench{t, func() conn { return must(t)(net.Dial(t.Context())) }})
 	})

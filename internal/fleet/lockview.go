@@ -17,7 +17,7 @@ func lockViewOf(seen *Snapshot, keys Keys) lockView {
 	s := lockView{tokens: map[uint32][]Token{}, members: map[uint32]uint32{}, demand: map[uint32]uint32{}}
 	said := map[Lock]bool{}
 	for _, l := range seen.Locks {
-		if l.Database != seen.Limits.Database || l.Class&^kindMask != keys.class(0) {
+		if !seen.Brief && l.Database != seen.Limits.Database || l.Class&^kindMask != keys.class(0) {
 			continue
 		}
 		switch kindOf(l.Class) {
@@ -44,6 +44,32 @@ func lockViewOf(seen *Snapshot, keys Keys) lockView {
 // holders is how many sessions hold a token: they are the fleet's, and all
 // other sessions are strangers'.
 func (s lockView) holders() int { return len(s.tokens) }
+
+// elsewhere are the holders that are logged in as another role than this one.
+func (s lockView) elsewhere(seen *Snapshot) map[uint32]bool {
+	if len(seen.Role) == 0 {
+		return nil
+	}
+	others := map[uint32]bool{}
+	for pid := range s.tokens {
+		others[pid] = true
+	}
+	for _, pid := range seen.Role {
+		delete(others, pid)
+	}
+	return others
+}
+
+// ours counts the holders, of which those of elsewhere are of other roles.
+func (s lockView) ours(elsewhere map[uint32]bool) Ours {
+	ours := Ours{All: s.holders()}
+	for pid := range elsewhere {
+		if s.tokens[pid] != nil {
+			ours.OtherRoles++
+		}
+	}
+	return ours
+}
 
 // view is what the replicas decide by. A token counts once, however many
 // sessions of the replica hold it.

@@ -9,30 +9,92 @@ import (
 
 var errLost = errors.New("this session has lost its advisory locks; DISCARD ALL and pg_advisory_unlock_all() do that")
 
+// probe asks whether another replica lacks something.
+func (f *Fleet) probe(ctx context.Context, s *Session, l Locks) error {
+	f.mu.Lock()
+	f.lastProbe = f.jitteredNow()
+	f.mu.Unlock()
+	resp, err := l.Do(ctx, Request{Probe: true})
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.alarm = resp.Alarm && time.Now().After(f.deaf)
+	return nil
+}
+
 // poll looks at the fleet on one session and does what there is to do: one
 // round trip, a second when tokens change hands, a third when this session leaves
 // the headroom.
 func (f *Fleet) poll(ctx context.Context, s *Session, l Locks) error {
+	if f.outside() {
+		return f.retry(ctx, s, l)
+	}
+	early, demand := f.beginLook()
+	claimed, err := f.exchange(ctx, s, l)
+	f.endLook(early && claimed == 0 && f.wants() <= demand, claimed)
+	return err
+}
+
+// exchange is the statements of a look. It returns how many tokens were claimed.
+func (f *Fleet) exchange(ctx context.Context, s *Session, l Locks) (claimed int, err error) {
 	ask, err := f.begin(s)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	resp, err := l.Do(ctx, ask)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if resp.Seen.PID != l.PID() {
 		f.giveUpLocks(behindPooler)
-		return nil
+		return 0, nil
 	}
+	s.alarms = append(s.alarms, resp.Raised...)
 	act, err := f.decide(s, resp.Seen)
 	for err == nil && (act.Claim > 0 || len(act.Drop) > 0) {
 		if resp, err = l.Do(ctx, act); err == nil {
+			claimed += len(resp.Claimed)
 			act = f.take(s, resp.Claimed)
 		}
 	}
-	return err
+	return claimed, err
 }
+
+func (f *Fleet) wants() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.demand
+}
+
+// beginLook reports whether this look is an early one, and the demand before it.
+func (f *Fleet) beginLook() (early bool, demand int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	early, f.woken = f.woken, false
+	return early, f.demand
+}
+
+// endLook arranges when to look again. What was in vain is not repeated early,
+// whoever asks for it.
+func (f *Fleet) endLook(vain bool, claimed int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	f.lastLook = f.jitteredNow()
+	f.lastProbe = f.lastLook
+	if vain {
+		f.hush = now.Add(f.steadyInterval())
+	}
+	if f.alarm && f.give == 0 && claimed == 0 {
+		f.deaf = now.Add(f.steadyInterval())
+	}
+	f.alarm = false
+}
+
+// fullLooks is how many looks there are for each that asks for limits too.
+const fullLooks = 10
 
 // begin is the look itself, with what this session has to let go of and to say.
 // The ledger forgets a token before the server is told, never after.
@@ -45,11 +107,35 @@ func (f *Fleet) begin(s *Session) (Request, error) {
 	}
 	f.looks++
 	f.assess(load)
-	ask := f.speak(s)
-	ask.Look = true
+	var ask Request
+	if !f.kept {
+		ask = f.speak(s)
+	}
+	f.kept = false
+	ask.Look = f.fullLook == 0 || time.Since(f.seenAt) >= fullLookEvery || s.server != f.server
+	ask.Glance = !ask.Look
+	if f.fullLook--; ask.Look {
+		f.fullLook = fullLooks - 1
+	}
 	ask.Drop = append(f.letGo(s, f.inUse), s.void...)
 	s.void = nil
+	f.sound(s, &ask)
 	return ask, nil
+}
+
+// fullLookEvery is how old the limits and the count of others' sessions may become.
+const fullLookEvery = 15 * time.Second
+
+// sound raises the alarm while this replica lacks something: the others look only
+// if they hear one.
+func (f *Fleet) sound(s *Session, ask *Request) {
+	ask.Raise = f.lacking() > 0 && time.Since(f.raised) >= alarmTurn*3/4
+	if ask.Raise {
+		f.raised = time.Now()
+	}
+	if ask.Raise || f.lacking() <= 0 {
+		ask.Hush, s.alarms = s.alarms, nil
+	}
 }
 
 // letGo takes tokens that the session reserved off the ledger.
@@ -69,7 +155,7 @@ func (f *Fleet) letGo(s *Session, drop func(Token) bool) []Token {
 // look, so that a pause between two requests does not give a connection away.
 func (f *Fleet) assess(load Load) {
 	f.max, f.keep = load.Max, load.Keep
-	f.demand = max(min(load.Max, load.Busy+load.Waiting), f.demand*3/4)
+	f.demand = max(min(load.Max, load.Wanted), f.demand*3/4)
 }
 
 // speak tells the others this replica's demand: if there is news, and again and
@@ -88,18 +174,42 @@ func (f *Fleet) speak(s *Session) Request {
 }
 
 // learn takes in what was seen, of which so many sessions are the fleet's.
-func (f *Fleet) learn(seen *Snapshot, now lockView, ours int) {
-	usable := seen.Limits.Usable(seen.Sessions, ours)
-	usable = min(usable, f.opts.Part.Of(seen.Limits.Allowed()))
+func (f *Fleet) learn(seen *Snapshot, now lockView, ours Ours) {
+	allowed := f.opts.Part.Of(seen.Limits.Allowed())
+	usable := min(seen.Limits.Usable(seen.Sessions, ours), allowed)
 	f.usable = append([]int{usable}, f.usable...)[:min(3, len(f.usable)+1)]
 	// The best of three: a session that starts or ends has no token for a moment
 	// and would count as a stranger's.
-	f.plan = plan(slices.Max(f.usable), f.opts.Surge, f.opts.Part == "")
-	f.view = now.view(f.plan.Tokens)
+	f.plan = plan(slices.Max(f.usable), f.opts.Surge, f.opts.Part == "").pressed(f.promised(allowed))
+	f.view, f.viewAt = now.view(f.plan.Tokens), time.Now()
 	f.view.Clock = seen.Clock
 	f.reserve()
 	f.discount()
-	f.seen = seen
+	if !seen.Brief {
+		f.seen, f.seenAt = seen, f.viewAt
+	}
+}
+
+// promised is how many tokens the service does not give up to others: those of a
+// budget in plain numbers.
+func (f *Fleet) promised(allowed int) int {
+	if !f.opts.Part.Absolute() {
+		return 0
+	}
+	return allowed - headroom(allowed, f.opts.Surge)
+}
+
+// complete adds what a glance does not tell, as it was when everything was asked
+// for last. How many sessions there are in all it does tell.
+func (f *Fleet) complete(s *Session, seen *Snapshot) {
+	if !seen.Brief {
+		return
+	}
+	seen.Server, seen.Limits = s.server, f.seen.Limits
+	more := seen.Sessions.Server - f.seen.Sessions.Server
+	seen.Sessions.Role = max(0, f.seen.Sessions.Role+more)
+	seen.Sessions.Database = max(0, f.seen.Sessions.Database+more)
+	seen.Sessions.Peers = max(0, f.seen.Sessions.Peers+more)
 }
 
 // decide compares what was seen with the ledger, and acts.
@@ -108,8 +218,12 @@ func (f *Fleet) decide(s *Session, seen *Snapshot) (Request, error) {
 	defer func() { f.warnOfLost(lost) }()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.complete(s, seen)
 	now := lockViewOf(seen, f.keys)
-	f.learn(seen, now, now.holders())
+	if !seen.Brief {
+		f.elsewhere = now.elsewhere(seen)
+	}
+	f.learn(seen, now, now.ours(f.elsewhere))
 	lost = f.audit(seen, now)
 	if s.token == 0 {
 		return Request{}, errLost
@@ -123,8 +237,9 @@ func (f *Fleet) decide(s *Session, seen *Snapshot) (Request, error) {
 	return act, nil
 }
 
-// audit believes the server: a session that lost its locks has no token. It
-// says how many lost theirs since the last look.
+// audit believes the server: a session that lost its locks has no token, and one
+// that has more than the ledger says, for a step that was refused, lets go of
+// them. It says how many lost theirs since the last look.
 func (f *Fleet) audit(seen *Snapshot, now lockView) (lost int) {
 	for s := range f.sessions {
 		if s.server != seen.Server || s.born >= f.looks || s.token == 0 {
@@ -136,6 +251,11 @@ func (f *Fleet) audit(seen *Snapshot, now lockView) (lost int) {
 			lost++
 		}
 		s.extra = slices.DeleteFunc(s.extra, func(t Token) bool { return !slices.Contains(held, t) })
+		for _, t := range held {
+			if t != s.token && !slices.Contains(s.extra, t) && !slices.Contains(s.void, t) {
+				s.void = append(s.void, t)
+			}
+		}
 	}
 	return lost
 }

@@ -194,7 +194,9 @@ func (l lonely) Borrow(context.Context, func(*Session, Locks) error) error { ret
 
 func lonelyFleet(service string, opts Options) *Fleet {
 	opts.Service, opts.Log = service, slog.New(slog.DiscardHandler)
-	return New(lonely{Load{Max: 10, Waiting: 3}}, opts)
+	f := New(lonely{Load{Max: 10, Wanted: 3}}, opts)
+	f.blindAt = time.Time{} // as after its first pause
+	return f
 }
 
 func enter(t *testing.T, f *Fleet, l Locks) *Session {

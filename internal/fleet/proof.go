@@ -23,6 +23,7 @@ type Proof struct {
 	Limits   Limits
 	Sessions Sessions
 	Ours     int // of Sessions: the fleet's
+	Others   int // of Ours: logged in as another role
 	Ask      Ask
 	Pooled   bool // a pooler stands before the server: the sessions asked for are its clients
 	Claimed  int  // what other services of the server have claimed by DB_FLEET_BUDGET
@@ -38,7 +39,7 @@ func (p Proof) Usable() int {
 	if p.Pooled {
 		return p.Ask.Budget.Of(math.MaxInt32)
 	}
-	return min(p.Limits.Usable(p.Sessions, p.Ours), p.Ask.Budget.Of(p.Limits.Allowed()))
+	return min(p.Limits.Usable(p.Sessions, Ours{p.Ours, p.Others}), p.Ask.Budget.Of(p.Limits.Allowed()))
 }
 
 // Replicas is how many may run at once.
@@ -107,7 +108,7 @@ func (p Proof) limitSteps() []string {
 	}
 	var steps []string
 	if l.RoleLimit >= 0 {
-		steps = append(steps, limitStep("role", l.Role, l.RoleLimit, p.Sessions.Role-p.Ours))
+		steps = append(steps, limitStep("role", l.Role, l.RoleLimit, p.Sessions.Role-(p.Ours-p.Others)))
 	}
 	if l.DatabaseLimit >= 0 {
 		steps = append(steps, limitStep("database", l.Database, l.DatabaseLimit, p.Sessions.Database-p.Ours))
@@ -208,7 +209,7 @@ func (p Proof) limitStatements() []string {
 	if l.Superuser {
 		return remedies
 	}
-	if need := p.Need() + max(0, p.Sessions.Role-p.Ours); l.RoleLimit >= 0 && need > l.RoleLimit {
+	if need := p.Need() + max(0, p.Sessions.Role-(p.Ours-p.Others)); l.RoleLimit >= 0 && need > l.RoleLimit {
 		remedies = append(remedies, fmt.Sprintf("remedy: ALTER ROLE %s CONNECTION LIMIT %d;", quoteName(l.Role), need))
 	}
 	if need := p.Need() + max(0, p.Sessions.Database-p.Ours); l.DatabaseLimit >= 0 && need > l.DatabaseLimit {

@@ -35,7 +35,7 @@ func TestUsable(t *testing.T) {
 			if test.change != nil {
 				test.change(&l)
 			}
-			if got := l.Usable(test.sessions, test.ours); got != test.want {
+			if got := l.Usable(test.sessions, Ours{All: test.ours}); got != test.want {
 				t.Errorf("%d; want %d", got, test.want)
 			}
 		})

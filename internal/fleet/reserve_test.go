@@ -23,7 +23,7 @@ func TestTokensAreSetAsideForWhoComesBack(t *testing.T) {
 		f.id, f.sessions = 1, map[*Session]struct{}{{token: 1}: {}}
 		look := func(budget, free int, members ...uint32) {
 			t.Helper()
-			f.learn(&Snapshot{Limits: Limits{MaxConnections: 10, RoleLimit: -1, DatabaseLimit: -1}, Sessions: Sessions{Server: len(members)}}, lockViewWith(members...), len(members))
+			f.learn(&Snapshot{Limits: Limits{MaxConnections: 10, RoleLimit: -1, DatabaseLimit: -1}, Sessions: Sessions{Server: len(members)}}, lockViewWith(members...), Ours{All: len(members)})
 			if f.view.Budget != budget || f.view.Free != free {
 				t.Errorf("budget %d, %d free; want %d, %d", f.view.Budget, f.view.Free, budget, free)
 			}
@@ -49,7 +49,7 @@ func TestTokensAreSetAsideForWhoComesBack(t *testing.T) {
 func TestNobodyIsAwaitedInACrowd(t *testing.T) {
 	f := New(nil, Options{Service: "orders"})
 	for _, members := range [][]uint32{{1, 2, 3}, {1, 2}} {
-		f.learn(&Snapshot{Limits: Limits{MaxConnections: 3, RoleLimit: -1, DatabaseLimit: -1}, Sessions: Sessions{Server: len(members)}}, lockViewWith(members...), len(members))
+		f.learn(&Snapshot{Limits: Limits{MaxConnections: 3, RoleLimit: -1, DatabaseLimit: -1}, Sessions: Sessions{Server: len(members)}}, lockViewWith(members...), Ours{All: len(members)})
 		if f.view.Budget != 2 {
 			t.Errorf("%d members: budget %d", len(members), f.view.Budget)
 		}

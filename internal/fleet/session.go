@@ -16,6 +16,7 @@ type Session struct {
 	extra  []Token  // reserved for dials, or not yet let go since
 	void   []Token  // reservations that were lost, to be let go of in case they were not
 	said   []uint32 // demands it published; the last is the newest
+	alarms []uint32 // alarms it raised
 }
 
 // Permit allows one dial.
@@ -28,7 +29,7 @@ func (f *Fleet) Share() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.noLocks != "" {
-		return f.static()
+		return f.fixed
 	}
 	n := f.owned()
 	if f.give > 0 {
@@ -49,7 +50,10 @@ func (f *Fleet) Permit() (*Permit, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := &Permit{}
-	if spares := f.spares(); len(spares) > 0 && f.give == 0 {
+	if spares := f.spares(); len(spares) > 0 && f.give == 0 && f.noLocks == "" {
+		if time.Now().Before(f.dialAt) {
+			return nil, false
+		}
 		p.token = spares[0]
 	} else if !f.blind() && f.noLocks == "" {
 		return nil, false
@@ -58,25 +62,51 @@ func (f *Fleet) Permit() (*Permit, bool) {
 	return p, true
 }
 
-// Refused gives a permit back: the dial failed.
-func (f *Fleet) Refused(p *Permit) {
+// Refused gives a permit back: the dial failed. full says that the server had
+// no room for it.
+func (f *Fleet) Refused(p *Permit, full bool) {
 	f.mu.Lock()
 	delete(f.dials, p)
-	if p.token == 0 {
+	switch {
+	case p.token == 0 && full:
 		f.backOff()
+	case p.token == 0:
+		f.wait(f.nextPause())
 	}
 	f.mu.Unlock()
 	f.changed()
 }
 
-// backOff spreads the next dial without a token, more with each refusal and
-// with the size of the fleet: full jitter, so that replicas do not come in step,
-// and at most about a hundred dials a second of all replicas together.
+const (
+	firstPauseAfter = 100 * time.Millisecond // a failure
+	mostPauseAfter  = 2 * time.Second
+	mostBackOff     = time.Minute
+)
+
+// nextPause is how long to wait after a dial that did not fail for lack of room.
+func (f *Fleet) nextPause() time.Duration {
+	pause := min(firstPauseAfter<<min(f.failures, 5), mostPauseAfter)
+	f.failures++
+	return pause
+}
+
+// backOff spreads the next dial without a token, with full jitter, so that
+// replicas do not come in step. The pause grows with each refusal, and a dial
+// that succeeds takes two refusals back (see Enter): where turns are rare because
+// replicas are many, about three dials are made for each turn, however many
+// replicas there are.
 func (f *Fleet) backOff() {
-	members := time.Duration(len(f.view.Members))
-	first, most := max(100*time.Millisecond, members*10*time.Millisecond), max(2*time.Second, members*50*time.Millisecond)
-	f.wait(min(first<<min(f.refusals, 6), most))
-	f.refusals++
+	pause := firstPauseAfter
+	for n := range f.backoff {
+		if pause >= mostBackOff {
+			break
+		}
+		if pause += pause / 2; n < 3 {
+			pause += pause / 3 // doubled at first
+		}
+	}
+	f.wait(min(pause, mostBackOff))
+	f.backoff++
 }
 
 // wait lets no dial without a token happen for a random part of most.
@@ -99,13 +129,19 @@ func (f *Fleet) blind() bool {
 	if len(f.sessions) == 0 {
 		return len(f.dials) == 0
 	}
-	return f.stuck && f.give == 0 && len(f.spares()) == 0 && f.lacking() > 0
+	return f.stuck && f.give == 0 && len(f.spares()) == 0 && f.guaranteed() > len(f.sessions)+len(f.dials)
+}
+
+// guaranteed is how many sessions this replica may have at any time: its even part of
+// the budget, without what does not divide evenly, as far as it can use that.
+func (f *Fleet) guaranteed() int {
+	return min(f.demand, f.plan.Tokens/max(1, len(f.view.Members)))
 }
 
 // lacking is how far this replica is below its fair share, by the last look at
 // the others and its own present load.
 func (f *Fleet) lacking() int {
-	v := f.view
+	v := f.present()
 	v.Members = slices.DeleteFunc(slices.Clone(v.Members), func(m Member) bool { return m.ID == f.id })
 	v.Members = append(v.Members, Member{ID: f.id, Demand: f.demand})
 	return v.Targets()[len(v.Members)-1] - len(f.sessions) - len(f.dials)

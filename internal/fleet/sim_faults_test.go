@@ -79,9 +79,9 @@ func TestNoThunderingHerdAfterARestart(t *testing.T) {
 func (s *simServer) mostDials(since time.Time, window time.Duration) (most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, first := range s.dials {
+	for i, first := range s.tally.dials {
 		n := 0
-		for ; i+n < len(s.dials) && s.dials[i+n].Sub(first) < window; n++ {
+		for ; i+n < len(s.tally.dials) && s.tally.dials[i+n].Sub(first) < window; n++ {
 		}
 		if first.After(since) {
 			most = max(most, n)
@@ -234,15 +234,16 @@ func TestSlotsThatLingerAreWaitedFor(t *testing.T) {
 // demanding is a pool that wants more than it has.
 type demanding struct{ Host }
 
-func (demanding) Load() Load { return Load{Waiting: 10, Max: 10} }
+func (demanding) Load() Load { return Load{Wanted: 10, Max: 10} }
 
 // A pool may not know yet that the session is gone that had made a reservation.
 // The first dial that relies on it finds out, and no other is made for it.
 func TestLostReservationIsFoundOutOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := newSimServer(NewKeys(DefaultKeySpace, "orders"), smallSlots, rand.New(rand.NewPCG(1, 1)))
+		server := newSimServer(smallSlots, rand.New(rand.NewPCG(1, 1)))
 		network := newLink(server)
 		f := New(demanding{}, Options{Service: "orders", Seed: 1})
+		f.blindAt = time.Time{}
 		enter := func() (*Session, *simConn) {
 			p, ok := f.Permit()
 			if !ok {

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -11,44 +10,58 @@ import (
 )
 
 var (
-	errFull  = errors.New("53300")
-	errBroke = errors.New("connection lost")
+	errFull      = errors.New("53300")
+	errBroke     = errors.New("connection lost")
+	errLockTable = fmt.Errorf("53200: %w", errKept)
 )
 
 // simServer is a PostgreSQL reduced to sessions and advisory locks, in the
 // virtual time of a synctest bubble: sessions count from before they can lock
-// anything, and their locks go a moment before their slot does.
+// anything, their locks go a moment before their slot does, and the steps of
+// different sessions' requests interleave.
 type simServer struct {
-	keys  Keys
 	delay func() time.Duration // one way through the network
 	exit  func() time.Duration // from the end of a session's locks to that of its slot
 
-	mu       sync.Mutex
-	rand     *rand.Rand
-	limit    int
-	starts   int
-	down     bool
-	grace    time.Time // refusals before this are not counted: the server has just started
-	sessions map[uint32]*simSession
-	held     map[simKey]map[uint32]bool // by server process
-	pids     uint32
-	people   int
+	mu         sync.Mutex
+	rand       *rand.Rand
+	limit      int
+	roleLimits map[string]int
+	lockLimit  int // locks that fit into the lock table; 0: as many as there are
+	starts     int
+	down       bool
+	grace      time.Time // refusals before this are not counted: the server has just started
+	sessions   map[uint32]*simSession
+	held       map[simKey]map[uint32]bool // by server process; true: exclusively
+	pids       uint32
+	people     int
 
-	peak, refused int
-	looks         int
-	dials         []time.Time
+	tally simTally
+}
+
+// simTally is what the server has been asked for.
+type simTally struct {
+	peak, refused          int
+	looks, glances, probes int
+	dials                  []time.Time
+	work                   time.Duration // CPU for looks, glances and probes; see cost
 }
 
 type simSession struct {
-	pid   uint32
-	locks map[simKey]int
-	gone  chan struct{} // closed when the slot is free
+	pid     uint32
+	role    string
+	service string
+	locks   map[simKey]int
+	robbed  bool          // of its locks, by the application
+	leaving bool          // it is about to end
+	bare    time.Time     // since when it has no token
+	gone    chan struct{} // closed when the slot is free
 }
 
 type simKey struct{ class, key uint32 }
 
-func newSimServer(keys Keys, limit int, rnd *rand.Rand) *simServer {
-	s := &simServer{keys: keys, limit: limit, rand: rnd, starts: 1, sessions: map[uint32]*simSession{}, held: map[simKey]map[uint32]bool{}}
+func newSimServer(limit int, rnd *rand.Rand) *simServer {
+	s := &simServer{limit: limit, rand: rnd, starts: 1, sessions: map[uint32]*simSession{}, held: map[simKey]map[uint32]bool{}, roleLimits: map[string]int{}}
 	s.delay = func() time.Duration { return s.between(50*time.Microsecond, 500*time.Microsecond) }
 	s.exit = func() time.Duration { return s.between(100*time.Microsecond, 3*time.Millisecond) }
 	return s
@@ -61,24 +74,33 @@ func (s *simServer) between(low, high time.Duration) time.Duration {
 }
 
 // start forks a session, or refuses.
-func (s *simServer) start() (*simSession, error) {
+func (s *simServer) start(role, service string) (*simSession, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dials = append(s.dials, time.Now())
+	s.tally.dials = append(s.tally.dials, time.Now())
 	if s.down {
 		return nil, errBroke
 	}
-	if len(s.sessions)+s.people >= s.limit {
+	if limit, ok := s.roleLimits[role]; len(s.sessions)+s.people >= s.limit || ok && s.ofRole(role) >= limit {
 		if time.Now().After(s.grace) {
-			s.refused++
+			s.tally.refused++
 		}
 		return nil, errFull
 	}
 	s.pids++
-	session := &simSession{pid: s.pids, locks: map[simKey]int{}, gone: make(chan struct{})}
+	session := &simSession{pid: s.pids, role: role, service: service, locks: map[simKey]int{}, bare: time.Now(), gone: make(chan struct{})}
 	s.sessions[session.pid] = session
-	s.peak = max(s.peak, len(s.sessions))
+	s.tally.peak = max(s.tally.peak, len(s.sessions))
 	return session, nil
+}
+
+func (s *simServer) ofRole(role string) (n int) {
+	for _, session := range s.sessions {
+		if session.role == role {
+			n++
+		}
+	}
+	return n
 }
 
 // finish ends a session as a backend exits: locks first, slot later.
@@ -89,6 +111,7 @@ func (s *simServer) finish(session *simSession) {
 		return
 	}
 	s.unlockAll(session)
+	session.leaving = true
 	s.mu.Unlock()
 	time.Sleep(s.exit())
 	s.mu.Lock()
@@ -114,9 +137,15 @@ func (s *simServer) halt() {
 // unlockAll is what DISCARD ALL does too.
 func (s *simServer) unlockAll(session *simSession) {
 	for k := range session.locks {
-		delete(s.held[k], session.pid)
+		s.drop(k, session.pid)
 	}
 	session.locks = map[simKey]int{}
+}
+
+func (s *simServer) drop(k simKey, pid uint32) {
+	if delete(s.held[k], pid); len(s.held[k]) == 0 {
+		delete(s.held, k)
+	}
 }
 
 func (s *simServer) boot(grace time.Duration) {
@@ -132,240 +161,269 @@ func (s *simServer) alive(session *simSession) bool {
 	return s.sessions[session.pid] == session
 }
 
-// do runs a request in one go.
-func (s *simServer) do(session *simSession, r Request) (Response, error) {
+// step is where other sessions may come in between two statements of a request.
+// It reports whether the session is still there afterwards.
+func (s *simServer) step(session *simSession) bool {
+	pause := time.Duration(s.rand.Int64N(int64(40 * time.Microsecond)))
+	if s.rand.IntN(3) == 0 {
+		s.mu.Unlock()
+		time.Sleep(pause)
+		s.mu.Lock()
+	}
+	return s.sessions[session.pid] == session
+}
+
+// do runs a request, statement by statement.
+func (s *simServer) do(session *simSession, keys Keys, r Request) (resp Response, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sessions[session.pid] != session {
-		return Response{}, errBroke
+	q := &simRequest{s, session, keys}
+	statements := []func() error{
+		func() error { return q.letGo(r) },
+		func() error { return q.tell(r) },
+		func() error { resp.Bound, err = q.bind(r); return err },
+		func() error { resp.Claimed, err = q.claim(r); return err },
+		func() error { resp.Raised, err = q.raise(r); return err },
+		func() error { resp.Alarm = q.probe(r); return nil },
+		func() error { resp.Seen, err = q.see(r); return err },
 	}
-	for _, t := range r.Drop {
-		s.unshare(session, kindToken, uint32(t))
-	}
-	for _, v := range r.Retract {
-		s.unshare(session, kindDemand, v)
-	}
-	for _, v := range r.Publish {
-		s.share(session, kindDemand, v)
-	}
-	for of, v := range map[kind]uint32{kindMember: r.Join, kindWatcher: r.Watch, kindPart: uint32(r.Part)} {
-		if v != 0 && session.locks[s.key(of, v)] == 0 {
-			s.share(session, of, v)
+	for _, run := range statements {
+		if !s.step(session) {
+			return Response{}, errBroke
 		}
-	}
-	resp := Response{}
-	if r.Bind != 0 {
-		resp.Bound = s.bind(session, r)
-	}
-	for t := Token(1); t <= r.UpTo && len(resp.Claimed) < r.Claim; t++ {
-		if len(s.held[s.key(kindToken, uint32(t))]) == 0 {
-			s.share(session, kindToken, uint32(t))
-			resp.Claimed = append(resp.Claimed, t)
+		if err := run(); err != nil {
+			return Response{}, err
 		}
-	}
-	if r.Look {
-		s.looks++
-		resp.Seen = s.snapshot(session)
 	}
 	return resp, nil
 }
 
-func (s *simServer) key(of kind, v uint32) simKey { return simKey{s.keys.class(of), v} }
-
-func (s *simServer) share(session *simSession, of kind, v uint32) {
-	k := s.key(of, v)
-	session.locks[k]++
-	if s.held[k] == nil {
-		s.held[k] = map[uint32]bool{}
-	}
-	s.held[k][session.pid] = true
+// simRequest is a session that runs a request, under the server's lock.
+type simRequest struct {
+	*simServer
+	me   *simSession
+	keys Keys
 }
 
-func (s *simServer) unshare(session *simSession, of kind, v uint32) {
-	k := s.key(of, v)
-	n := session.locks[k]
-	if n <= 1 {
-		delete(session.locks, k)
-		delete(s.held[k], session.pid)
+func (q *simRequest) key(of kind, v uint32) simKey { return simKey{q.keys.class(of), v} }
+
+// lock is pg_try_advisory_lock and pg_try_advisory_lock_shared.
+func (q *simRequest) lock(k simKey, exclusive bool) (bool, error) {
+	for pid, theirs := range q.held[k] {
+		if pid != q.me.pid && (exclusive || theirs) {
+			return false, nil
+		}
+	}
+	if q.me.locks[k] == 0 && q.lockLimit > 0 && q.allLocks() >= q.lockLimit {
+		return false, errLockTable
+	}
+	if q.held[k] == nil {
+		q.held[k] = map[uint32]bool{}
+	}
+	q.held[k][q.me.pid] = exclusive || q.held[k][q.me.pid]
+	q.me.locks[k]++
+	return true, nil
+}
+
+func (s *simServer) allLocks() (n int) {
+	for _, holders := range s.held {
+		n += len(holders)
+	}
+	return n
+}
+
+func (q *simRequest) unlock(k simKey) {
+	if n := q.me.locks[k]; n > 1 {
+		q.me.locks[k] = n - 1
 		return
 	}
-	session.locks[k] = n - 1
+	delete(q.me.locks, k)
+	q.drop(k, q.me.pid)
 }
 
-func (s *simServer) bind(session *simSession, r Request) bool {
-	holders := s.held[s.key(kindToken, uint32(r.Bind))]
-	for pid := range holders {
-		if !slices.Contains(r.Known, pid) {
-			return false
-		}
+func (q *simRequest) letGo(r Request) error {
+	for _, t := range r.Drop {
+		q.unlock(q.key(kindToken, uint32(t)))
 	}
-	if len(holders) == 0 {
-		return false
+	for _, v := range r.Retract {
+		q.unlock(q.key(kindDemand, v))
 	}
-	s.share(session, kindToken, uint32(r.Bind))
-	return true
-}
-
-func (s *simServer) snapshot(session *simSession) *Snapshot {
-	n := len(s.sessions) + s.people
-	seen := &Snapshot{
-		PID: session.pid, Server: fmt.Sprint(s.starts),
-		Clock:    time.Since(time.Unix(0, 0)),
-		Limits:   Limits{MaxConnections: s.limit + 3, SuperuserReserved: 3, RoleLimit: -1, DatabaseLimit: -1, Database: "app"},
-		Sessions: Sessions{Server: n, Role: n, Database: n, Peers: len(s.sessions)},
-	}
-	for pid, other := range s.sessions {
-		for k := range other.locks {
-			seen.Locks = append(seen.Locks, Lock{Database: "app", Class: k.class, Key: k.key, PID: pid})
-		}
-	}
-	return seen
-}
-
-// link is a replica's network to the server: it can be cut.
-type link struct {
-	server *simServer
-
-	mu    sync.Mutex
-	cut   chan struct{} // closed when the link is whole; nil: whole
-	dead  bool          // the process was killed
-	conns map[*simConn]struct{}
-}
-
-func newLink(s *simServer) *link { return &link{server: s, conns: map[*simConn]struct{}{}} }
-
-// pass is one way through the network.
-func (l *link) pass(ctx context.Context) error {
-	l.mu.Lock()
-	cut := l.cut
-	l.mu.Unlock()
-	if cut != nil {
-		select {
-		case <-cut:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	time.Sleep(l.server.delay())
-	return ctx.Err()
-}
-
-// keepalive is when the server gives a silent client up; see guardSQL.
-const keepalive = 11 * time.Second
-
-// partition cuts the link for a while. The server drops the sessions if it
-// takes too long; the client learns that at its next word.
-func (l *link) partition(d time.Duration) {
-	l.mu.Lock()
-	if l.cut != nil {
-		l.mu.Unlock()
-		return
-	}
-	l.cut = make(chan struct{})
-	l.mu.Unlock()
-	conns := l.all()
-	time.Sleep(min(d, keepalive))
-	if d > keepalive {
-		for _, c := range conns {
-			go l.server.finish(c.session)
-		}
-		time.Sleep(d - keepalive)
-	}
-	l.mu.Lock()
-	close(l.cut)
-	l.cut = nil
-	l.mu.Unlock()
-}
-
-// kill ends all sessions as the kernel does for a killed process.
-func (l *link) kill() {
-	l.mu.Lock()
-	l.dead = true
-	l.mu.Unlock()
-	for _, c := range l.all() {
-		go l.server.finish(c.session)
-	}
-}
-
-// all are the link's sessions, in no order.
-func (l *link) all() []*simConn {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var conns []*simConn
-	for c := range l.conns {
-		conns = append(conns, c)
-	}
-	return conns
-}
-
-// Dial connects as libpq does: fork, authentication, ready.
-func (l *link) Dial(ctx context.Context) (conn, error) {
-	if err := l.pass(ctx); err != nil {
-		return nil, err
-	}
-	l.mu.Lock()
-	dead := l.dead
-	l.mu.Unlock()
-	if dead {
-		return nil, errBroke
-	}
-	session, err := l.server.start()
-	if err != nil {
-		l.pass(ctx)
-		return nil, err
-	}
-	c := &simConn{l, session}
-	l.mu.Lock()
-	l.conns[c] = struct{}{}
-	l.mu.Unlock()
-	time.Sleep(l.server.between(2*time.Millisecond, 20*time.Millisecond))
-	if err := l.pass(ctx); err != nil {
-		go c.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-type simConn struct {
-	link    *link
-	session *simSession
-}
-
-func (c *simConn) PID() uint32 { return c.session.pid }
-
-func (c *simConn) Do(ctx context.Context, r Request) (Response, error) {
-	if err := c.link.pass(ctx); err != nil {
-		return Response{}, err
-	}
-	resp, err := c.link.server.do(c.session, r)
-	if passErr := c.link.pass(ctx); passErr != nil {
-		return Response{}, passErr
-	}
-	return resp, err
-}
-
-func (c *simConn) Use(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-	case <-c.session.gone:
-		return errBroke
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if !c.link.server.alive(c.session) {
-		return errBroke
+	for _, v := range r.Hush {
+		q.unlock(q.key(kindAlarm, v))
 	}
 	return nil
 }
 
-// Close says goodbye and waits for the server to have ended the session.
-func (c *simConn) Close() {
-	c.link.pass(context.Background())
-	c.link.server.finish(c.session)
-	<-c.session.gone
-	c.link.mu.Lock()
-	delete(c.link.conns, c)
-	c.link.mu.Unlock()
+func (q *simRequest) tell(r Request) error {
+	wanted := []simKey{}
+	for _, v := range r.Publish {
+		wanted = append(wanted, q.key(kindDemand, v))
+	}
+	for of, v := range map[kind]uint32{kindMember: r.Join, kindWatcher: r.Watch, kindPart: uint32(r.Part)} {
+		if v != 0 {
+			wanted = append(wanted, q.key(of, v))
+		}
+	}
+	for _, k := range wanted {
+		if q.me.locks[k] > 0 {
+			continue
+		}
+		if _, err := q.lock(k, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *simRequest) bind(r Request) (bool, error) {
+	if r.Bind == 0 {
+		return false, nil
+	}
+	k := q.key(kindToken, uint32(r.Bind))
+	got, err := q.lock(k, false)
+	if err != nil || !q.step(q.me) {
+		return false, err
+	}
+	known, others := true, 0
+	for pid := range q.held[k] {
+		if pid != q.me.pid {
+			others++
+			known = known && slices.Contains(r.Known, pid)
+		}
+	}
+	if others > 0 && known {
+		return true, nil
+	}
+	if got {
+		q.unlock(k)
+	}
+	return false, nil
+}
+
+// claim locks exclusively as many as are wanted, and shares them after that.
+func (q *simRequest) claim(r Request) (got []Token, err error) {
+	for t := Token(1); t <= r.UpTo && len(got) < r.Claim; t++ {
+		k := q.key(kindToken, uint32(t))
+		if q.me.locks[k] > 0 {
+			continue
+		}
+		ok, err := q.lock(k, true)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			got = append(got, t)
+		}
+		if t%8 == 0 && !q.step(q.me) {
+			return nil, errBroke
+		}
+	}
+	for _, t := range got {
+		if k := q.key(kindToken, uint32(t)); q.held[k] != nil {
+			q.held[k][q.me.pid] = false
+		}
+	}
+	return got, nil
+}
+
+func (q *simRequest) turn() uint32 {
+	return uint32(time.Since(time.Unix(0, 0))/alarmTurn) & 1073741823
+}
+
+func (q *simRequest) raise(r Request) (raised []uint32, err error) {
+	if !r.Raise {
+		return nil, nil
+	}
+	for t := q.turn(); t <= q.turn()+1; t++ {
+		ok, err := q.lock(q.key(kindAlarm, t), true)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			raised = append(raised, t)
+		}
+	}
+	return raised, nil
+}
+
+func (q *simRequest) probe(r Request) bool {
+	if !r.Probe {
+		return false
+	}
+	q.tally.probes++
+	q.tally.work += costProbe
+	for pid := range q.held[q.key(kindAlarm, q.turn())] {
+		if pid != q.me.pid {
+			return true
+		}
+	}
+	return false
+}
+
+// see counts the sessions at one moment and reads the locks at another.
+func (q *simRequest) see(r Request) (*Snapshot, error) {
+	if !r.Look && !r.Glance {
+		return nil, nil
+	}
+	n := len(q.sessions) + q.people
+	seen := &Snapshot{Brief: r.Glance, PID: q.me.pid, Clock: time.Since(time.Unix(0, 0)), Sessions: Sessions{Server: n}}
+	if r.Look {
+		q.seeAll(seen)
+	}
+	if !q.step(q.me) {
+		return nil, errBroke
+	}
+	for k, holders := range q.held {
+		if r.Glance && k.class&^kindMask != q.keys.class(0) {
+			continue
+		}
+		for pid := range holders {
+			seen.Locks = append(seen.Locks, Lock{Database: "app", Class: k.class, Key: k.key, PID: pid})
+		}
+	}
+	if r.Glance {
+		q.tally.glances++
+		q.tally.work += costGlance + time.Duration(n)*costGlanceSession
+	} else {
+		q.tally.looks++
+		q.tally.work += costLook + time.Duration(n)*costLookSession
+	}
+	return seen, nil
+}
+
+func (q *simRequest) seeAll(seen *Snapshot) {
+	seen.Server = fmt.Sprint(q.starts)
+	seen.Limits = Limits{MaxConnections: q.limit + 3, SuperuserReserved: 3, RoleLimit: -1, DatabaseLimit: -1, Database: "app", Role: q.me.role}
+	if limit, ok := q.roleLimits[q.me.role]; ok {
+		seen.Limits.RoleLimit = limit
+	}
+	seen.Sessions.Database = seen.Sessions.Server
+	seen.Sessions.Role = q.people
+	for pid, other := range q.sessions {
+		if other.role != q.me.role {
+			continue
+		}
+		seen.Role = append(seen.Role, pid)
+		seen.Sessions.Role++
+		if other.service == q.me.service {
+			seen.Sessions.Peers++
+		}
+	}
+}
+
+// What the requests cost a real server, as TestWhatALookCosts measures it.
+const (
+	costProbe         = 25 * time.Microsecond
+	costGlance        = 100 * time.Microsecond
+	costGlanceSession = 4 * time.Microsecond
+	costLook          = 400 * time.Microsecond
+	costLookSession   = 35 * time.Microsecond
+)
+
+func (s *simServer) snapshotTally() simTally {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tally
 }
 
 // figures are the most sessions there were at once, how often somebody looked,
@@ -373,13 +431,13 @@ func (c *simConn) Close() {
 func (s *simServer) figures() (peak, looks, usable int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.peak, s.looks, s.limit - s.people
+	return s.tally.peak, s.tally.looks + s.tally.glances, s.limit - s.people
 }
 
 func (s *simServer) refusals() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.refused
+	return s.tally.refused
 }
 
 // some sessions by chance.
@@ -409,7 +467,25 @@ func (s *simServer) discardAll(n int) {
 	defer s.mu.Unlock()
 	for _, session := range s.some(n) {
 		s.unlockAll(session)
+		session.robbed = true
 	}
+}
+
+// holds reports whether a session has a lock.
+func (s *simServer) holds(pid uint32, k simKey) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	session := s.sessions[pid]
+	return session != nil && session.locks[k] > 0
+}
+
+func (s *simSession) hasToken() bool {
+	for k := range s.locks {
+		if kindOf(k.class) == kindToken {
+			return true
+		}
+	}
+	return false
 }
 
 // visit sets how many strangers are there.

@@ -8,8 +8,8 @@ type staleMember struct {
 	since time.Time
 }
 
-// patience is how many looks of a calm replica one that is below its share may
-// be silent for: who lacks something repeats its demand at every look.
+// patience is how many looks of a busy replica one that is below its share may
+// be silent for: a replica that lacks something repeats its demand at every look.
 const patience = 3
 
 // discount believes a silent replica no longer that it wants more. It is cut
@@ -30,7 +30,7 @@ func (f *Fleet) discount() {
 	}
 	f.stale = stale
 	for i, m := range f.view.Members {
-		if s, known := stale[m.ID]; known && time.Since(s.since) > patience*f.calmInterval() {
+		if s, known := stale[m.ID]; known && time.Since(s.since) > patience*f.steadyInterval() {
 			f.view.Members[i].Demand = m.Held
 		}
 	}

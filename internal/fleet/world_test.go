@@ -20,14 +20,33 @@ type world struct {
 	server *simServer
 	rand   *rand.Rand
 	max    int // connections per replica
+	most   bounds
+	began  time.Time
 	ctx    context.Context
 	end    context.CancelFunc
 	wg     sync.WaitGroup
 	live   []*simReplica // the scenario's own
 
-	mu  sync.Mutex // guards all
-	all []*simReplica
+	mu      sync.Mutex // guards all below
+	all     []*simReplica
+	starved time.Duration  // the longest that a replica with waiting callers had no session
+	untold  time.Duration  // the longest that a session lived without a token
+	over    map[string]int // the most sessions beyond its budget that each service had
 }
+
+// bounds are what a scenario may cost at most. They are checked at the end of each.
+type bounds struct {
+	refused int           // 53300
+	starved time.Duration // see world
+	untold  time.Duration
+	over    int     // sessions of a service beyond its budget in plain numbers
+	looks   float64 // looks and glances a second
+	dials   float64 // a second, besides one for each replica
+	cores   float64 // of the server, for looks, glances and probes
+}
+
+// usual is what no scenario needs to exceed without a reason.
+var usual = bounds{starved: 5 * time.Second, untold: 200 * time.Millisecond, over: 1, looks: 110, dials: 8, cores: 0.2}
 
 // simReplica is a replica, its network and its clients.
 type simReplica struct {
@@ -36,26 +55,32 @@ type simReplica struct {
 	quit   context.CancelFunc
 	joined time.Time
 	hungry bool // its clients ask without a pause
+	budget int
+	alone  time.Time // since when it has no session although callers wait
 }
 
 // simulate runs a scenario in virtual time, once per seed, and checks all the
 // while that the fleet keeps its promise to the server.
 func simulate(t *testing.T, slots, max int, scenario func(w *world)) {
+	t.Helper()
 	simulateSeeds(t, *simSeeds, slots, max, scenario)
 }
 
 // simulateBig is for scenarios that take seconds of real time.
 func simulateBig(t *testing.T, slots, max int, scenario func(w *world)) {
+	t.Helper()
 	simulateSeeds(t, (*simSeeds+1)/2, slots, max, scenario)
 }
 
 func simulateSeeds(t *testing.T, seeds, slots, max int, scenario func(w *world)) {
+	t.Helper()
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, seed, slots, max)
 				w.wg.Go(w.watch)
 				scenario(w)
+				w.account()
 				w.finish()
 			})
 		})
@@ -63,17 +88,47 @@ func simulateSeeds(t *testing.T, seeds, slots, max int, scenario func(w *world))
 }
 
 func newWorld(t *testing.T, seed uint64, slots, max int) *world {
-	w := &world{T: t, max: max, rand: rand.New(rand.NewPCG(seed, 2))}
-	w.server = newSimServer(NewKeys(DefaultKeySpace, "orders"), slots, rand.New(rand.NewPCG(seed, 1)))
+	w := &world{T: t, max: max, most: usual, began: time.Now(), rand: rand.New(rand.NewPCG(seed, 2)), over: map[string]int{}}
+	w.server = newSimServer(slots, rand.New(rand.NewPCG(seed, 1)))
 	w.ctx, w.end = context.WithCancel(t.Context())
 	return w
+}
+
+// account checks what the scenario has cost.
+func (w *world) account() {
+	w.Helper()
+	t, age := w.server.snapshotTally(), time.Since(w.began).Seconds()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	got := bounds{
+		refused: t.refused, starved: w.starved, untold: w.untold,
+		looks: float64(t.looks+t.glances) / age, dials: float64(len(t.dials)-len(w.all)) / age, cores: t.work.Seconds() / age,
+	}
+	for _, n := range w.over {
+		got.over = max(got.over, n)
+	}
+	w.Logf("53300: %d; longest without a session %v; %.1f looks/s (%.1f full), %.1f probes/s, %.1f dials/s, %.4f cores",
+		got.refused, got.starved, got.looks, float64(t.looks)/age, float64(t.probes)/age, got.dials, got.cores)
+	m := w.most
+	if got.refused > m.refused || got.starved > m.starved || got.untold > m.untold || got.over > m.over || got.looks > m.looks || got.dials > m.dials || got.cores > m.cores {
+		w.Errorf("cost too much:\n%+v; allowed:\n%+v", got, m)
+	}
 }
 
 // join starts a replica with clients that ask, hold a connection for about
 // hold, pause for about pause, and ask again.
 func (w *world) join(clients int, hold, pause time.Duration) *simReplica {
-	r := &simReplica{link: newLink(w.server), joined: time.Now(), hungry: pause == 0}
-	r.replica = newReplica(r.link, w.max, Options{Service: "orders", Surge: 1, Seed: w.rand.Uint64()})
+	return w.joinAs(newLink(w.server), Options{}, clients, hold, pause)
+}
+
+// joinAs is join for a replica with options or a network of its own.
+func (w *world) joinAs(l *link, opts Options, clients int, hold, pause time.Duration) *simReplica {
+	r := &simReplica{link: l, joined: time.Now(), hungry: pause == 0}
+	if opts.Part.Absolute() {
+		r.budget = opts.Part.Of(1 << 20)
+	}
+	opts.Service, opts.Surge, opts.Seed = l.service, max(1, opts.Surge), w.rand.Uint64()
+	r.replica = newReplica(l, w.max, opts)
 	ctx, cancel := context.WithCancel(w.ctx)
 	r.quit = cancel
 	r.clients(ctx, w, clients, hold, pause)
@@ -132,41 +187,86 @@ func (w *world) finish() {
 	}
 }
 
-// watch checks every 20 ms that no two sessions live by one token.
+// watch checks every 20 ms that no two sessions live by one token, and notes what
+// account checks.
 func (w *world) watch() {
 	for w.ctx.Err() == nil {
 		time.Sleep(20 * time.Millisecond)
-		owner := map[Token]uint32{}
+		owner := map[string]uint32{}
 		for pid, t := range w.tokens() {
 			if other, taken := owner[t]; taken {
-				w.Errorf("after %v: sessions %d and %d share token %d", w.age(), pid, other, t)
+				w.Errorf("after %v: sessions %d and %d share token %s", w.age(), pid, other, t)
 				return
 			}
 			owner[t] = pid
+		}
+		w.noteStarved()
+		w.noteSessions()
+	}
+}
+
+func (w *world) noteStarved() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.all {
+		r.mu.Lock()
+		alone := !r.closed && r.total-r.dialing-r.closing == 0 && r.wanted() > 0
+		r.mu.Unlock()
+		switch {
+		case !alone || r.link.down():
+			r.alone = time.Time{}
+		case r.alone.IsZero():
+			r.alone = time.Now()
+		default:
+			w.starved = max(w.starved, time.Since(r.alone))
+		}
+	}
+}
+
+// noteSessions counts each service's sessions, and how long those live that have no
+// token.
+func (w *world) noteSessions() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	budgets := map[string]int{}
+	for _, r := range w.all {
+		budgets[r.link.service] = r.budget
+	}
+	w.server.mu.Lock()
+	defer w.server.mu.Unlock()
+	sessions := map[string]int{}
+	for _, s := range w.server.sessions {
+		switch sessions[s.service]++; {
+		case s.hasToken():
+			s.bare = time.Time{}
+		case s.bare.IsZero():
+			s.bare = time.Now()
+		case !s.robbed && !s.leaving:
+			w.untold = max(w.untold, time.Since(s.bare))
+		}
+	}
+	for service, n := range sessions {
+		if b := budgets[service]; b > 0 {
+			w.over[service] = max(w.over[service], n-b)
 		}
 	}
 }
 
 // tokens is the token of each session that lives by one, by process id, as far
 // as the server agrees.
-func (w *world) tokens() map[uint32]Token {
-	believed := map[uint32]Token{}
+func (w *world) tokens() map[uint32]string {
+	believed := map[uint32]string{}
 	w.mu.Lock()
 	all := slices.Clone(w.all)
 	w.mu.Unlock()
 	for _, r := range all {
 		r.fleet.mu.Lock()
 		for s := range r.fleet.sessions {
-			believed[s.pid] = s.token
+			if w.server.holds(s.pid, simKey{r.fleet.keys.class(kindToken), uint32(s.token)}) {
+				believed[s.pid] = fmt.Sprintf("%d of %s", s.token, r.link.service)
+			}
 		}
 		r.fleet.mu.Unlock()
-	}
-	w.server.mu.Lock()
-	defer w.server.mu.Unlock()
-	for pid, t := range believed {
-		if session := w.server.sessions[pid]; session == nil || session.locks[w.server.key(kindToken, uint32(t))] == 0 {
-			delete(believed, pid)
-		}
 	}
 	return believed
 }
