@@ -10,6 +10,7 @@ import (
 // that a person or an alert looks at.
 func TestFleetsLookIsInNoStatistics(t *testing.T) {
 	inRig(t, 2, func(t *testing.T, r *rig) {
+		wants := 2
 		look := func(within time.Duration) error {
 			ctx, cancel := context.WithTimeout(t.Context(), within)
 			defer cancel()
@@ -17,8 +18,8 @@ func TestFleetsLookIsInNoStatistics(t *testing.T) {
 			if err := r.acquire(ctx, k); err != nil {
 				return err
 			}
-			if busy := r.gate.load().Busy; busy > 2 {
-				t.Errorf("the look itself is taken for demand: %d busy", busy)
+			if wanted := r.gate.load().Wanted; wanted > wants {
+				t.Errorf("the look itself is taken for demand: %d wanted, by %d callers", wanted, wants)
 			}
 			r.leave(k)
 			return nil
@@ -28,6 +29,7 @@ func TestFleetsLookIsInNoStatistics(t *testing.T) {
 			t.Errorf("with all connections in use: %v", err)
 		}
 		waiting := r.ask(t.Context())
+		wants = 3
 		time.AfterFunc(time.Second, func() { r.leave(held[0].k) })
 		if err := look(5 * time.Second); err != nil {
 			t.Error(err)
@@ -52,10 +54,10 @@ func TestFleetsLookIsInNoStatistics(t *testing.T) {
 			t.Errorf("waits %v and %v, %d and %d in the histograms", before.WaitDuration, s.WaitDuration, s.Wait.Count, s.Hold.Count)
 		}
 		releaseAll(r.fill(2))
-		if busy := r.gate.load().Busy; busy != 2 {
+		if busy := r.gate.load().Wanted; busy != 2 {
 			t.Errorf("busy at most %d since the last look; want the 2 of the callers", busy)
 		}
-		if busy := r.gate.load().Busy; busy != 0 {
+		if busy := r.gate.load().Wanted; busy != 0 {
 			t.Errorf("busy %d although nobody holds anything", busy)
 		}
 	})

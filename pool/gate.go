@@ -36,7 +36,7 @@ type gate struct {
 	closing    int
 
 	held    int // permits handed out; InUse
-	peak    int // the most held at once since load was asked last
+	peak    int // the most wanted at once since load was asked last; see wantedLocked
 	heldBy  [laneCount]int
 	holders permitList // oldest first
 
@@ -166,7 +166,7 @@ func (g *gate) grantLocked(p *permit, now time.Time) {
 	g.holders.push(p)
 	g.held++
 	g.heldBy[p.lane]++
-	g.peak = max(g.peak, g.busyLocked())
+	g.peak = max(g.peak, g.wantedLocked())
 	g.turnLocked(p.lane)
 	if p.lane == LaneRequest {
 		g.pace.granted(now)

@@ -58,6 +58,7 @@ func (g *gate) queueLocked(p *permit) {
 	}
 	g.waitLocked(p)
 	g.queue[p.lane].push(p)
+	g.peak = max(g.peak, g.wantedLocked())
 }
 
 // requeueLocked makes p wait before all those in its lane who asked after it.
@@ -69,6 +70,7 @@ func (g *gate) requeueLocked(p *permit) {
 		before = before.next
 	}
 	l.insert(p, before)
+	g.peak = max(g.peak, g.wantedLocked())
 }
 
 // waitLocked is what both have in common.

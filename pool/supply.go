@@ -95,7 +95,7 @@ func (g *gate) neededLocked(now time.Time) int {
 	probe := min(g.queue[LaneProbe].n, max(0, 1-g.heldBy[LaneProbe]))
 	background := min(g.queue[LaneBackground].n, max(0, g.backgroundCapLocked()-g.heldBy[LaneBackground]))
 	waiting := g.queue[LaneRequest].n + probe + background
-	need := g.replacingLocked(max(0, waiting-s.internal-g.claimed))
+	need := g.replacingLocked(max(0, waiting-s.internal-min(probe, g.ownQueuedLocked())-g.claimed))
 	if need == 0 && !s.state.OK && now.Sub(s.last.At) >= idleProbe {
 		return 1
 	}

@@ -8,8 +8,8 @@ import (
 // Member is one live replica as every other sees it in pg_locks.
 type Member struct {
 	ID     uint32
-	Held   int    // tokens of the budget
-	Over   int    // tokens beyond it: in the headroom, or left from a larger budget
+	Held   int    // tokens of the budget and the headroom
+	Over   int    // tokens beyond them, left from a larger budget
 	Demand int    // sessions it could use
 	Said   uint32 // how it said so last; see demandValue
 }
@@ -18,7 +18,7 @@ type Member struct {
 // same decision, so they need not talk.
 type View struct {
 	Budget  int           // tokens 1 to Budget may be shared out
-	Free    int           // of those, held by nobody
+	Free    int           // of those, held by nobody; negative while the headroom is in use
 	Members []Member      // by ID
 	Clock   time.Duration // the server's clock: the only one there is
 }
@@ -92,9 +92,9 @@ type Move struct{ Claim, Give int }
 
 // Decide is the whole policy. Up to its target a member takes what is free;
 // beyond it only what those below theirs leave. Above its target it gives back
-// only what somebody is short of, the members furthest above first. A token
-// beyond the budget is kept only by a member below its target, until one of the
-// budget comes free.
+// only what somebody is short of, or what is missing of the headroom, the members
+// furthest above first. A token beyond is kept only by a member below its target,
+// until one of the budget comes free.
 func (v View) Decide(self uint32) Move {
 	me := slices.IndexFunc(v.Members, func(m Member) bool { return m.ID == self })
 	if me < 0 {

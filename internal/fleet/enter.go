@@ -40,11 +40,12 @@ func (f *Fleet) Enter(ctx context.Context, p *Permit, l Locks) (*Session, error)
 	}
 	if len(f.sessions) == 0 {
 		f.rejoined = time.Now()
+		f.waited = time.Since(f.lostAt)
 	}
 	if p.token == 0 {
 		f.backoff = max(0, f.backoff-2)
 	}
-	f.failures, f.stuck, f.woken, f.fullLook = 0, false, true, 0
+	f.failures, f.stuck, f.woken = 0, false, true
 	f.sessions[s], s.born = struct{}{}, f.looks
 	return s, nil
 }
@@ -113,7 +114,14 @@ func (f *Fleet) claimFirst(ctx context.Context, s *Session, l Locks, seen *Snaps
 	claim.Claim, claim.UpTo = 1, Token(f.plan.Tokens+f.plan.Headroom)
 	full := &NoRoomError{Members: len(f.view.Members), Plan: f.plan}
 	s.server = f.server
+	// This session is no newcomer's if there are others. Then what it may have is what
+	// it would have claimed on one of those.
+	have := len(f.sessions)
+	taken := have > 0 && f.guaranteed() <= have && f.view.Free <= 0
 	f.mu.Unlock()
+	if taken {
+		return full
+	}
 	resp, err := l.Do(ctx, claim)
 	switch {
 	case err != nil:
@@ -158,7 +166,7 @@ func (f *Fleet) arrive(seen *Snapshot) bool {
 
 // settleAt makes a server the one where the tokens are.
 func (f *Fleet) settleAt(server string) {
-	f.server, f.usable, f.known, f.arrived, f.fullLook = server, nil, nil, nil, 0
+	f.server, f.usable, f.known, f.arrived = server, nil, nil, nil
 	for s := range f.sessions {
 		s.token, s.extra = 0, nil
 	}

@@ -89,12 +89,13 @@ type Fleet struct {
 	serial    uint32
 	speaker   *Session // holds what was told last
 	stale     map[uint32]staleMember
+	size      int // the most members seen lately
+	sizeAt    time.Time
 	known     map[uint32]time.Time // members, and since when those lately gone are missed
 	arrived   []time.Time          // when members were seen for the first time
 	looks     int                  // begun
 	lastLook  time.Time
 	lastProbe time.Time
-	fullLook  int       // looks until one that asks for limits and sessions too
 	woken     bool      // somebody waits: look early
 	hush      time.Time // no early look before this: the last one was in vain
 	alarm     bool      // another replica lacks something
@@ -102,16 +103,18 @@ type Fleet struct {
 	raised    time.Time // when this replica raised the alarm last
 	stuck     bool      // no session was at hand for a look
 
-	blindAt   time.Time // no dial without a token before this
-	backoff   int       // how far such dials are apart; see backOff
-	dialAt    time.Time // no dial with a token before this
-	failures  int       // of sessions that had a token and did not get in, in a row
-	rejoined  time.Time // when the first session entered
-	expected  int       // members before all sessions were lost
-	crowded   time.Time // when there were more replicas than tokens last
-	noLocks   string    // why locks cannot be used here; empty when they can
-	fixed     int       // the share while they cannot
-	retryAt   time.Time // when to try whether they can
+	blindAt   time.Time     // no dial without a token before this
+	backoff   int           // how far such dials are apart; see backOff
+	dialAt    time.Time     // no dial with a token before this
+	failures  int           // of sessions that had a token and did not get in, in a row
+	rejoined  time.Time     // when the first session entered
+	waited    time.Duration // how long it had none before that
+	lostAt    time.Time     // when it lost the last one; else, when it began
+	expected  int           // members before all sessions were lost
+	crowded   time.Time     // when there were more replicas than tokens last
+	noLocks   string        // why locks cannot be used here; empty when they can
+	fixed     int           // the share while they cannot
+	retryAt   time.Time     // when to try whether they can
 	retries   int
 	failing   bool      // the last look failed
 	kept      bool      // the last look was refused a step
@@ -132,6 +135,7 @@ func New(host Host, opts Options) *Fleet {
 		news: make(chan struct{}, 1), rand: rand.New(rand.NewPCG(opts.Seed, 0)),
 		sessions: map[*Session]struct{}{}, dials: map[*Permit]struct{}{},
 	}
+	f.lostAt = time.Now()
 	f.wait(firstPause)
 	return f
 }

@@ -46,7 +46,7 @@ func FuzzScene(f *testing.F) {
 		for ; len(b) >= 3; b = b[3:] {
 			seen.Locks = append(seen.Locks, Lock{Class: keys.class(kind(b[0] % 8)), Key: uint32(b[1] % 64), PID: uint32(b[2])})
 		}
-		v := lockViewOf(seen, keys).view(budget)
+		v := lockViewOf(seen, keys).view(Plan{Tokens: budget})
 		held := v.Free
 		for _, m := range v.Members {
 			held += m.Held

@@ -154,13 +154,13 @@ func TestLookTellsMembersAndDemands(t *testing.T) {
 		b.do(c, Request{Join: 22, Claim: 1, UpTo: 4})
 		b.do(c, Request{Join: 22}) // once is enough
 		seen := b.do(c, Request{Look: true}).Seen
-		view := lockViewOf(seen, NewKeys(DefaultKeySpace, "orders")).view(3)
+		view := lockViewOf(seen, NewKeys(DefaultKeySpace, "orders")).view(Plan{Tokens: 3})
 		want := []Member{{ID: 11, Held: 3, Demand: 7, Said: second}, {ID: 22, Over: 1}}
 		if view.Free != 0 || !slices.Equal(view.Members, want) {
 			b.Errorf("%+v", view)
 		}
 		b.do(a2, Request{Retract: []uint32{second}})
-		if m := lockViewOf(b.do(c, Request{Look: true}).Seen, NewKeys(DefaultKeySpace, "orders")).view(9).Members[0]; m.Demand != 4 {
+		if m := lockViewOf(b.do(c, Request{Look: true}).Seen, NewKeys(DefaultKeySpace, "orders")).view(Plan{Tokens: 9}).Members[0]; m.Demand != 4 {
 			b.Errorf("after the last word was taken back: %+v", m)
 		}
 		if seen.PID != c.PID() || seen.Server == "" || seen.Sessions.Server < 3 {

@@ -72,9 +72,10 @@ func (s lockView) ours(elsewhere map[uint32]bool) Ours {
 }
 
 // view is what the replicas decide by. A token counts once, however many
-// sessions of the replica hold it.
-func (s lockView) view(budget int) View {
-	v := View{Budget: budget, Free: budget}
+// sessions of the replica hold it. How many tokens are held counts, not which:
+// the headroom is whatever is free beyond the budget.
+func (s lockView) view(p Plan) View {
+	v := View{Budget: p.Tokens, Free: p.Tokens}
 	members := map[uint32]*Member{}
 	for _, id := range s.members {
 		if members[id] == nil {
@@ -87,7 +88,7 @@ func (s lockView) view(budget int) View {
 		for _, t := range tokens {
 			if !counted[t] {
 				counted[t] = true
-				v.count(m, t)
+				v.count(m, int(t) > p.Tokens+p.Headroom)
 			}
 		}
 	}
@@ -99,8 +100,7 @@ func (s lockView) view(budget int) View {
 }
 
 // count books a taken token. m is nil for a session that is no member (yet).
-func (v *View) count(m *Member, t Token) {
-	over := int(t) > v.Budget
+func (v *View) count(m *Member, over bool) {
 	if !over {
 		v.Free--
 	}

@@ -18,15 +18,16 @@ func (f *Fleet) probe(ctx context.Context, s *Session, l Locks) error {
 	if err != nil {
 		return err
 	}
+	load := f.host.Load()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.assess(load)
 	f.alarm = resp.Alarm && time.Now().After(f.deaf)
 	return nil
 }
 
 // poll looks at the fleet on one session and does what there is to do: one
-// round trip, a second when tokens change hands, a third when this session leaves
-// the headroom.
+// round trip, and a second when tokens change hands.
 func (f *Fleet) poll(ctx context.Context, s *Session, l Locks) error {
 	if f.outside() {
 		return f.retry(ctx, s, l)
@@ -93,9 +94,6 @@ func (f *Fleet) endLook(vain bool, claimed int) {
 	f.alarm = false
 }
 
-// fullLooks is how many looks there are for each that asks for limits too.
-const fullLooks = 10
-
 // begin is the look itself, with what this session has to let go of and to say.
 // The ledger forgets a token before the server is told, never after.
 func (f *Fleet) begin(s *Session) (Request, error) {
@@ -112,28 +110,23 @@ func (f *Fleet) begin(s *Session) (Request, error) {
 		ask = f.speak(s)
 	}
 	f.kept = false
-	ask.Look = f.fullLook == 0 || time.Since(f.seenAt) >= fullLookEvery || s.server != f.server
+	ask.Look = f.seen == nil || time.Since(f.seenAt) >= f.fullInterval() || s.server != f.server
 	ask.Glance = !ask.Look
-	if f.fullLook--; ask.Look {
-		f.fullLook = fullLooks - 1
-	}
 	ask.Drop = append(f.letGo(s, f.inUse), s.void...)
 	s.void = nil
 	f.sound(s, &ask)
 	return ask, nil
 }
 
-// fullLookEvery is how old the limits and the count of others' sessions may become.
-const fullLookEvery = 15 * time.Second
-
 // sound raises the alarm while this replica lacks something: the others look only
 // if they hear one.
 func (f *Fleet) sound(s *Session, ask *Request) {
-	ask.Raise = f.lacking() > 0 && time.Since(f.raised) >= alarmTurn*3/4
+	lacks := f.lacking() > 0 || f.view.Free < 0
+	ask.Raise = lacks && time.Since(f.raised) >= alarmTurn*3/4
 	if ask.Raise {
 		f.raised = time.Now()
 	}
-	if ask.Raise || f.lacking() <= 0 {
+	if ask.Raise || !lacks {
 		ask.Hush, s.alarms = s.alarms, nil
 	}
 }
@@ -175,14 +168,17 @@ func (f *Fleet) speak(s *Session) Request {
 
 // learn takes in what was seen, of which so many sessions are the fleet's.
 func (f *Fleet) learn(seen *Snapshot, now lockView, ours Ours) {
-	allowed := f.opts.Part.Of(seen.Limits.Allowed())
+	allowed := f.opts.Part.Of(seen.Limits.allowedWith(ours.OtherRoles))
 	usable := min(seen.Limits.Usable(seen.Sessions, ours), allowed)
 	f.usable = append([]int{usable}, f.usable...)[:min(3, len(f.usable)+1)]
 	// The best of three: a session that starts or ends has no token for a moment
 	// and would count as a stranger's.
 	f.plan = plan(slices.Max(f.usable), f.opts.Surge, f.opts.Part == "").pressed(f.promised(allowed))
-	f.view, f.viewAt = now.view(f.plan.Tokens), time.Now()
+	f.view, f.viewAt = now.view(f.plan), time.Now()
 	f.view.Clock = seen.Clock
+	if n := len(f.view.Members); n >= f.size || time.Since(f.sizeAt) > moveTime {
+		f.size, f.sizeAt = n, f.viewAt
+	}
 	f.reserve()
 	f.discount()
 	if !seen.Brief {
@@ -230,11 +226,25 @@ func (f *Fleet) decide(s *Session, seen *Snapshot) (Request, error) {
 	}
 	move := f.view.Decide(f.id)
 	act := Request{Claim: f.moderate(move), UpTo: Token(f.plan.Tokens)}
+	if f.inTurn() {
+		move.Give = 0
+	}
 	if move.Give > 0 {
 		act.Drop = f.letGo(s, func(t Token) bool { move.Give--; return move.Give >= 0 })
 	}
 	f.give = max(0, move.Give)
+	s.leaving = f.give > 0
 	return act, nil
+}
+
+// longestTurn bounds how long a replica keeps its only session in a fleet that is too large.
+const longestTurn = 5 * time.Second
+
+// inTurn reports whether this replica, in a fleet that has more replicas than tokens,
+// has just got one after a long wait. Then many are waiting, and if each had a
+// token for no more than scarceTurn they would spend their time on dialing.
+func (f *Fleet) inTurn() bool {
+	return len(f.view.Members) > f.plan.Tokens && len(f.sessions) == 1 && time.Since(f.rejoined) < min(f.waited/4, longestTurn)
 }
 
 // audit believes the server: a session that lost its locks has no token, and one
@@ -286,7 +296,7 @@ func (f *Fleet) vacant() int {
 	for _, m := range f.view.Members {
 		over += m.Over
 	}
-	return f.view.Free + f.plan.People - passing - max(0, over-f.plan.Headroom)
+	return f.view.Free + f.plan.People - passing - over
 }
 
 const (
@@ -317,11 +327,12 @@ func (f *Fleet) ceiling(n int) int {
 	return max(1<<(age/growTime), f.plan.Tokens/8)
 }
 
-// take books claimed tokens. A session of the headroom moves to one of them.
+// take books claimed tokens. A session whose token is beyond the plan, because that
+// has become smaller, moves to one of them.
 func (f *Fleet) take(s *Session, claimed []Token) Request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(claimed) > 0 && int(s.token) > f.plan.Tokens {
+	if len(claimed) > 0 && f.beyond(s.token) {
 		left := s.token
 		s.token, claimed = claimed[0], claimed[1:]
 		s.extra = append(s.extra, claimed...)

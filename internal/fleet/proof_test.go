@@ -49,7 +49,8 @@ func TestPlan(t *testing.T) {
 		want          Plan
 	}{
 		{17, 1, true, Plan{17, 16, 1, 0}},
-		{17, 5, true, Plan{17, 15, 2, 0}},
+		{17, 5, true, Plan{17, 12, 5, 0}},
+		{17, 20, true, Plan{17, 9, 8, 0}},
 		{97, 1, true, Plan{97, 92, 1, 4}},
 		{97, 1, false, Plan{97, 96, 1, 0}},
 		{400, 0, true, Plan{400, 372, 8, 20}},

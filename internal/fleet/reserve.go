@@ -24,7 +24,7 @@ func (f *Fleet) absent() int { return len(f.known) - len(f.view.Members) }
 
 // expectedMissing is how many of the replicas that were declared are not there.
 func (f *Fleet) expectedMissing() int {
-	return max(0, min(f.opts.Replicas, f.view.Budget)-len(f.view.Members))
+	return max(0, min(f.opts.Replicas, f.plan.Tokens)-len(f.view.Members))
 }
 
 // crowdTime is how long a replica counts as one that has just joined.
@@ -33,8 +33,8 @@ const crowdTime = 3 * time.Second
 // crowd is how many replicas are likely to join within a moment: as many again as
 // have just done so, if that was more than one, and at most a quarter of the budget.
 func (f *Fleet) crowd() int {
-	if len(f.arrived) < 2 {
-		return 0
+	if len(f.arrived) < 2 || time.Since(f.rejoined) < settleTime || len(f.view.Members) <= max(f.expected, f.opts.Replicas) {
+		return 0 // those that start together, or come back, are restrained already; see ceiling
 	}
 	return min(len(f.arrived), f.view.Budget/4)
 }

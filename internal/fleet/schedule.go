@@ -42,9 +42,9 @@ func (f *Fleet) lookPause() time.Duration {
 	switch {
 	case f.woken && f.promising():
 		return f.interval() / 8
-	case f.give > 0 || f.lacking() > 0 || f.absent() > 0 || f.alarm:
+	case f.give > 0 || f.view.Free < 0 || f.lacking() > 0 || f.absent() > 0 || f.alarm:
 		return f.interval()
-	case f.present().Plenty() < 0 || f.demand > len(f.sessions):
+	case f.present().Plenty() < 0 || f.demand > len(f.sessions) || f.keep > f.owned():
 		return f.steadyInterval()
 	}
 	return f.calmInterval()
@@ -82,6 +82,10 @@ func (f *Fleet) steadyInterval() time.Duration {
 func (f *Fleet) calmInterval() time.Duration {
 	return max(40*f.opts.Interval, time.Duration(len(f.view.Members))*100*time.Millisecond)
 }
+
+// fullInterval is how old the limits and the number of others' sessions may
+// become. Asking for them costs ten times a glance.
+func (f *Fleet) fullInterval() time.Duration { return max(60*f.opts.Interval, 10*f.steadyInterval()) }
 
 // calm reports whether nobody is short of anything, or gone for a moment.
 func (f *Fleet) calm() bool {

@@ -8,15 +8,16 @@ import (
 // Session is one session of this replica on the server, in the budget by a
 // token of its own.
 type Session struct {
-	f      *Fleet
-	pid    uint32
-	server string
-	born   int      // looks begun before it entered
-	token  Token    // its own; 0 when the server says that it lost it
-	extra  []Token  // reserved for dials, or not yet let go since
-	void   []Token  // reservations that were lost, to be let go of in case they were not
-	said   []uint32 // demands it published; the last is the newest
-	alarms []uint32 // alarms it raised
+	f       *Fleet
+	pid     uint32
+	server  string
+	born    int      // looks begun before it entered
+	token   Token    // its own; 0 when the server says that it lost it
+	extra   []Token  // reserved for dials, or not yet let go since
+	void    []Token  // reservations that were lost, to be let go of in case they were not
+	said    []uint32 // demands it published; the last is the newest
+	alarms  []uint32 // alarms it raised
+	leaving bool     // it is about to be closed, for others
 }
 
 // Permit allows one dial.
@@ -69,6 +70,7 @@ func (f *Fleet) Refused(p *Permit, full bool) {
 	delete(f.dials, p)
 	switch {
 	case p.token == 0 && full:
+		f.view.Free = min(f.view.Free, 0) // whatever there was is gone
 		f.backOff()
 	case p.token == 0:
 		f.wait(f.nextPause())
@@ -129,13 +131,20 @@ func (f *Fleet) blind() bool {
 	if len(f.sessions) == 0 {
 		return len(f.dials) == 0
 	}
-	return f.stuck && f.give == 0 && len(f.spares()) == 0 && f.guaranteed() > len(f.sessions)+len(f.dials)
+	if !f.stuck || f.give > 0 || len(f.spares()) > 0 {
+		return false
+	}
+	return f.guaranteed() > len(f.sessions)+len(f.dials) || f.vacant() > 0 && f.lacking() > 0 && time.Since(f.viewAt) < f.steadyInterval()
 }
 
 // guaranteed is how many sessions this replica may have at any time: its even part of
-// the budget, without what does not divide evenly, as far as it can use that.
+// the budget, without what does not divide evenly, as far as it can use that; and one
+// while others are expected, who are guaranteed theirs.
 func (f *Fleet) guaranteed() int {
-	return min(f.demand, f.plan.Tokens/max(1, len(f.view.Members)))
+	if f.expectedMissing() > 0 {
+		return 1
+	}
+	return min(f.demand, f.plan.Tokens/max(1, len(f.view.Members), f.opts.Replicas))
 }
 
 // lacking is how far this replica is below its fair share, by the last look at
@@ -228,7 +237,7 @@ func (f *Fleet) remove(s *Session) {
 		pause = 2 * scarceTurn // another's turn
 	}
 	f.wait(pause)
-	f.expected, f.give = members, 0
+	f.expected, f.give, f.lostAt = members, 0, time.Now()
 }
 
 // forget takes a session off the books.
@@ -239,9 +248,10 @@ func (f *Fleet) forget(s *Session) {
 	}
 }
 
-// Surplus reports whether the session should be closed when it is next given
-// back: it has lost its token (DISCARD ALL and pg_advisory_unlock_all do that), or
-// has one beyond the budget that can be replaced.
+// Surplus is asked when the session is given back, and says whether it is to be
+// closed: it has lost its token (DISCARD ALL and pg_advisory_unlock_all do that), has
+// one beyond the budget that can be replaced, or it is the one on which this replica
+// saw that another lacks one: any other may be busy for a long time.
 func (s *Session) Surplus() bool {
 	f := s.f
 	f.mu.Lock()
@@ -249,5 +259,11 @@ func (s *Session) Surplus() bool {
 	if _, ours := f.sessions[s]; !ours || f.noLocks != "" {
 		return false
 	}
-	return s.token == 0 || int(s.token) > f.plan.Tokens && (f.give > 0 || len(f.spares()) > 0)
+	if s.token == 0 || f.beyond(s.token) && len(f.spares()) > 0 {
+		return true
+	}
+	return s.leaving
 }
+
+// beyond reports whether a token is none that the plan knows any more.
+func (f *Fleet) beyond(t Token) bool { return int(t) > f.plan.Tokens+f.plan.Headroom }

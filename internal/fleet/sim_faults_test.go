@@ -57,6 +57,7 @@ func (w *world) least() int {
 
 func TestNoThunderingHerdAfterARestart(t *testing.T) {
 	simulateBig(t, 170, 8, func(w *world) {
+		w.most.dials = 100 // all come back in the scenario's ten seconds
 		for range 100 {
 			w.join(6, 100*time.Millisecond, 0)
 		}
@@ -95,6 +96,7 @@ func (s *simServer) mostDials(since time.Time, window time.Duration) (most int) 
 func TestMoreReplicasThanTokensTakeTurns(t *testing.T) {
 	for _, n := range []int{17, 18} {
 		simulate(t, smallSlots, smallPool, func(w *world) {
+			w.most.refused = map[int]int{17: 10, 18: 120}[n] // those without a token cannot be told in any other way
 			for range n {
 				w.join(3, 50*time.Millisecond, 0)
 			}
@@ -113,6 +115,7 @@ func TestMoreReplicasThanTokensTakeTurns(t *testing.T) {
 
 func TestManyReplicasWithFaults(t *testing.T) {
 	simulateBig(t, 320, 8, func(w *world) {
+		w.most.dials = 30 // what is killed and terminated is replaced
 		for range 200 {
 			w.someone()
 		}

@@ -8,14 +8,14 @@ import (
 
 // link is a replica's network to the server: it can be cut.
 type link struct {
-	server  *simServer
 	service string
 	role    string
 
-	mu    sync.Mutex
-	cut   chan struct{} // closed when the link is whole; nil: whole
-	dead  bool          // the process was killed
-	conns map[*simConn]struct{}
+	mu     sync.Mutex    // guards all below
+	server *simServer    // of new connections
+	cut    chan struct{} // closed when the link is whole; nil: whole
+	dead   bool          // the process was killed
+	conns  map[*simConn]struct{}
 }
 
 func newLink(s *simServer) *link {
@@ -25,7 +25,7 @@ func newLink(s *simServer) *link {
 // pass is one way through the network.
 func (l *link) pass(ctx context.Context) error {
 	l.mu.Lock()
-	cut := l.cut
+	cut, server := l.cut, l.server
 	l.mu.Unlock()
 	if cut != nil {
 		select {
@@ -34,7 +34,7 @@ func (l *link) pass(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	time.Sleep(l.server.delay())
+	time.Sleep(server.delay())
 	return ctx.Err()
 }
 
@@ -60,7 +60,7 @@ func (l *link) interrupt(d, patience time.Duration) {
 	time.Sleep(min(d, patience))
 	if d > patience {
 		for _, c := range conns {
-			go l.server.finish(c.session)
+			go c.server.finish(c.session)
 		}
 		time.Sleep(d - patience)
 	}
@@ -76,8 +76,16 @@ func (l *link) kill() {
 	l.dead = true
 	l.mu.Unlock()
 	for _, c := range l.all() {
-		go l.server.finish(c.session)
+		go c.server.finish(c.session)
 	}
+}
+
+// move has new connections go to another server, and returns the one before.
+func (l *link) move(to *simServer) (from *simServer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from, l.server = l.server, to
+	return from
 }
 
 func (l *link) down() bool {

@@ -94,8 +94,8 @@ func (f *Fleet) retry(ctx context.Context, s *Session, l Locks) error {
 // pool keeps to its own settings.
 func (f *Fleet) static() int {
 	share := StaticShare(f.opts.Part.Of(math.MaxInt32), f.opts.Replicas, f.opts.Surge)
-	if members := len(f.view.Members); f.plan.Tokens > 0 && members > 0 {
-		share = min(share, StaticShare(f.plan.Tokens, max(members, f.opts.Replicas), 0))
+	if f.plan.Tokens > 0 && f.size > 0 {
+		share = min(share, StaticShare(f.plan.Tokens, max(f.size, f.opts.Replicas), 0))
 	}
 	return share
 }
@@ -104,7 +104,7 @@ func (f *Fleet) static() int {
 func (f *Fleet) division() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	replicas := max(1, len(f.view.Members), f.opts.Replicas)
+	replicas := max(1, f.size, f.opts.Replicas)
 	switch {
 	case f.plan.Tokens > 0 && (!f.opts.Part.Absolute() || f.fixed < StaticShare(f.opts.Part.Of(math.MaxInt32), f.opts.Replicas, f.opts.Surge)):
 		return fmt.Sprintf("%d connections / %s, as last seen", f.plan.Tokens, Count(replicas, "replica"))

@@ -12,20 +12,33 @@ import (
 	"time"
 )
 
-var simSeeds = flag.Int("fleet.seeds", 2, "seeds per simulated scenario")
+var (
+	simSeeds = flag.Int("fleet.seeds", 2, "seeds per simulated scenario")
+	simBig   = flag.Bool("fleet.big", false, "simulate fleets of up to 1,000 replicas too, and real ones of up to 100: minutes")
+)
+
+// sizes are those of a fleet that take seconds to simulate, and with -fleet.big the
+// larger ones too.
+func sizes(small int, large ...int) []int {
+	if *simBig {
+		return append([]int{small}, large...)
+	}
+	return []int{small}
+}
 
 // world is a simulated fleet on a simulated server.
 type world struct {
 	*testing.T
-	server *simServer
-	rand   *rand.Rand
-	max    int // connections per replica
-	most   bounds
-	began  time.Time
-	ctx    context.Context
-	end    context.CancelFunc
-	wg     sync.WaitGroup
-	live   []*simReplica // the scenario's own
+	server   *simServer
+	rand     *rand.Rand
+	max      int // connections per replica
+	most     bounds
+	patience time.Duration // of callers
+	began    time.Time
+	ctx      context.Context
+	end      context.CancelFunc
+	wg       sync.WaitGroup
+	live     []*simReplica // the scenario's own
 
 	mu      sync.Mutex // guards all below
 	all     []*simReplica
@@ -88,7 +101,7 @@ func simulateSeeds(t *testing.T, seeds, slots, max int, scenario func(w *world))
 }
 
 func newWorld(t *testing.T, seed uint64, slots, max int) *world {
-	w := &world{T: t, max: max, most: usual, began: time.Now(), rand: rand.New(rand.NewPCG(seed, 2)), over: map[string]int{}}
+	w := &world{T: t, max: max, most: usual, patience: 5 * time.Second, began: time.Now(), rand: rand.New(rand.NewPCG(seed, 2)), over: map[string]int{}}
 	w.server = newSimServer(slots, rand.New(rand.NewPCG(seed, 1)))
 	w.ctx, w.end = context.WithCancel(t.Context())
 	return w
@@ -144,7 +157,7 @@ func (r *simReplica) clients(ctx context.Context, w *world, clients int, hold, p
 		rnd := rand.New(rand.NewPCG(w.rand.Uint64(), 0))
 		w.wg.Go(func() {
 			for ctx.Err() == nil {
-				if r.do(ctx, 5*time.Second, about(rnd, hold)) != nil {
+				if r.do(ctx, w.patience, about(rnd, hold)) != nil {
 					time.Sleep(10 * time.Millisecond)
 				}
 				time.Sleep(about(rnd, pause))
@@ -205,6 +218,13 @@ func (w *world) watch() {
 	}
 }
 
+// resetOver forgets by how much budgets were exceeded so far.
+func (w *world) resetOver() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = map[string]int{}
+}
+
 func (w *world) noteStarved() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -228,9 +248,10 @@ func (w *world) noteStarved() {
 func (w *world) noteSessions() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	budgets := map[string]int{}
+	budgets, fleets := map[string]int{}, map[string]bool{}
 	for _, r := range w.all {
 		budgets[r.link.service] = r.budget
+		fleets[r.link.service] = true
 	}
 	w.server.mu.Lock()
 	defer w.server.mu.Unlock()
@@ -241,7 +262,7 @@ func (w *world) noteSessions() {
 			s.bare = time.Time{}
 		case s.bare.IsZero():
 			s.bare = time.Now()
-		case !s.robbed && !s.leaving:
+		case !s.robbed && !s.leaving && fleets[s.service]:
 			w.untold = max(w.untold, time.Since(s.bare))
 		}
 	}
