@@ -66,7 +66,7 @@ func connectionFigures(s *pool.Stats) statusjson.ConnectionFigures {
 }
 
 func accessState(s *pool.Stats) statusjson.AccessState {
-	return statusjson.AccessState{OK: !refuses(s), Reason: s.Server.Reason, Since: s.Server.Since}
+	return statusjson.AccessState{OK: !refuses(s), Reason: string(s.Server.Reason), Since: s.Server.Since}
 }
 
 // dialFailure tells a failed dial. The server's own words name no address; the
@@ -75,7 +75,7 @@ func dialFailure(e *pool.DialError, addresses bool) *statusjson.DialFailure {
 	if e == nil {
 		return nil
 	}
-	f := &statusjson.DialFailure{At: e.At, SQLState: e.SQLState, Reason: e.Reason, Remedy: e.Remedy}
+	f := &statusjson.DialFailure{At: e.At, SQLState: e.SQLState, Reason: string(e.Reason), Remedy: e.Remedy}
 	if e.SQLState != "" || addresses {
 		f.Message = e.Message
 	}

@@ -175,23 +175,43 @@ func TestBusyIsNotUnhealthy(t *testing.T) {
 		if w := get(r.Health(), "/health"); w.Code != http.StatusOK {
 			t.Errorf("answered %d", w.Code)
 		}
-		time.Sleep(stuckAfter(30*time.Second) - 10*time.Second) // nothing comes back any more
-		synctest.Wait()
-		wantHealth(t, r.Monitor, statusjson.Degraded, statusjson.ProblemBusy, statusjson.ProblemUsageHigh)
-		time.Sleep(12 * time.Second)
-		synctest.Wait()
-		wantHealth(t, r.Monitor, statusjson.Unhealthy, statusjson.ProblemStuck, statusjson.ProblemUsageHigh)
-		r.src.Set(func(s *pool.Stats) { s.Hold.Count++ })
-		tick()
-		wantHealth(t, r.Monitor, statusjson.Degraded, statusjson.ProblemBusy, statusjson.ProblemUsageHigh)
 	})
 }
 
-func TestStuckAllowsForTheStatementTimeout(t *testing.T) {
-	for limit, want := range map[time.Duration]time.Duration{0: time.Minute, 30 * time.Second: time.Minute, 5 * time.Minute: 5*time.Minute + 30*time.Second} {
-		if got := stuckAfter(limit); got != want {
-			t.Errorf("with a statement timeout of %s: %s, want %s", limit, got, want)
-		}
+// Statements that run for as long as they like are no reason to take a service
+// out of the load balancer; a lock that nobody gives back is.
+func TestBlockedIsUnhealthyAndRunningIsNot(t *testing.T) {
+	for _, tc := range []struct {
+		verdict pool.Verdict
+		want    statusjson.HealthStatus
+	}{
+		{pool.VerdictSlow, statusjson.Degraded}, {pool.VerdictSmall, statusjson.Degraded}, {pool.VerdictBackground, statusjson.Degraded},
+		{pool.VerdictLock, statusjson.Unhealthy}, {pool.VerdictLeak, statusjson.Unhealthy}, {pool.VerdictNested, statusjson.Unhealthy}, {pool.VerdictServerHung, statusjson.Unhealthy},
+	} {
+		t.Run(string(tc.verdict), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r running) {
+				r.src.PingError(timedOut(tc.verdict))
+				r.src.Suffer(pool.Diagnosis{Verdict: tc.verdict, Sentence: "it is so"})
+				r.src.Set(func(s *pool.Stats) {
+					s.InUse, s.Idle, s.Waiting = 2, 0, 1
+					s.PoolSize, s.MaxOverflow, s.Limit = 2, 0, 2
+				})
+				time.Sleep(blockedAfter - 2*time.Second)
+				synctest.Wait()
+				if h := r.HealthReport(); h.Status != statusjson.Degraded {
+					t.Errorf("at once: %+v", h)
+				}
+				time.Sleep(5 * time.Minute)
+				synctest.Wait()
+				h := r.HealthReport()
+				if h.Status != tc.want || h.Diagnosis == nil || h.Diagnosis.Sentence != "it is so" {
+					t.Errorf("after five minutes: %+v", h)
+				}
+				if tc.want == statusjson.Unhealthy && (h.Problems[0].Code != statusjson.ProblemStuck || h.Problems[0].Message != "it is so") {
+					t.Errorf("%+v", h.Problems)
+				}
+			})
+		})
 	}
 }
 
@@ -230,7 +250,7 @@ func TestDiagnosis(t *testing.T) {
 		{"server down", timedOut(pool.VerdictServerDown), pool.Stats{InUse: 1, LastDialError: &pool.DialError{Reason: "unreachable"}}, finding{outcome: statusjson.ProbeFailed, reason: "unreachable"}},
 		{"dialing all the time", timedOut(""), pool.Stats{Dialing: 10}, finding{outcome: statusjson.ProbeBusy, reason: "no connection could be had in time"}},
 		{"dial failed", &pool.DialError{Reason: "authentication"}, pool.Stats{}, finding{outcome: statusjson.ProbeFailed, reason: "authentication"}},
-		{"no answer", context.DeadlineExceeded, pool.Stats{InUse: 1}, finding{outcome: statusjson.ProbeFailed, reason: "no answer in time"}},
+		{"no answer", context.DeadlineExceeded, pool.Stats{InUse: 1}, finding{outcome: statusjson.ProbeFailed, reason: "no answer in time", silent: true}},
 		{"lost", errLost, pool.Stats{}, finding{outcome: statusjson.ProbeFailed, reason: "the connection failed"}},
 		{"SQL error", stateError("57P01"), pool.Stats{}, finding{outcome: statusjson.ProbeFailed, reason: "the server answered with error 57P01"}},
 	} {

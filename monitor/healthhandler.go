@@ -36,6 +36,7 @@ func (m *Monitor) healthReport(l look) statusjson.HealthReport {
 	return statusjson.HealthReport{
 		Service: statusjson.ServiceName, Format: statusjson.Format, Name: l.cfg.Name,
 		Status: m.verdict.status, Since: m.verdict.since, At: l.at, Problems: m.verdict.problems,
+		Diagnosis:  diagnosisOf(l),
 		Monitoring: m.state, Probe: m.probeReportLocked(l.at),
 		InUse: s.InUse, MaxOpen: s.MaxOpen(), UsagePercent: round(s.Usage()), Waiting: s.Waiting,
 	}

@@ -7,13 +7,6 @@ import (
 	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
-// stuckAfter is how long a pool must be full without a single connection coming
-// back before it counts as stuck rather than busy: a minute, or longer where
-// statements may take longer.
-func stuckAfter(statementTimeout time.Duration) time.Duration {
-	return max(time.Minute, statementTimeout+30*time.Second)
-}
-
 // verdict is what was judged last. The zero value has judged nothing.
 type verdict struct {
 	status   statusjson.HealthStatus
@@ -80,7 +73,6 @@ type evidence struct {
 	watch          *watch
 	unhealthyAfter int
 	staleAfter     time.Duration
-	stuckAfter     time.Duration
 }
 
 func (m *Monitor) evidenceLocked(l look) evidence {
@@ -88,7 +80,6 @@ func (m *Monitor) evidenceLocked(l look) evidence {
 		look: l, state: m.state, probe: m.prober, watch: &m.watch,
 		unhealthyAfter: m.opts.unhealthyAfter,
 		staleAfter:     2*m.opts.probeInterval + m.opts.probeTimeout,
-		stuckAfter:     stuckAfter(l.cfg.StatementTimeout),
 	}
 }
 
@@ -96,7 +87,7 @@ func (m *Monitor) evidenceLocked(l look) evidence {
 func (e evidence) problems() []statusjson.Problem {
 	found := []statusjson.Problem{}
 	for _, judge := range []func() (statusjson.Problem, bool){
-		e.database, e.notRunning, e.stale, e.access, e.turningAway, e.leak, e.usage, e.serverUsage, e.fleet, e.statementTimeoutLost,
+		e.database, e.blocked, e.notRunning, e.stale, e.access, e.turningAway, e.leak, e.usage, e.serverUsage, e.fleet, e.statementTimeoutLost,
 	} {
 		p, ok := judge()
 		if !ok || (p.Code == statusjson.ProblemServerRefuses && len(found) > 0 && found[0].Code == statusjson.ProblemUnreachable) {
@@ -131,14 +122,37 @@ func (e evidence) database() (statusjson.Problem, bool) {
 	return statusjson.Problem{}, false
 }
 
-// busy judges a probe that found no connection free. While others complete their
-// work the database is well; when nobody has for long, nobody is served.
+// busy judges a probe that found no connection free. It says nothing against the
+// database: see blocked for what does.
 func (e evidence) busy() (statusjson.Problem, bool) {
-	still := e.at.Sub(e.watch.lastGive)
-	if !e.watch.lastGive.IsZero() && still >= e.stuckAfter {
-		return critical(statusjson.ProblemStuck, e.watch.lastGive, fmt.Sprintf("all %d connections are held and none has come back for %s", e.stats.InUse, short(still)))
+	if e.isBlocked() {
+		return statusjson.Problem{}, false
 	}
 	return warning(statusjson.ProblemBusy, e.probe.busySince, fmt.Sprintf("the pool is busy: no connection was free for a probe (%d of %d in use, %d waiting)", e.stats.InUse, e.stats.Limit, e.stats.Waiting))
+}
+
+// isBlocked reports whether callers wait and the connections that they wait for
+// will not come back by themselves: they wait for a lock, for each other, for a
+// server that does not answer, or nobody uses them. Statements that run, however
+// long, are no such thing.
+func (e evidence) isBlocked() bool {
+	return e.wrong.Verdict.Blocked() && e.stats.Idle == 0 && e.stats.Waiting > 0 && !e.watch.diagnosed.since.IsZero()
+}
+
+// blockedAfter is for how long callers must have been blocked for nobody to be
+// sent here any more.
+const blockedAfter = 10 * time.Second
+
+// blocked judges a pool of which nobody gets a connection.
+func (e evidence) blocked() (statusjson.Problem, bool) {
+	if !e.isBlocked() {
+		return statusjson.Problem{}, false
+	}
+	since := e.watch.diagnosed.since
+	if e.at.Sub(since) < blockedAfter {
+		return warning(statusjson.ProblemBusy, since, e.wrong.Sentence)
+	}
+	return critical(statusjson.ProblemStuck, since, e.wrong.Sentence)
 }
 
 func (e evidence) databaseByTraffic() (statusjson.Problem, bool) {
@@ -175,7 +189,7 @@ func (e evidence) access() (statusjson.Problem, bool) {
 		return statusjson.Problem{}, false
 	}
 	open := count(uint64(s.Open()), "connection is open", "connections are open")
-	if noRoom(s.Server.Reason) {
+	if s.Server.Reason.NoCapacity() {
 		return warning(statusjson.ProblemServerFull, s.Server.Since, fmt.Sprintf("the server has no room for new connections (%s); %s", s.Server.Reason, open))
 	}
 	return warning(statusjson.ProblemServerRefuses, s.Server.Since, fmt.Sprintf("no new connection can be opened (%s); %s", s.Server.Reason, open))

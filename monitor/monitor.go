@@ -19,6 +19,8 @@ type Source interface {
 	Config() config.Config
 	Stats() pool.Stats
 	Holders(n int) []pool.Holder
+	Diagnose() pool.Diagnosis
+	ObserveServer(v pool.ServerView)
 	PingContext(ctx context.Context) error
 	serverview.Querier
 }
@@ -32,6 +34,7 @@ type Monitor struct {
 	opts   options
 	server serverCache
 	own    selfLoad
+	hurry  chan struct{} // the checks want a probe and a view before they are due
 
 	mu      sync.Mutex // guards everything below
 	state   statusjson.Monitoring
@@ -47,7 +50,7 @@ type Monitor struct {
 
 // New returns a monitor of p. It starts nothing: call Run.
 func New(p Source, opts ...Option) *Monitor {
-	m := &Monitor{pool: p, log: slog.Default(), opts: defaultOptions(), state: statusjson.MonitoringNotRunning}
+	m := &Monitor{pool: p, log: slog.Default(), opts: defaultOptions(), hurry: make(chan struct{}, 1), state: statusjson.MonitoringNotRunning}
 	for _, o := range opts {
 		o(&m.opts)
 	}

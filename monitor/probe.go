@@ -21,12 +21,14 @@ type prober struct {
 	failingAt time.Time // when the row began
 	busySince time.Time // when probes began to be busy; zero when the last was not
 	lastOK    time.Time
+	silentAt  time.Time // since when a connected server has not answered; zero when it has
 }
 
 // finding is how a probe ended.
 type finding struct {
 	outcome statusjson.ProbeOutcome
 	reason  string // fixed words, never the server's or the network's
+	silent  bool   // there was a connection, and no answer on it
 	closed  bool   // the pool is closed
 }
 
@@ -41,6 +43,7 @@ func (m *Monitor) keepProbing(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-m.hurry:
 		}
 	}
 }
@@ -69,6 +72,12 @@ func (m *Monitor) probeContext(ctx context.Context, timeout time.Duration) (cont
 
 func (p *prober) record(f finding, at time.Time, latency time.Duration) {
 	p.last, p.at, p.latency = f, at, latency
+	switch {
+	case f.outcome == statusjson.ProbeOK:
+		p.silentAt = time.Time{}
+	case f.silent && p.silentAt.IsZero():
+		p.silentAt = at.Add(-latency)
+	}
 	switch f.outcome {
 	case statusjson.ProbeOK:
 		p.failures, p.lastOK, p.busySince = 0, at, time.Time{}
@@ -97,7 +106,7 @@ func diagnose(err error, s *pool.Stats) finding {
 	case errors.As(err, &acquire):
 		return diagnoseWait(acquire, s)
 	default:
-		return finding{outcome: statusjson.ProbeFailed, reason: reason(err)}
+		return finding{outcome: statusjson.ProbeFailed, reason: reason(err), silent: errors.Is(err, context.DeadlineExceeded)}
 	}
 }
 
@@ -106,12 +115,12 @@ func diagnose(err error, s *pool.Stats) finding {
 // none and can open none, no caller is served.
 func diagnoseWait(err *pool.AcquireError, s *pool.Stats) finding {
 	switch {
-	case s.Open() > 0 && err.Verdict != pool.VerdictServerDown:
+	case s.Open() > 0 && !err.Verdict.NoServer():
 		return finding{outcome: statusjson.ProbeBusy, reason: "no connection was free"}
 	case refuses(s):
-		return finding{outcome: statusjson.ProbeFailed, reason: s.Server.Reason}
+		return finding{outcome: statusjson.ProbeFailed, reason: string(s.Server.Reason)}
 	case s.LastDialError != nil && !errors.Is(err, pool.ErrOverloaded):
-		return finding{outcome: statusjson.ProbeFailed, reason: s.LastDialError.Reason}
+		return finding{outcome: statusjson.ProbeFailed, reason: string(s.LastDialError.Reason)}
 	default:
 		return finding{outcome: statusjson.ProbeBusy, reason: "no connection could be had in time"}
 	}
@@ -125,7 +134,7 @@ func reason(err error) string {
 	var coded interface{ SQLState() string }
 	switch {
 	case errors.As(err, &dial) && dial.Reason != "":
-		return dial.Reason
+		return string(dial.Reason)
 	case errors.Is(err, pool.ErrClosed):
 		return "the pool is closed"
 	case errors.As(err, &acquire):

@@ -54,7 +54,7 @@ func (w *watch) watchAccess(n *notices, s *pool.Stats) {
 	switch {
 	case !refused:
 		n.note(statusjson.EventServerGrants, statusjson.SeverityInfo, "the server grants new connections again")
-	case noRoom(s.Server.Reason):
+	case s.Server.Reason.NoCapacity():
 		n.note(statusjson.EventServerFull, statusjson.SeverityWarning, fmt.Sprintf("the server has no room for new connections (%s); %s", s.Server.Reason, open))
 	default:
 		n.note(statusjson.EventServerRefuses, statusjson.SeverityWarning, fmt.Sprintf("no new connection can be opened (%s); %s", s.Server.Reason, open))
@@ -141,12 +141,3 @@ func leakMessage(l look) string {
 
 // refuses reports whether the pool knows that no new connection can be had.
 func refuses(s *pool.Stats) bool { return !s.Server.OK && s.Server.Reason != "" }
-
-// noRoom reports whether a reason for a refusal is a lack of slots.
-func noRoom(reason string) bool {
-	switch reason {
-	case "server full", "reserved slots", "role limit", "database limit", "pooler full":
-		return true
-	}
-	return false
-}

@@ -97,7 +97,19 @@ func (c *serverCache) latest(now time.Time) *serverview.View {
 // probing. The answer comes a moment after its tick, so that at the tick that is
 // due it is not quite viewInterval old: half a probe earlier will do.
 func (m *Monitor) readViewIfOld(ctx context.Context) {
-	m.server.view.refresh(viewInterval-min(m.opts.probeInterval, viewInterval)/2, &m.own, func() (serverview.View, error) { return m.askView(ctx, m.opts.probeTimeout) })
+	keep := viewInterval - min(m.opts.probeInterval, viewInterval)/2
+	if m.crowded() {
+		keep = freshFor
+	}
+	m.server.view.refresh(keep, &m.own, func() (serverview.View, error) { return m.askView(ctx, m.opts.probeTimeout) })
+	m.tellPool()
+}
+
+// crowded reports whether callers wait and nothing is free: then what the server
+// says has to be fresh.
+func (m *Monitor) crowded() bool {
+	s := m.pool.Stats()
+	return s.Waiting > 0 && s.Idle == 0
 }
 
 // askForViewer brings both parts up to date for somebody who looks. It takes at
@@ -105,6 +117,7 @@ func (m *Monitor) readViewIfOld(ctx context.Context) {
 // not spoil the answer for the next.
 func (m *Monitor) askForViewer(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
+	defer m.tellPool()
 	m.server.view.refresh(freshFor, &m.own, func() (serverview.View, error) { return m.askView(ctx, askTimeout) })
 	m.server.queries.refresh(freshFor, &m.own, func() ([]serverview.Query, error) {
 		ctx, cancel := m.probeContext(ctx, askTimeout)

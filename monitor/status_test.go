@@ -51,7 +51,7 @@ func TestStatusTellsEverything(t *testing.T) {
 		r.src.Run(serverview.Query{PID: 78, State: "active", QuerySeconds: 3})
 		tick()
 		st := status(t, r.Monitor, "")
-		if p := st.Pool; p.Size != 5 || p.CheckedIn != 2 || p.CheckedOut != 4 || p.Overflow != 1 || p.MaxOpen != 10 || p.Limit != 9 || p.UsagePercent != 40 || p.ThresholdPercent != 80 || p.Quarantined != 1 {
+		if p := st.Pool; p.Size != 5 || p.CheckedIn != 2 || p.CheckedOut != 4 || p.Overflow != 1 || p.MaxOpen != 10 || p.Limit != 9 || p.UsagePercent != 57.1 || p.ThresholdPercent != 80 || p.Quarantined != 1 {
 			t.Errorf("pool: %+v", p)
 		}
 		if q := st.Queue; q.Waiting != 3 || q.TimedOutCount != 5 || q.ShedCount != 6 || q.CanceledCount != 8 || q.NestedCount != 9 || q.WaitTotalSeconds != 9 || q.HoldTotalSeconds != 60 {

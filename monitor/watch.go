@@ -20,6 +20,7 @@ type look struct {
 	stats  pool.Stats
 	view   *serverview.View // the server's last view; nil when there is none, or it is old
 	oldest []pool.Holder    // the longest holder, when something is wrong
+	wrong  pool.Diagnosis   // why callers get no connection
 }
 
 // keepChecking looks at the pool every checkInterval and logs its status every
@@ -37,6 +38,7 @@ func (m *Monitor) keepChecking(ctx context.Context) {
 			return
 		case <-check.C:
 			m.check()
+			m.lookCloser()
 		case <-report.C:
 			base = m.report(base)
 		}
@@ -46,7 +48,7 @@ func (m *Monitor) keepChecking(ctx context.Context) {
 // look gathers, without the monitor's lock.
 func (m *Monitor) look() look {
 	now := time.Now()
-	l := look{at: now, cfg: m.pool.Config(), stats: m.pool.Stats(), view: m.server.latest(now)}
+	l := look{at: now, cfg: m.pool.Config(), stats: m.pool.Stats(), view: m.server.latest(now), wrong: m.pool.Diagnose()}
 	if l.stats.Leaking > 0 || l.stats.Usage() >= float64(l.cfg.MaxConnectionWarnings) {
 		l.oldest = m.pool.Holders(1)
 	}
@@ -58,6 +60,18 @@ func (m *Monitor) check() {
 	l := m.look()
 	for _, n := range m.conclude(l) {
 		m.log.Log(context.Background(), n.level, n.message, n.attrs...)
+	}
+}
+
+// lookCloser has the server asked before it is due when callers wait in vain:
+// what it said before they had to does not say why they have to.
+func (m *Monitor) lookCloser() {
+	if !m.crowded() || m.pool.Diagnose().Verdict == "" {
+		return
+	}
+	select {
+	case m.hurry <- struct{}{}:
+	default:
 	}
 }
 
@@ -74,14 +88,14 @@ func (m *Monitor) conclude(l look) []notice {
 
 // watch is what the checks have seen so far. The zero value has seen nothing.
 type watch struct {
-	last     *pool.Stats // at the check before; nil before the first
-	lastGive time.Time   // when a connection was last seen to have come back, or none was held
+	last *pool.Stats // at the check before; nil before the first
 
-	usage       alarm   // of the pool
-	serverUsage alarm   // of the server
-	refused     bool    // the server was refusing connections at the last check
-	misfit      bool    // the fleet did not fit when it was looked at last
-	divided     bool    // the fleet's budget was divided by number at the last check
+	usage       alarm // of the pool
+	serverUsage alarm // of the server
+	refused     bool  // the server was refusing connections at the last check
+	misfit      bool  // the fleet did not fit when it was looked at last
+	divided     bool  // the fleet's budget was divided by number at the last check
+	diagnosed   diagnosed
 	turnedAway  episode // callers that timed out or were refused
 	timedOut    uint64  // of turnedAway
 	shed        uint64  // of turnedAway
@@ -96,6 +110,7 @@ func (w *watch) observe(n *notices, l look, own *selfLoad) {
 	if w.last == nil {
 		w.last = s
 	}
+	w.watchDiagnosis(n, l)
 	w.watchUsage(n, l)
 	w.watchServerUsage(n, l)
 	w.watchAccess(n, s)
@@ -105,13 +120,5 @@ func (w *watch) observe(n *notices, l look, own *selfLoad) {
 	w.watchRecycling(n, s)
 	w.watchSize(n, s)
 	w.watchLeaks(n, l)
-	w.watchGiveBacks(l)
 	w.last = s
-}
-
-// watchGiveBacks notes when work was last seen to be completed.
-func (w *watch) watchGiveBacks(l look) {
-	if l.stats.InUse == 0 || l.stats.Hold.Count != w.last.Hold.Count || w.lastGive.IsZero() {
-		w.lastGive = l.at
-	}
 }

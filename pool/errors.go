@@ -37,34 +37,35 @@ var (
 // Verdict is the most likely cause of a failed acquisition.
 type Verdict string
 
-// The verdicts. docs/troubleshooting.md has a section for each.
+// The verdicts. docs/troubleshooting.md has a section for each; internal/diagnosis gives them.
 const (
+	VerdictLock       Verdict = "lock"               // most holders wait for a lock, as ObserveServer was told
 	VerdictLeak       Verdict = "leak"               // most holders have had their connection since before the caller asked, and run nothing
-	VerdictSlow       Verdict = "slow queries"       // most holders have had their connection since before the caller asked, and run statements
+	VerdictSlow       Verdict = "slow queries"       // most holders run statements for about as long as callers wait
 	VerdictSmall      Verdict = "pool too small"     // connections come and go, but not fast enough for everybody
-	VerdictServerFull Verdict = "server full"        // the server refuses this role or database more sessions, or the fleet's budget is used up
-	VerdictServerDown Verdict = "server unreachable" // no new connections can be had for another reason
+	VerdictBackground Verdict = "background work"    // background work has all the connections that it may have
 	VerdictNested     Verdict = "nested acquisition" // the caller itself holds a connection
+	VerdictShare      Verdict = "fleet share"        // the fleet's budget leaves this replica too few
+	VerdictServerFull Verdict = "server full"        // the server refuses this role or database more sessions
+	VerdictNeighbour  Verdict = "neighbour"          // the same, and another application has most of the sessions
+	VerdictServerDown Verdict = "server unreachable" // no new connections can be had for another reason
+	VerdictServerHung Verdict = "server hung"        // the server is connected and does not answer
 )
 
-// Remedy is what to do about it, in one sentence.
-func (v Verdict) Remedy() string {
-	switch v {
-	case VerdictLeak:
-		return "close rows and end transactions on every path of the holders"
-	case VerdictSlow:
-		return "make the holders' statements faster, or lower DB_STATEMENT_TIMEOUT"
-	case VerdictSmall:
-		return "raise DB_POOL_SIZE or DB_MAX_OVERFLOW if the server has room, or send it less"
-	case VerdictServerFull:
-		return "give every replica a part of what the server allows, or raise its limit"
-	case VerdictServerDown:
-		return "check that the server runs and is reachable"
-	case VerdictNested:
-		return "pass on the session that holds the first connection instead of asking for another"
-	}
-	return ""
+// NoCapacity reports whether the server, or the fleet's budget on it, has no
+// room for the connections that the pool may have by its own settings.
+func (v Verdict) NoCapacity() bool {
+	return v == VerdictServerFull || v == VerdictNeighbour || v == VerdictShare
 }
+
+// Blocked reports whether the connections that callers wait for do not come back
+// by themselves.
+func (v Verdict) Blocked() bool {
+	return v == VerdictLock || v == VerdictLeak || v == VerdictNested || v == VerdictServerHung
+}
+
+// NoServer reports whether the server cannot be reached or does not answer.
+func (v Verdict) NoServer() bool { return v == VerdictServerDown || v == VerdictServerHung }
 
 // AcquireError says why no connection could be had, with the pool's figures at
 // that moment. errors.Is finds its Kind.
@@ -74,8 +75,10 @@ type AcquireError struct {
 	Waited        time.Duration // how long the caller was queued
 	Patience      time.Duration // how long it could have been: Config.PoolTimeout, or less by the caller's own deadline
 	PredictedWait time.Duration // for ErrOverloaded: how long it would have had to wait; 0 when that is not known
+	PredictedWork time.Duration // for ErrOverloaded: how long its work was taken to last after that; 0 when it had no deadline of its own
 	QueueFull     bool          // for ErrOverloaded: Config.MaxWaiters waited already
-	Verdict       Verdict       // the most likely cause; empty for ErrOverloaded
+	Verdict       Verdict       // the most likely cause
+	Diagnosis     Diagnosis     // the cause in a sentence: who, since when, what to do
 	Stats         Stats         // the pool at that moment
 	Holders       []Holder      // the longest holders, oldest first
 	Outer         *Holder       // for a nested acquisition: what the caller already holds
@@ -83,7 +86,7 @@ type AcquireError struct {
 }
 
 // Error is one line: what happened, the figures, the oldest holders, the
-// verdict and its remedy.
+// verdict and the diagnosis.
 func (e *AcquireError) Error() string {
 	var b strings.Builder
 	s := e.Stats
@@ -106,21 +109,13 @@ func (e *AcquireError) Error() string {
 		fmt.Fprintf(&b, "; last dial error %s ago%s: %s", s.At.Sub(d.At).Round(time.Millisecond), since, d.Message)
 	}
 	b.WriteString(")")
-	switch {
-	case e.Verdict != "":
-		fmt.Fprintf(&b, "; verdict: %s; %s", e.Verdict, e.remedy())
-	case e.Kind == ErrOverloaded:
-		fmt.Fprintf(&b, "; ask again in %s; if this is no passing peak, %s", e.RetryAfter(), VerdictSmall.Remedy())
+	if e.Kind == ErrOverloaded {
+		fmt.Fprintf(&b, "; ask again in %s", e.RetryAfter())
+	}
+	if e.Verdict != "" {
+		fmt.Fprintf(&b, "; verdict: %s; %s", e.Verdict, e.Diagnosis.Sentence)
 	}
 	return b.String()
-}
-
-// remedy is the verdict's, or what the server's own words suggest.
-func (e *AcquireError) remedy() string {
-	if d := e.Stats.LastDialError; d != nil && d.Remedy != "" && !e.Stats.Server.OK && (e.Verdict == VerdictServerFull || e.Verdict == VerdictServerDown) {
-		return d.Remedy
-	}
-	return e.Verdict.Remedy()
 }
 
 // what happened, in a few words.
@@ -133,11 +128,19 @@ func (e *AcquireError) what() string {
 	case e.Kind == ErrOverloaded && e.QueueFull:
 		return "overloaded: as many callers wait as DB_MAX_WAITERS allows" + wait
 	case e.Kind == ErrOverloaded:
-		return fmt.Sprintf("overloaded: no connection early enough for a caller with %s left%s", roundedWait(e.Patience-e.Waited), wait)
+		return fmt.Sprintf("overloaded: no connection early enough for a caller with %s left%s%s", roundedWait(e.Patience-e.Waited), wait, e.work())
 	case e.Kind == ErrNested:
 		return "nested acquisition refused"
 	}
 	return fmt.Sprintf("no connection within %s%s", e.Waited.Round(time.Millisecond), e.bound())
+}
+
+// work is what the work itself was taken to need of the time left.
+func (e *AcquireError) work() string {
+	if e.PredictedWork == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" and its work may take %s", roundedWait(e.PredictedWork))
 }
 
 func roundedWait(d time.Duration) time.Duration {
@@ -180,7 +183,7 @@ func (e *AcquireError) RetryAfter() time.Duration {
 type DialError struct {
 	At       time.Time
 	SQLState string // PostgreSQL's code, such as "53300"; empty when no server answered
-	Reason   string // "server full", "reserved slots", "role limit", "database limit", "starting up", "authentication", "no such database", "unreachable", …
+	Reason   Reason // in a few fixed words
 	Message  string // the server's or the network's own words, without secrets
 	Remedy   string // what to do about it
 	err      error

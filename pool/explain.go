@@ -2,7 +2,8 @@ package pool
 
 import (
 	"fmt"
-	"time"
+
+	"github.com/dbpool-go/dbpool/internal/diagnosis"
 )
 
 // explainedHolders is how many of the longest holders an AcquireError names.
@@ -26,78 +27,39 @@ func (p *Pool) explain(k *permit, err error) error {
 }
 
 // overloaded is the error of a caller refused at once. It is made in a
-// microsecond or two, so it looks nothing up.
+// microsecond or two: the diagnosis is one that was made a moment ago.
 func (p *Pool) overloaded(k *permit, r *refusal) error {
 	s := p.Stats()
-	return &AcquireError{Kind: ErrOverloaded, Lane: k.lane, PredictedWait: r.wait, QueueFull: r.full, Waited: s.At.Sub(k.asked), Patience: k.patience, Stats: s}
+	d := p.diagnoseRefusal(s, r.wait)
+	return &AcquireError{
+		Kind: ErrOverloaded, Lane: k.lane, PredictedWait: r.wait, PredictedWork: r.work, QueueFull: r.full,
+		Waited: s.At.Sub(k.asked), Patience: k.patience, Stats: s, Verdict: d.Verdict, Diagnosis: d,
+	}
 }
 
 // failure is the error of a caller that waited in vain, or for itself.
 func (p *Pool) failure(k *permit, kind error) error {
 	s := p.Stats()
-	holders := p.gate.oldest(0)
 	e := &AcquireError{
 		Kind:     kind,
 		Lane:     k.lane,
 		Waited:   s.At.Sub(k.asked),
 		Patience: k.patience,
 		Stats:    s,
-		Holders:  p.describeAll(holders[:min(len(holders), explainedHolders)], s.At),
+		Holders:  p.describeAll(p.gate.oldest(explainedHolders), s.At),
 		Caller:   k.by.place(p.plumbing),
 	}
+	scene := p.scene(s)
+	scene.Failed, scene.Waited, scene.Caller, scene.Background = true, e.Waited, e.Caller, k.lane == LaneBackground
 	if h, ok := p.gate.holding(k.outer); ok {
 		outer := p.describe(&h, s.At)
 		e.Outer = &outer
+		scene.Outer = &diagnosis.Holder{Who: p.whoAsked(&h), Held: outer.Held, Doing: diagnosis.Doing(outer.Activity), PID: outer.PID}
 	}
-	e.Verdict = p.judge(e, holders)
-	if kind == ErrPoolTimeout && e.Verdict == VerdictServerFull {
+	e.Diagnosis = diagnosed(diagnosis.Of(scene))
+	e.Verdict = e.Diagnosis.Verdict
+	if kind == ErrPoolTimeout && e.Verdict.NoCapacity() {
 		e.Kind = ErrServerFull
 	}
 	return e
-}
-
-// judge names the most likely cause: the first of these that the figures show.
-func (p *Pool) judge(e *AcquireError, holders []holderRecord) Verdict {
-	s := e.Stats
-	bounded := s.Limit < s.MaxOpen() // by the fleet's budget
-	starved := !s.Server.OK && (s.Open() < s.Limit || bounded && s.Open() == 0)
-	switch {
-	case starved && p.gate.serverFull():
-		return VerdictServerFull
-	case starved:
-		return VerdictServerDown
-	case e.Outer != nil:
-		return VerdictNested
-	case len(holders) == 0 && s.Dialing+s.Closing > 0:
-		return VerdictServerDown // it neither answers dials nor ends sessions
-	}
-	v := judgeHolders(holders, s.At.Add(-e.Waited))
-	if v == VerdictSmall && bounded {
-		return VerdictServerFull
-	}
-	return v
-}
-
-// judgeHolders tells by those who held connections all the time since the
-// caller asked. When most gave theirs back in the meantime, there are too few;
-// else they are slow while they run statements, and a leak while they do not.
-func judgeHolders(holders []holderRecord, asked time.Time) Verdict {
-	stuck, running := 0, 0
-	for i := range holders {
-		k := &holders[i]
-		if k.granted.After(asked) {
-			continue
-		}
-		stuck++
-		if k.activity == activityRunning {
-			running++
-		}
-	}
-	switch {
-	case 2*stuck < len(holders) || stuck == 0:
-		return VerdictSmall
-	case 2*running >= stuck:
-		return VerdictSlow
-	}
-	return VerdictLeak
 }

@@ -12,15 +12,18 @@ import (
 	"github.com/dbpool-go/dbpool/config"
 )
 
-var lineNumber = regexp.MustCompile(`(_test\.go):\d+`)
+var (
+	lineNumber = regexp.MustCompile(`(_test\.go):\d+`)
+	processID  = regexp.MustCompile(`(_backend)\(\d+\)`)
+)
 
-// wantText compares an error's text with want, line numbers aside.
+// wantText compares an error's text with want, line numbers and processes aside.
 func wantText(t *testing.T, err error, want string) {
 	t.Helper()
 	if err == nil {
 		t.Fatal("no error")
 	}
-	if got := lineNumber.ReplaceAllString(err.Error(), "$1:N"); got != want {
+	if got := processID.ReplaceAllString(lineNumber.ReplaceAllString(err.Error(), "$1:N"), "$1(P)"); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 }
@@ -75,7 +78,7 @@ func TestErrorExplainsALeak(t *testing.T) {
 		wantText(t, err, `pool "orders": no connection within 30s (size 2, overflow 1, in use 3, idle 0, dialing 0, closing 0, waiting 0`+
 			`; oldest held 2m30s by pool/explain_test.go:N (GET /report), idle in transaction`+
 			`, then 1m30s by pool/explain_test.go:N, rows open, then 1m30s by pool/explain_test.go:N, idle)`+
-			`; verdict: leak; close rows and end transactions on every path of the holders`)
+			`; verdict: leak; 3 of 3 are held without a statement, the longest 2m30s by pool/explain_test.go:N (GET /report), idle in transaction: close rows and end transactions on every path there`)
 	})
 }
 
@@ -90,7 +93,7 @@ func TestErrorExplainsSlowQueries(t *testing.T) {
 		wantVerdict(t, err, ErrPoolTimeout, VerdictSlow)
 		wantText(t, err, `pool "orders": no connection within 2s (size 2, overflow 0, in use 2, idle 0, dialing 0, closing 0, waiting 0`+
 			`; oldest held 3s by pool/explain_test.go:N (GET /slow), running, then 3s by pool/explain_test.go:N (GET /slow), running)`+
-			`; verdict: slow queries; make the holders' statements faster, or lower DB_STATEMENT_TIMEOUT`)
+			`; verdict: slow queries; 2 of 2 run statements that take long, the longest 3s by pool/explain_test.go:N (GET /slow), running: make them faster, or lower DB_STATEMENT_TIMEOUT (30s); at once: select pg_cancel_backend(P)`)
 		time.Sleep(time.Minute)
 	})
 }
@@ -111,7 +114,7 @@ func TestErrorExplainsAPoolTooSmall(t *testing.T) {
 		if e := wantVerdict(t, err, ErrPoolTimeout, VerdictSmall); e.Stats.Waiting > 3 || e.Holders[0].Held != 2*time.Second {
 			t.Error(err)
 		}
-		if !strings.HasSuffix(err.Error(), "; verdict: pool too small; raise DB_POOL_SIZE or DB_MAX_OVERFLOW if the server has room, or send it less") {
+		if !strings.HasSuffix(err.Error(), ": raise DB_POOL_SIZE or DB_MAX_OVERFLOW if the server has room, or reduce load") {
 			t.Error(err)
 		}
 		time.Sleep(time.Minute)
@@ -129,7 +132,7 @@ func TestErrorExplainsAFullServer(t *testing.T) {
 		age := e.Stats.At.Sub(e.Stats.LastDialError.At).Round(time.Millisecond).String()
 		wantText(t, err, `pool "orders": no connection within 3s (size 2, overflow 0, in use 0, idle 0, dialing 0, closing 0, waiting 0`+
 			`; last dial error `+age+` ago: too many connections for role "app" (SQLSTATE 53300))`+
-			`; verdict: server full; lower DB_POOL_SIZE and DB_MAX_OVERFLOW, or ALTER ROLE … CONNECTION LIMIT`)
+			`; verdict: server full; the server has no room for more connections (role limit) since 3s, and this pool has 0 of 2: lower DB_POOL_SIZE and DB_MAX_OVERFLOW, or raise ALTER ROLE "app" CONNECTION LIMIT`)
 	})
 }
 
@@ -139,7 +142,7 @@ func TestErrorExplainsAnUnreachableServer(t *testing.T) {
 		_, err := p.ExecContext(within(t, 3*time.Second), "update")
 		wantVerdict(t, err, ErrPoolTimeout, VerdictServerDown)
 		wantText(t, err, `pool "orders": no connection within 3s (size 2, overflow 0, in use 0, idle 0, dialing 1, closing 0, waiting 0)`+
-			`; verdict: server unreachable; check that the server runs and is reachable`)
+			`; verdict: server unreachable; no connection can be opened (no answer so far) since 3s, and this pool has no connection: check that the server runs and is reachable`)
 		_, err = p.ExecContext(within(t, 15*time.Second), "update") // the dial has ended by then
 		e := wantVerdict(t, err, ErrPoolTimeout, VerdictServerDown)
 		if !strings.Contains(err.Error(), "last dial error ") || e.Stats.LastDialError.Reason != "no answer" {
@@ -164,7 +167,7 @@ func TestErrorExplainsNesting(t *testing.T) {
 		wantText(t, err, `pool "orders": no connection within 30s (size 1, overflow 0, in use 1, idle 0, dialing 0, closing 0, waiting 0`+
 			`; oldest held 33s by pool/session_test.go:N (POST /orders), idle in transaction`+
 			`; this caller (pool/explain_test.go:N) already holds one: 33s by pool/session_test.go:N (POST /orders), idle in transaction)`+
-			`; verdict: nested acquisition; pass on the session that holds the first connection instead of asking for another`)
+			`; verdict: nested acquisition; the caller at pool/explain_test.go:N waits for itself: it already holds a connection, 33s by pool/session_test.go:N (POST /orders), idle in transaction: pass on the session that holds the first connection instead of asking for another`)
 	})
 }
 
@@ -180,7 +183,7 @@ func TestErrorExplainsNestingRefused(t *testing.T) {
 		wantText(t, err, `pool "orders": nested acquisition refused (size 2, overflow 0, in use 1, idle 0, dialing 0, closing 0, waiting 0`+
 			`; oldest held 0s by pool/session_test.go:N, idle in transaction`+
 			`; this caller (pool/explain_test.go:N) already holds one: 0s by pool/session_test.go:N, idle in transaction)`+
-			`; verdict: nested acquisition; pass on the session that holds the first connection instead of asking for another`)
+			`; verdict: nested acquisition; the caller at pool/explain_test.go:N waits for itself: it already holds a connection, 0s by pool/session_test.go:N, idle in transaction: pass on the session that holds the first connection instead of asking for another`)
 	})
 }
 
@@ -194,16 +197,16 @@ func TestErrorExplainsOverload(t *testing.T) {
 			synctest.Wait()
 		}
 		_, err := p.ExecContext(within(t, 2*time.Second), "update")
-		wantVerdict(t, err, ErrOverloaded, "")
-		wantText(t, err, `pool "orders": overloaded: no connection early enough for a caller with 2s left, the wait would be about 2s`+
+		wantVerdict(t, err, ErrOverloaded, VerdictSmall)
+		wantText(t, err, `pool "orders": overloaded: no connection early enough for a caller with 2s left, the wait would be about 2s and its work may take 1.5s`+
 			` (size 1, overflow 0, in use 1, idle 0, dialing 0, closing 0, waiting 1)`+
-			`; ask again in 2s; if this is no passing peak, raise DB_POOL_SIZE or DB_MAX_OVERFLOW if the server has room, or send it less`)
+			`; ask again in 2s; verdict: pool too small; 1 of 1 are in use and come back after about 1s, but more is asked of them (1 wait): raise DB_POOL_SIZE or DB_MAX_OVERFLOW if the server has room, or reduce load`)
 		go work()
 		synctest.Wait()
 		err = p.QueryRowContext(t.Context(), "select").Scan(new(string))
 		wantText(t, err, `pool "orders": overloaded: as many callers wait as DB_MAX_WAITERS allows, the wait would be about 3s`+
 			` (size 1, overflow 0, in use 1, idle 0, dialing 0, closing 0, waiting 2)`+
-			`; ask again in 3s; if this is no passing peak, raise DB_POOL_SIZE or DB_MAX_OVERFLOW if the server has room, or send it less`)
+			`; ask again in 3s; verdict: pool too small; 1 of 1 are in use and come back after about 1s, but more is asked of them (1 wait): raise DB_POOL_SIZE or DB_MAX_OVERFLOW if the server has room, or reduce load`)
 		time.Sleep(time.Minute)
 	})
 }
@@ -221,10 +224,10 @@ func TestErrorExplainsTheBoundOfBackgroundWork(t *testing.T) {
 		}
 		synctest.Wait()
 		err := work(within(t, time.Second), "1s")
-		wantVerdict(t, err, ErrPoolTimeout, VerdictSlow)
+		wantVerdict(t, err, ErrPoolTimeout, VerdictBackground)
 		wantText(t, err, `pool "orders": no connection within 1s for background work, which has 2 of the 2 that it may have`+
 			` (size 4, overflow 0, in use 2, idle 2, dialing 0, closing 0, waiting 0; oldest held 1s by pool/explain_test.go:N, running`+
-			`, then 1s by pool/explain_test.go:N, running); verdict: slow queries; make the holders' statements faster, or lower DB_STATEMENT_TIMEOUT`)
+			`, then 1s by pool/explain_test.go:N, running); verdict: background work; background work has 2 of the 2 connections that it may have, the longest held 1s by pool/explain_test.go:N, running: run fewer tasks at once, or make them shorter; at once: select pg_cancel_backend(P)`)
 		time.Sleep(time.Minute)
 	})
 }

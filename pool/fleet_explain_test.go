@@ -30,10 +30,10 @@ func TestErrorNamesTheFleetsShare(t *testing.T) {
 		releaseAll(held) // connections come and go, and there are too few
 		time.Sleep(3 * time.Second)
 		late.wantError(ErrServerFull)
-		wantVerdict(t, late.err, ErrServerFull, VerdictServerFull)
+		wantVerdict(t, late.err, ErrServerFull, VerdictShare)
 		wantText(t, late.err, `pool "db": no connection within 3s (size 4, overflow 0, in use 2, idle 0, dialing 0, closing 0, waiting 0; `+
 			`the fleet's budget leaves it 2 now, of 16 for 8 replicas; oldest held 2s by unknown, idle, then 2s by unknown, idle); `+
-			`verdict: server full; give every replica a part of what the server allows, or raise its limit`)
+			`verdict: fleet share; the fleet's budget leaves this replica 2 of 4 (16 for 8 replicas), and that is not enough: run fewer replicas, or raise DB_FLEET_BUDGET or what the server allows`)
 		releaseAll(others)
 	})
 }
@@ -62,7 +62,7 @@ func TestErrorTellsThatTheFleetIsTooLarge(t *testing.T) {
 		r.gate.mu.Unlock()
 		time.Sleep(4 * time.Second)
 		waiting.wantError(ErrServerFull)
-		got := wantVerdict(t, waiting.err, ErrServerFull, VerdictServerFull)
+		got := wantVerdict(t, waiting.err, ErrServerFull, VerdictShare)
 		var cause *fleet.NoRoomError
 		if !errors.As(got.Stats.LastDialError, &cause) {
 			t.Errorf("last dial error: %v", got.Stats.LastDialError)
@@ -70,6 +70,6 @@ func TestErrorTellsThatTheFleetIsTooLarge(t *testing.T) {
 		wantText(t, waiting.err, `pool "db": no connection within 3s (size 4, overflow 0, in use 0, idle 0, dialing 0, closing 1, waiting 0; `+
 			`the fleet's budget leaves it 0 now, of 16 for 8 replicas; `+
 			`last dial error 3s ago: fleet: 20 live replicas and this one do not fit into 16 connections: run fewer, or raise max_connections or DB_FLEET_BUDGET); `+
-			`verdict: server full; give every replica a part of what the server allows, or raise its limit`)
+			`verdict: fleet share; the fleet's budget leaves this replica 0 of 4 (16 for 8 replicas), and that is not enough: run fewer replicas, or raise DB_FLEET_BUDGET or what the server allows`)
 	})
 }

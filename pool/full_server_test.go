@@ -164,7 +164,7 @@ func wantServerFull(t *testing.T, dsn, reason string) {
 		t.Fatalf("%s: got %v, want ErrServerFull", reason, err)
 	}
 	d := e.Stats.LastDialError
-	if d.Reason != reason || d.SQLState != stateTooManyConnections || d.Remedy == "" {
+	if string(d.Reason) != reason || d.SQLState != stateTooManyConnections || d.Remedy == "" {
 		t.Errorf("got %+v, want reason %q and a remedy", d, reason)
 	}
 	for _, part := range []string{"server full", d.Message} {
@@ -172,7 +172,7 @@ func wantServerFull(t *testing.T, dsn, reason string) {
 			t.Errorf("%q does not tell %q", err, part)
 		}
 	}
-	if s := p.Stats(); s.Server.OK || s.Server.Reason != reason || s.TimeoutCount != 1 {
+	if s := p.Stats(); s.Server.OK || string(s.Server.Reason) != reason || s.TimeoutCount != 1 {
 		t.Errorf("Stats tell %+v and %d timeouts", s.Server, s.TimeoutCount)
 	}
 }

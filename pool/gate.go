@@ -136,7 +136,7 @@ func (g *gate) refusalLocked(p *permit, now time.Time) error {
 		return &refusal{wait: wait, full: true}
 	}
 	if wait > 0 && g.hopelessLocked(p, now, wait) {
-		return &refusal{wait: wait}
+		return &refusal{wait: wait, work: g.workLocked(p, now, wait)}
 	}
 	return nil
 }
@@ -144,7 +144,8 @@ func (g *gate) refusalLocked(p *permit, now time.Time) error {
 // refusal is the gate's half of an AcquireError: ErrOverloaded and the prediction.
 type refusal struct {
 	wait time.Duration
-	full bool // maxWaiters wait already
+	work time.Duration // what its work was taken to need after that
+	full bool          // maxWaiters wait already
 }
 
 func (r *refusal) Error() string { return ErrOverloaded.Error() }

@@ -76,7 +76,7 @@ func meet(t *testing.T, s notNow) {
 		}
 	}
 	now := p.Stats()
-	if now.Server.OK || now.Server.Reason != s.reason || now.LastDialError.SQLState != stateCannotConnectNow {
+	if now.Server.OK || string(now.Server.Reason) != s.reason || now.LastDialError.SQLState != stateCannotConnectNow {
 		t.Errorf("%+v, last dial error %+v", now.Server, now.LastDialError)
 	}
 	if now.DialErrorCount < 2 || now.DialErrorCount > 30 {

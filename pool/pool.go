@@ -53,6 +53,9 @@ type Pool struct {
 	member   *member // nil unless the fleet's budget is enforced
 	tasks    backgroundTasks
 
+	server   atomic.Pointer[ServerView]      // what ObserveServer was told last
+	refusals atomic.Pointer[recentDiagnosis] // for callers that are refused at once
+
 	resizing  sync.Mutex // one change of database/sql's limit at a time
 	closed    atomic.Bool
 	closeOnce sync.Once

@@ -35,13 +35,19 @@ func (g *gate) hopelessLocked(p *permit, now time.Time, wait time.Duration) bool
 	if p.lane != LaneRequest {
 		return false
 	}
-	need := wait
-	if p.ownDeadline {
-		work := g.pace.usual(now)
-		if wait > 0 {
-			work += work / 2
-		}
-		need += work
-	}
+	need := wait + g.workLocked(p, now, wait)
 	return need > 0 && now.Add(need).After(p.waitEnds())
+}
+
+// workLocked is how long p's work is taken to last, as far as it counts against
+// p's deadline.
+func (g *gate) workLocked(p *permit, now time.Time, wait time.Duration) time.Duration {
+	if !p.ownDeadline {
+		return 0
+	}
+	work := g.pace.usual(now)
+	if wait > 0 {
+		work += work / 2
+	}
+	return work
 }

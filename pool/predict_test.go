@@ -26,7 +26,7 @@ func TestHopelessCallersAreRefusedAtOnce(t *testing.T) {
 		if late.waited != 0 || e.PredictedWait != 3*time.Second || e.RetryAfter() != 3*time.Second || e.QueueFull {
 			t.Errorf("after %s: predicted %s, retry after %s", late.waited, e.PredictedWait, e.RetryAfter())
 		}
-		if e.Verdict != "" || e.Stats.Waiting != 2 || e.Stats.ShedCount != 1 {
+		if e.Verdict != VerdictSmall || e.Stats.Waiting != 2 || e.Stats.ShedCount != 1 {
 			t.Errorf("%+v", e)
 		}
 		queue = append(queue, r.ask(within(t, 4500*time.Millisecond)), r.ask(t.Context()))

@@ -36,7 +36,7 @@ const (
 
 // trouble is what a failed dial means.
 type trouble struct {
-	reason    string
+	reason    Reason
 	remedy    string
 	full      bool // the server has no room: ErrServerFull
 	permanent bool // trying again cannot help
@@ -48,19 +48,19 @@ type trouble struct {
 func classify(err error) (code string, t trouble) {
 	var noRoom *fleet.NoRoomError
 	if errors.As(err, &noRoom) {
-		return "", trouble{full: true, paced: true, reason: "fleet full"}
+		return "", trouble{full: true, paced: true, reason: ReasonFleetFull}
 	}
 	var supplier *credentialsError
 	if errors.As(err, &supplier) {
-		return "", trouble{reason: "credentials", remedy: "see what the function given to WithCredentials says"}
+		return "", trouble{reason: ReasonCredentials, remedy: "see what the function given to WithCredentials says"}
 	}
 	var panicked *dialPanic
 	if errors.As(err, &panicked) {
-		return "", trouble{reason: "panic", remedy: "see the stack in the log: a function given to WithDialFunc or WithCredentials panicked"}
+		return "", trouble{reason: ReasonPanic, remedy: "see the stack in the log: a function given to WithDialFunc or WithCredentials panicked"}
 	}
 	var unread *connConfigError
 	if errors.As(err, &unread) {
-		return "", trouble{reason: "files unreadable", remedy: "put the files that DATABASE_URL names in place, readable for this process; each dial reads them"}
+		return "", trouble{reason: ReasonFilesUnreadable, remedy: "put the files that DATABASE_URL names in place, readable for this process; each dial reads them"}
 	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
@@ -72,11 +72,11 @@ func classify(err error) (code string, t trouble) {
 	case stateCannotConnectNow:
 		t = classifyNotNow(pg.Message)
 	case stateAdminShutdown, stateCrashShutdown:
-		t = trouble{reason: "shutting down", remedy: remedyWait}
+		t = trouble{reason: ReasonShuttingDown, remedy: remedyWait}
 	case stateInvalidPassword:
-		t = trouble{reason: "authentication", permanent: true, remedy: remedyAuthentication}
+		t = trouble{reason: ReasonAuthentication, permanent: true, remedy: remedyAuthentication}
 	case stateNoSuchDatabase, stateDatabaseDropped:
-		t = trouble{reason: "no such database", permanent: true, remedy: "check the database in DATABASE_URL, or create it"}
+		t = trouble{reason: ReasonNoDatabase, permanent: true, remedy: "check the database in DATABASE_URL, or create it"}
 	case stateProtocolViolation:
 		t = classifyProtocol(pg)
 	default:
@@ -95,27 +95,27 @@ func classifyRefusal(err error, pg *pgconn.PgError) trouble {
 	case wrong && errors.As(err, new(*fleetError)):
 		return trouble{reason: "fleet unreadable", permanent: true, remedy: fleetRemedy + "warn"}
 	case wrong && errors.As(err, new(*checkError)):
-		return trouble{reason: "check refused", permanent: true,
+		return trouble{reason: ReasonCheckRefused, permanent: true,
 			remedy: "let this role call pg_backend_pid and current_setting: each new connection is checked with them"}
 	case pg.Code == stateNoPrivilege && !strings.Contains(pg.Message, "parameter"):
-		return trouble{reason: "no privilege to connect", permanent: true, remedy: "GRANT CONNECT ON DATABASE to this role"}
+		return trouble{reason: ReasonNoPrivilege, permanent: true, remedy: "GRANT CONNECT ON DATABASE to this role"}
 	case pg.Code == stateNotInState:
-		return trouble{reason: "database closed", permanent: true, remedy: "ALTER DATABASE … ALLOW_CONNECTIONS true, or check the database in DATABASE_URL"}
+		return trouble{reason: ReasonDatabaseClosed, permanent: true, remedy: "ALTER DATABASE " + quoted(pg.Message, "the database") + " ALLOW_CONNECTIONS true, or check the database in DATABASE_URL"}
 	case pg.Code == stateInvalidAuth && strings.Contains(pg.Message, "certificate"):
-		return trouble{reason: reasonClientCertificate, permanent: true, remedy: remedyClientCertificate}
+		return trouble{reason: ReasonClientCertificate, permanent: true, remedy: remedyClientCertificate}
 	case len(pg.Code) > class && pg.Code[:class] == "28":
-		return trouble{reason: "authentication", permanent: true, remedy: remedyAuthentication}
+		return trouble{reason: ReasonAuthentication, permanent: true, remedy: remedyAuthentication}
 	case wrong, pg.Code == stateCannotChange:
 		return parameterRefused()
 	}
-	return trouble{reason: "refused by the server", remedy: remedyWait}
+	return trouble{reason: ReasonRefusedByServer, remedy: remedyWait}
 }
 
 // parameterRefused is for a startup packet that holds something the server does
 // not take: a parameter it does not know or may not change, a value of the wrong
 // kind, broken options.
 func parameterRefused() trouble {
-	return trouble{reason: "parameter refused", permanent: true,
+	return trouble{reason: ReasonParameterRefused, permanent: true,
 		remedy: "correct that parameter in DATABASE_URL or PGOPTIONS, or take it out"}
 }
 
@@ -132,17 +132,26 @@ func classifyProtocol(pg *pgconn.PgError) trouble {
 // the same in all languages, and else by the text.
 func classifyFull(pg *pgconn.PgError) trouble {
 	said := func(routine, text string) bool { return pg.Routine == routine || strings.Contains(pg.Message, text) }
-	t := trouble{full: true, reason: "server full",
+	t := trouble{full: true, reason: ReasonServerFull,
 		remedy: "lower DB_POOL_SIZE and DB_MAX_OVERFLOW, end other sessions, or raise max_connections"}
 	switch {
 	case said("InitializeSessionUserId", "too many connections for role"):
-		t.reason, t.remedy = "role limit", "lower DB_POOL_SIZE and DB_MAX_OVERFLOW, or ALTER ROLE … CONNECTION LIMIT"
+		t.reason, t.remedy = ReasonRoleLimit, "lower DB_POOL_SIZE and DB_MAX_OVERFLOW, or raise ALTER ROLE "+quoted(pg.Message, "the role")+" CONNECTION LIMIT"
 	case said("CheckMyDatabase", "too many connections for database"):
-		t.reason, t.remedy = "database limit", "lower DB_POOL_SIZE and DB_MAX_OVERFLOW, or ALTER DATABASE … CONNECTION LIMIT"
+		t.reason, t.remedy = ReasonDatabaseLimit, "lower DB_POOL_SIZE and DB_MAX_OVERFLOW, or raise ALTER DATABASE "+quoted(pg.Message, "the database")+" CONNECTION LIMIT"
 	case said("InitPostgres", "reserved for"):
-		t.reason = "reserved slots" // only the reserved slots are left: full for an ordinary role
+		t.reason = ReasonReservedSlots // only the reserved slots are left: full for an ordinary role
 	}
 	return t
+}
+
+// quoted is the name that the server's message quotes, in quotes; otherwise when
+// it quotes none.
+func quoted(message, otherwise string) string {
+	if from, to := strings.IndexByte(message, '"'), strings.LastIndexByte(message, '"'); 0 <= from && from < to {
+		return message[from : to+1]
+	}
+	return otherwise
 }
 
 const (
@@ -155,31 +164,31 @@ const (
 func classifyNotNow(message string) trouble {
 	switch {
 	case strings.Contains(message, "is not accepting connections"):
-		return trouble{reason: "not accepting connections", remedy: "set hot_standby=on on that standby, or take it out of DATABASE_URL"}
+		return trouble{reason: ReasonNotAccepting, remedy: "set hot_standby=on on that standby, or take it out of DATABASE_URL"}
 	case strings.Contains(message, "shutting down"):
-		return trouble{reason: "shutting down", remedy: remedyWait}
+		return trouble{reason: ReasonShuttingDown, remedy: remedyWait}
 	case strings.Contains(message, "recovery"):
-		return trouble{reason: "in recovery", remedy: remedyWait}
+		return trouble{reason: ReasonInRecovery, remedy: remedyWait}
 	}
-	return trouble{reason: "starting up", remedy: remedyWait}
+	return trouble{reason: ReasonStartingUp, remedy: remedyWait}
 }
 
 // classifyPooler knows the words of PgBouncer.
 func classifyPooler(message string) trouble {
 	if strings.Contains(message, "no more connections allowed") {
-		return trouble{full: true, reason: "pooler full", remedy: "raise max_client_conn of PgBouncer, or lower DB_POOL_SIZE and DB_MAX_OVERFLOW"}
+		return trouble{full: true, reason: ReasonPoolerFull, remedy: "raise max_client_conn of PgBouncer, or lower DB_POOL_SIZE and DB_MAX_OVERFLOW"}
 	}
 	if saysUnsupported(message) {
-		return trouble{reason: "refused by the pooler", permanent: true,
+		return trouble{reason: ReasonRefusedByPooler, permanent: true,
 			remedy: "set DB_POOLER=pgbouncer, and take the parameter out of DATABASE_URL or add it to ignore_startup_parameters"}
 	}
 	if strings.Contains(message, "no such database") {
-		return trouble{reason: "no such database", permanent: true, remedy: "add the database to the [databases] section of PgBouncer"}
+		return trouble{reason: ReasonNoDatabase, permanent: true, remedy: "add the database to the [databases] section of PgBouncer"}
 	}
 	if strings.Contains(message, "no such user") || strings.Contains(message, "authentication failed") {
-		return trouble{reason: "authentication", permanent: true, remedy: "add the user to PgBouncer's auth_file"}
+		return trouble{reason: ReasonAuthentication, permanent: true, remedy: "add the user to PgBouncer's auth_file"}
 	}
-	return trouble{reason: "refused by the pooler", remedy: "see the pooler's log, and whether it reaches its server"}
+	return trouble{reason: ReasonRefusedByPooler, remedy: "see the pooler's log, and whether it reaches its server"}
 }
 
 // saysUnsupported recognizes PgBouncer's refusal of a startup parameter, or of
@@ -195,9 +204,9 @@ func classifyNoServer(err error) trouble {
 	case nil:
 		return classifyNetwork(err)
 	case pgconn.ErrReadOnlyConnection, pgconn.ErrStandbyConnection:
-		return trouble{reason: "no primary", remedy: "promote a standby, or check the hosts and target_session_attrs in DATABASE_URL"}
+		return trouble{reason: ReasonNoPrimary, remedy: "promote a standby, or check the hosts and target_session_attrs in DATABASE_URL"}
 	}
-	return trouble{reason: "no standby", remedy: "start a standby, or check the hosts and target_session_attrs in DATABASE_URL"}
+	return trouble{reason: ReasonNoStandby, remedy: "start a standby, or check the hosts and target_session_attrs in DATABASE_URL"}
 }
 
 // unwantedRole is what pgx says of a server that target_session_attrs rules out;
@@ -215,27 +224,26 @@ func classifyNetwork(err error) trouble {
 	var dns *net.DNSError
 	switch {
 	case strings.Contains(err.Error(), "server refused TLS connection"):
-		return trouble{reason: "no TLS", permanent: true, remedy: "switch TLS on at the server, or set sslmode=prefer"}
+		return trouble{reason: ReasonNoTLS, permanent: true, remedy: "switch TLS on at the server, or set sslmode=prefer"}
 	case strings.Contains(err.Error(), "remote error: tls: ") && strings.Contains(err.Error(), "certificate"):
-		return trouble{reason: reasonClientCertificate, permanent: true, remedy: remedyClientCertificate}
+		return trouble{reason: ReasonClientCertificate, permanent: true, remedy: remedyClientCertificate}
 	case isExpired(err):
-		return trouble{reason: "server certificate expired", permanent: true, remedy: "renew the server's certificate and reload it, and check this machine's clock"}
+		return trouble{reason: ReasonCertificateExpired, permanent: true, remedy: "renew the server's certificate and reload it, and check this machine's clock"}
 	case strings.Contains(err.Error(), "x509: ") || strings.Contains(err.Error(), "tls: failed to verify"):
-		return trouble{reason: "certificate not trusted", permanent: true, remedy: "check sslrootcert, sslmode and the host's name in DATABASE_URL"}
+		return trouble{reason: ReasonUntrusted, permanent: true, remedy: "check sslrootcert, sslmode and the host's name in DATABASE_URL"}
 	case errors.Is(err, errNoHost):
-		return trouble{reason: "no host name", permanent: true, remedy: "write special characters of the password percent-encoded in DATABASE_URL"}
+		return trouble{reason: ReasonNoHostName, permanent: true, remedy: "write special characters of the password percent-encoded in DATABASE_URL"}
 	case errors.As(err, &dns):
-		return trouble{reason: "host not found", remedy: "check the host in DATABASE_URL"}
+		return trouble{reason: ReasonHostNotFound, remedy: "check the host in DATABASE_URL"}
 	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
-		return trouble{reason: "no answer", remedy: "check the network, firewalls and DB_CONNECT_TIMEOUT"}
+		return trouble{reason: ReasonNoAnswer, remedy: "check the network, firewalls and DB_CONNECT_TIMEOUT"}
 	}
-	return trouble{reason: "unreachable", remedy: "check that the server runs and is reachable"}
+	return trouble{reason: ReasonUnreachable, remedy: "check that the server runs and is reachable"}
 }
 
 // What a server says of this side's certificate reaches us as a TLS alert, or
 // as a refusal after that.
 const (
-	reasonClientCertificate = "client certificate refused"
 	remedyClientCertificate = "renew sslcert and sslkey, from an authority that the server knows (ssl_ca_file), for this user"
 )
 
@@ -249,7 +257,7 @@ func isExpired(err error) bool {
 // in words.
 func refusesPassword(err error) bool {
 	_, t := classify(err)
-	return t.permanent && t.reason == "authentication"
+	return t.permanent && t.reason == ReasonAuthentication
 }
 
 // newDialError describes a failed dial without any secret: it keeps the

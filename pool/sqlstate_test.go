@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,7 +106,7 @@ func TestClassify(t *testing.T) {
 	} {
 		for _, err := range []error{c.err, fmt.Errorf("wrapped: %w", c.err), errors.Join(errors.New("another host"), c.err)} {
 			d, got := newDialError(err, time.Now())
-			if got.reason != c.reason || got.full != c.full || got.permanent != c.permanent || d.Reason != c.reason || d.Remedy == "" {
+			if string(got.reason) != c.reason || got.full != c.full || got.permanent != c.permanent || string(d.Reason) != c.reason || d.Remedy == "" {
 				t.Errorf("%v: %+v, want %q, full %v, permanent %v", err, got, c.reason, c.full, c.permanent)
 			}
 		}
@@ -150,5 +152,31 @@ func TestJudgeTimeout(t *testing.T) {
 		if how, inForce := judgeTimeout(c.want, c.got, c.pooler); how != c.how || inForce != c.inForce {
 			t.Errorf("%+v: %q, %v", c, how, inForce)
 		}
+	}
+}
+
+// A reason is one of the constants, so that whoever asks it for NoCapacity or
+// lists it as a label misses none.
+func TestEveryReasonIsListed(t *testing.T) {
+	source, err := os.ReadFile("sqlstate.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if literal := regexp.MustCompile(`reason: *"[^"]*"`).Find(source); literal != nil {
+		t.Errorf("%s: make it a constant in reason.go", literal)
+	}
+	seen := map[Reason]bool{}
+	for _, r := range Reasons() {
+		if seen[r] || r == "" {
+			t.Errorf("%q is listed twice, or empty", r)
+		}
+		seen[r] = true
+	}
+	listed, err := os.ReadFile("reason.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(regexp.MustCompile(`(?m)^\tReason\w+ +Reason = `).FindAll(listed, -1)); n != len(seen) {
+		t.Errorf("%d constants, and %d are listed", n, len(seen))
 	}
 }

@@ -46,7 +46,7 @@ func wantRefusedAtOnce(t *testing.T, dsn, state, reason string) {
 	p := open(t, settled(dsn, 1, 0))
 	started := time.Now()
 	var dial *DialError
-	if err := p.Ready(context.Background()); !errors.As(err, &dial) || dial.SQLState != state || dial.Reason != reason || dial.Remedy == "" {
+	if err := p.Ready(context.Background()); !errors.As(err, &dial) || dial.SQLState != state || string(dial.Reason) != reason || dial.Remedy == "" {
 		t.Errorf("Ready: %v", err)
 	}
 	if _, err := p.ExecContext(context.Background(), "select 1"); !errors.As(err, &dial) || dial.SQLState != state {

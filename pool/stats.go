@@ -66,12 +66,21 @@ func (s Stats) Open() int { return s.InUse + s.Idle }
 // fewer than PoolSize are open, as SQLAlchemy's figure is.
 func (s Stats) Overflow() int { return s.Open() - s.PoolSize }
 
-// Usage is InUse over MaxOpen, in percent.
+// Available is how many connections can be had: Limit, or those there are while
+// the server has no room for more.
+func (s Stats) Available() int {
+	if !s.Server.OK && s.Server.Reason.NoCapacity() {
+		return min(s.Limit, s.Open()+s.Dialing)
+	}
+	return s.Limit
+}
+
+// Usage is InUse over Available, in percent.
 func (s Stats) Usage() float64 {
-	if s.MaxOpen() == 0 {
+	if s.Available() <= 0 {
 		return 0
 	}
-	return 100 * float64(s.InUse) / float64(s.MaxOpen())
+	return 100 * float64(s.InUse) / float64(s.Available())
 }
 
 // LaneStats is one lane's part of Stats.
@@ -98,7 +107,7 @@ func (c ClosedStats) Total() uint64 {
 // ServerState says whether the server grants new connections.
 type ServerState struct {
 	OK     bool
-	Reason string    // when not OK: "server full", "reserved slots", "role limit", "database limit", "starting up", "unreachable", …
+	Reason Reason    // when not OK: why; empty while OK
 	Since  time.Time // when the present state began
 }
 

@@ -119,7 +119,7 @@ func wantDialError(t *testing.T, p *Pool, reason string) {
 	t.Helper()
 	started := time.Now()
 	var dial *DialError
-	if err := p.PingContext(t.Context()); !errors.As(err, &dial) || dial.Reason != reason {
+	if err := p.PingContext(t.Context()); !errors.As(err, &dial) || string(dial.Reason) != reason {
 		t.Errorf("got %v, want a DialError with reason %q", err, reason)
 	}
 	if waited := time.Since(started); waited > p.cfg.PoolTimeout/2 {

@@ -142,7 +142,9 @@ func TestAlerts(t *testing.T) {
 }
 
 func refused(reason string) func(*service, int) {
-	return func(s *service, _ int) { s.stats.Server = pool.ServerState{Reason: reason, Since: time.Unix(2, 0)} }
+	return func(s *service, _ int) {
+		s.stats.Server = pool.ServerState{Reason: pool.Reason(reason), Since: time.Unix(2, 0)}
+	}
 }
 
 // checkTexts looks for templates that did not find their value: Prometheus

@@ -107,7 +107,7 @@ func server() []instrument {
 			"1 while the server grants no new connection, with the reason; absent while it does.",
 			func(s *pool.Stats, put put) {
 				if !s.Server.OK && s.Server.Reason != "" {
-					put(s.Server.Reason, 1)
+					put(string(s.Server.Reason), 1)
 				}
 			}},
 		{"dbpool.statement.timeout", gauge, "s", "", "Limit set for statements (DB_STATEMENT_TIMEOUT); 0 leaves the server's own.",

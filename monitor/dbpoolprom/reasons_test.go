@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// The pool's words for why a dial failed are in one file of its source. Every
+// The pool's words for why a dial failed are the constants of one type. Every
 // one of them must be a value of the label, or it would hide behind "other".
 func TestEveryReasonOfThePoolIsListed(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../../pool/sqlstate.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../../pool/reason.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,26 +32,19 @@ func TestEveryReasonOfThePoolIsListed(t *testing.T) {
 	}
 }
 
-// reasonsIn finds trouble{reason: "…"} and t.reason = "…".
+// reasonsIn finds the constants of the type Reason.
 func reasonsIn(file *ast.File) (found []string) {
-	add := func(e ast.Expr) {
-		if lit, ok := e.(*ast.BasicLit); ok {
-			word, _ := strconv.Unquote(lit.Value)
-			found = append(found, word)
-		}
-	}
 	ast.Inspect(file, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.KeyValueExpr:
-			if key, ok := n.Key.(*ast.Ident); ok && key.Name == "reason" {
-				add(n.Value)
-			}
-		case *ast.AssignStmt:
-			for i, left := range n.Lhs {
-				if field, ok := left.(*ast.SelectorExpr); ok && field.Sel.Name == "reason" && i < len(n.Rhs) {
-					add(n.Rhs[i])
-				}
-			}
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if of, ok := spec.Type.(*ast.Ident); !ok || of.Name != "Reason" {
+			return true
+		}
+		for _, v := range spec.Values {
+			word, _ := strconv.Unquote(v.(*ast.BasicLit).Value)
+			found = append(found, word)
 		}
 		return true
 	})

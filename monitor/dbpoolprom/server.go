@@ -3,6 +3,8 @@ package dbpoolprom
 import (
 	"slices"
 	"time"
+
+	"github.com/dbpool-go/dbpool/pool"
 )
 
 // reasonOther stands for a reason that is not in serverReasons, so that the
@@ -12,13 +14,11 @@ const reasonOther = "other"
 // serverReasons are the pool's words for why the server grants no connection.
 // All are exported all the time, 0 or 1: an alert needs the 0 to resolve.
 func serverReasons() []string {
-	return []string{
-		"server full", "reserved slots", "role limit", "database limit", "pooler full", "fleet full", // no room
-		"starting up", "in recovery", "shutting down", "not accepting connections", "no primary", "no standby",
-		"unreachable", "host not found", "no answer", "no TLS", "certificate not trusted",
-		"authentication", "credentials", "panic", "no such database", "no privilege to connect",
-		"refused by the server", "refused by the pooler", reasonOther,
+	var words []string
+	for _, r := range pool.Reasons() {
+		words = append(words, string(r))
 	}
+	return append(words, reasonOther)
 }
 
 // serverMetrics say what the server makes of this pool.
@@ -50,13 +50,14 @@ func serverMetrics() []metric {
 
 func serverRefusing(s *snapshot, put put) {
 	now := ""
+	reasons := serverReasons()
 	if !s.Server.OK && s.Server.Reason != "" {
 		now = reasonOther
-		if slices.Contains(serverReasons(), s.Server.Reason) {
-			now = s.Server.Reason
+		if slices.Contains(reasons, string(s.Server.Reason)) {
+			now = string(s.Server.Reason)
 		}
 	}
-	for _, r := range serverReasons() {
+	for _, r := range reasons {
 		put(r, bit(r == now))
 	}
 }

@@ -52,6 +52,9 @@ type View struct {
 	Applications []Application `json:"applications"` // Sessions by application_name, most first, at most 50
 	OtherApps    int           `json:"other_apps"`   // sessions of applications beyond those 50
 
+	LockWaiting []uint32   `json:"lock_waiting"` // the server processes that wait for a lock, at most 1000
+	LockWaits   []LockWait `json:"lock_waits"`   // those that have waited for the longest, and who is in their way; at most 30
+
 	// StatementTimeoutSeconds is statement_timeout as in force in the session
 	// that was asked; 0 means none.
 	StatementTimeoutSeconds float64 `json:"statement_timeout_seconds"`
@@ -84,6 +87,30 @@ type Application struct {
 	Idle              int    `json:"idle"`
 	IdleInTransaction int    `json:"idle_in_transaction"` // aborted ones included
 	Hidden            int    `json:"hidden"`              // state not visible to this role
+}
+
+// LockWait is a session that waits for a lock.
+type LockWait struct {
+	PID         uint32       `json:"pid"`
+	Application string       `json:"application_name"` // do not trust it
+	Role        string       `json:"role"`
+	Mode        string       `json:"mode"`     // such as "ShareLock"
+	Kind        string       `json:"kind"`     // such as "relation" or "transactionid"
+	Relation    string       `json:"relation"` // when it is one of this database
+	Seconds     float64      `json:"wait_seconds"`
+	BlockedBy   []uint32     `json:"blocked_by"` // pg_blocking_pids; 0 is a prepared transaction
+	HeldBy      []LockHolder `json:"held_by"`    // the sessions among them
+}
+
+// LockHolder is a session that is in the way of another.
+type LockHolder struct {
+	PID                uint32  `json:"pid"`
+	Application        string  `json:"application_name"` // do not trust it
+	Role               string  `json:"role"`
+	State              string  `json:"state"`         // "hidden" when this role may not see it
+	Waits              bool    `json:"waits"`         // it waits itself: somebody else is the cause
+	StateSeconds       float64 `json:"state_seconds"` // how long it has been in that state; 0 when hidden
+	TransactionSeconds float64 `json:"transaction_seconds"`
 }
 
 // Query is a statement that is running, or a transaction that is open and idle.

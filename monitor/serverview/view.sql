@@ -38,6 +38,37 @@ WITH me AS (
     GROUP BY application_name
     ORDER BY count(*) DESC, application_name
     LIMIT 50
+), waiting AS MATERIALIZED (
+    SELECT l.*, l.database = here.oid AS here
+    FROM pg_catalog.pg_locks l, here
+    WHERE NOT l.granted
+    ORDER BY l.waitstart NULLS LAST
+    LIMIT 1000
+), lock_waits AS (
+    -- pg_blocking_pids stops everybody's locking for a moment, so only some are
+    -- looked at closely. States of other roles' sessions are null without
+    -- pg_read_all_stats; application names are not.
+    SELECT w.pid,
+           coalesce(a.application_name, '') AS application_name,
+           coalesce(a.usename, '') AS role,
+           w.mode,
+           w.locktype AS kind,
+           coalesce(CASE WHEN w.here THEN w.relation::regclass::text END, '') AS relation,
+           greatest(coalesce(extract(epoch FROM clock_timestamp() - w.waitstart), 0), 0)::float8 AS wait_seconds,
+           w.blockers AS blocked_by,
+           coalesce((SELECT json_agg(json_build_object(
+                            'pid', b.pid,
+                            'application_name', coalesce(b.application_name, ''),
+                            'role', coalesce(b.usename, ''),
+                            'state', coalesce(b.state, 'hidden'),
+                            'waits', EXISTS (SELECT FROM waiting m WHERE m.pid = b.pid),
+                            'state_seconds', greatest(coalesce(extract(epoch FROM clock_timestamp() - CASE WHEN b.state LIKE 'idle%' THEN b.state_change ELSE b.query_start END), 0), 0)::float8,
+                            'transaction_seconds', greatest(coalesce(extract(epoch FROM clock_timestamp() - b.xact_start), 0), 0)::float8)
+                            ORDER BY b.pid)
+                     FROM pg_catalog.pg_stat_activity b
+                     WHERE b.pid = ANY (w.blockers)), '[]') AS held_by
+    FROM (SELECT *, pg_catalog.pg_blocking_pids(pid) AS blockers FROM (SELECT * FROM waiting LIMIT 30) first) w
+    LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = w.pid
 )
 SELECT json_build_object(
     'at',                               to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
@@ -59,6 +90,8 @@ SELECT json_build_object(
     'database_sessions',                (SELECT count(*) FROM sessions s WHERE s.datid = here.oid),
     'states',                           (SELECT json_agg(g ORDER BY g.count DESC, g.state)
                                          FROM (SELECT state, count(*) FROM sessions GROUP BY state) g),
+    'lock_waiting',                     (SELECT json_agg(DISTINCT w.pid) FROM waiting w),
+    'lock_waits',                       (SELECT json_agg(w ORDER BY w.wait_seconds DESC) FROM lock_waits w),
     'applications',                     (SELECT json_agg(p ORDER BY p.sessions DESC, p.name) FROM applications p),
     'statement_timeout_seconds',        extract(epoch FROM current_setting('statement_timeout')::interval)::float8
 )::text

@@ -3,7 +3,9 @@ package statusjson
 import "time"
 
 // HealthReport is the JSON of /health. It is small and safe to show to a load
-// balancer: no addresses, no names but the pool's, no texts from the server.
+// balancer: no addresses and no texts from the server. Its diagnosis names what
+// an operator needs at night: file and line, the application and role of a
+// session that is in the way.
 //
 // Healthy and degraded are answered with 200, unhealthy with 503.
 type HealthReport struct {
@@ -16,12 +18,14 @@ type HealthReport struct {
 	At       time.Time    `json:"at"`             // when this answer was made
 	Problems []Problem    `json:"problems"`       // what is wrong, worst first; empty when healthy
 
+	Diagnosis *Diagnosis `json:"diagnosis,omitempty"` // why callers get no connection; absent when nothing keeps them from it
+
 	Monitoring Monitoring `json:"monitoring"`      // when not "on", judged by the pool's own traffic
 	Probe      *Probe     `json:"probe,omitempty"` // the last probe; absent before the first and when monitoring is off
 
 	InUse        int     `json:"in_use"`        // connections held by callers
 	MaxOpen      int     `json:"max_open"`      // the most the pool may open
-	UsagePercent float64 `json:"usage_percent"` // in_use / max_open
+	UsagePercent float64 `json:"usage_percent"` // in_use of those that can be had
 	Waiting      int     `json:"waiting"`       // callers queued for a connection
 }
 
@@ -41,6 +45,17 @@ type Problem struct {
 	Severity Severity    `json:"severity"`       // warning degrades, critical makes unhealthy
 	Message  string      `json:"message"`        // one line for people
 	Since    time.Time   `json:"since,omitzero"` // since when
+}
+
+// Diagnosis says why callers get no connection, or are about to get none. The
+// pool's errors and the log say the same sentence.
+type Diagnosis struct {
+	Verdict        string    `json:"verdict"`                    // the cause, such as "lock" or "leak"
+	Sentence       string    `json:"sentence"`                   // one line for people: cause, culprit, since when, what to do
+	Culprit        string    `json:"culprit,omitempty"`          // a session, a file:line, an application
+	Command        string    `json:"command,omitempty"`          // SQL that helps at once
+	Since          time.Time `json:"since,omitzero"`             // since when
+	SeenAgeSeconds float64   `json:"seen_age_seconds,omitempty"` // how old what was seen of the server is, if it rests on that
 }
 
 // ProblemCode says what is wrong.

@@ -86,7 +86,7 @@ type PoolFigures struct {
 	Closing     int `json:"closing"`      // given up, but the server's session has not ended yet
 	Quarantined int `json:"quarantined"`  // of closing, those overdue
 
-	UsagePercent     float64   `json:"usage_percent"`         // checked_out / max_open
+	UsagePercent     float64   `json:"usage_percent"`         // checked_out of those that can be had: limit, or fewer while the server is full
 	ThresholdPercent int       `json:"threshold_percent"`     // the usage that warns, MAX_CONNECTION_WARNINGS
 	ClearPercent     float64   `json:"clear_percent"`         // the usage below which the warning is taken back
 	OverThreshold    bool      `json:"over_threshold"`        // the warning stands
@@ -286,6 +286,7 @@ const (
 	EventFleetFits         EventKind = "fleet_fits"     // not any more
 	EventFleetFallback     EventKind = "fleet_fallback" // the fleet's budget cannot be shared and is divided by number
 	EventFleetShared       EventKind = "fleet_shared"   // it is shared again
+	EventDiagnosis         EventKind = "diagnosis"      // why callers get no connection, or that it is over
 	EventHealth            EventKind = "health"         // health changed
 	EventMonitor           EventKind = "monitor"        // the monitor started or stopped
 )

@@ -24,7 +24,7 @@ func (c conn) QueryContext(ctx context.Context, query string, args []driver.Name
 	switch {
 	case len(args) > 0:
 		return nil, errors.New("fakesource: arguments were given")
-	case strings.Contains(query, "pg_blocking_pids"):
+	case strings.Contains(query, "query_seconds"):
 		kind = "queries"
 	case !strings.Contains(query, "max_connections"):
 		return nil, errors.New("fakesource: unknown statement")

@@ -26,6 +26,8 @@ type Source struct {
 	ping    func(context.Context) error
 	view    serverview.View
 	queries []serverview.Query
+	wrong   pool.Diagnosis
+	seen    pool.ServerView
 	asked   map[string]int // statements by kind: "view", "queries"
 	fail    error          // what statements answer instead
 	slow    time.Duration  // how long they take
@@ -83,6 +85,18 @@ func (s *Source) Holders(n int) []pool.Holder {
 
 // Hold sets who holds connections, longest first.
 func (s *Source) Hold(holders ...pool.Holder) { s.mu.Lock(); defer s.mu.Unlock(); s.holders = holders }
+
+// Diagnose is what Suffer left.
+func (s *Source) Diagnose() pool.Diagnosis { s.mu.Lock(); defer s.mu.Unlock(); return s.wrong }
+
+// Suffer sets the diagnosis.
+func (s *Source) Suffer(d pool.Diagnosis) { s.mu.Lock(); defer s.mu.Unlock(); s.wrong = d }
+
+// ObserveServer keeps what the monitor saw.
+func (s *Source) ObserveServer(v pool.ServerView) { s.mu.Lock(); defer s.mu.Unlock(); s.seen = v }
+
+// Seen is what the monitor told last.
+func (s *Source) Seen() pool.ServerView { s.mu.Lock(); defer s.mu.Unlock(); return s.seen }
 
 // PingContext does what Ping said; nothing, by default.
 func (s *Source) PingContext(ctx context.Context) error {

@@ -90,9 +90,6 @@ func thresholds(cfg config.Config) Thresholds {
 	return t
 }
 
-// tooManyConnections is the SQLSTATE of every kind of "no slot left".
-const tooManyConnections = "53300"
-
 // refusal explains why there was no connection.
 func refusal(p *pool.Pool, waited time.Duration) *Refused {
 	dial := p.Stats().LastDialError
@@ -100,7 +97,7 @@ func refusal(p *pool.Pool, waited time.Duration) *Refused {
 		return unreachable(fmt.Sprintf("no answer within %s; check the address and firewalls; --timeout waits longer", waited))
 	}
 	r := unreachable(source.Sanitize(fmt.Sprintf("%s: %s", dial.Reason, dial.Message), 300))
-	if dial.SQLState == tooManyConnections || dial.Reason == "pooler full" {
+	if dial.Reason.NoCapacity() {
 		r.Level = report.Critical
 	}
 	if dial.Remedy != "" {
