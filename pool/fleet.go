@@ -125,7 +125,7 @@ func (m *member) wake() {
 
 // Load is what the pool is asked for.
 func (m *member) Load() fleet.Load {
-	return m.p.gate.load()
+	return fleet.Load(m.p.gate.load())
 }
 
 // SetShare bounds the pool's sessions, in any state.
@@ -163,41 +163,4 @@ func (p *Pool) borrow(ctx context.Context, use func(*conn) error) error {
 		c.retireFor(closeBroken)
 	}
 	return err
-}
-
-// heldBack reports whether callers wait for the fleet's sake: the share, not
-// the pool's own settings, leaves no room.
-func (g *gate) heldBack() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.waiting > g.ownLocked() && g.limit < g.configured && g.conns+g.dialing+g.closing >= g.limit
-}
-
-// load is the most connections that callers held or waited for at once since the
-// last call, the connections to keep, those that were closed for their age
-// included, and the most that the pool's own settings allow.
-func (g *gate) load() fleet.Load {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := g.wantedLocked()
-	l := fleet.Load{Wanted: max(g.peak, now), Keep: g.conns + g.replacingLocked(0), Max: g.configured}
-	g.peak = now
-	return l
-}
-
-// wantedLocked is the callers that hold a connection or wait for one, but for those
-// that wait only because the fleet looks on one: its own look is no load.
-func (g *gate) wantedLocked() int { return g.busyLocked() + max(0, g.waiting-g.ownLocked()) }
-
-// ownLocked is the pool's own errands: those that hold a connection, for which a
-// caller may wait, and those in the queue.
-func (g *gate) ownLocked() int { return g.supply.internal + g.ownQueuedLocked() }
-
-func (g *gate) ownQueuedLocked() (n int) {
-	for p := g.queue[LaneProbe].first; p != nil; p = p.next {
-		if p.internal {
-			n++
-		}
-	}
-	return n
 }

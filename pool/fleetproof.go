@@ -214,10 +214,3 @@ func (v *prover) stats() FleetStats {
 	}
 	return s
 }
-
-// lookable reports whether a look finds a connection without having one dialed.
-func (g *gate) lookable() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.conns > 0 && (g.idleLocked() > 0 || g.roomLocked() <= 0)
-}

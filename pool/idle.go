@@ -30,25 +30,6 @@ func (p *Pool) settleIdle(now time.Time) {
 	}
 }
 
-// claimRested claims a connection that is to go home, where there is room for
-// it. What is due stays until it has been replaced.
-func (g *gate) claimRested(now time.Time, due func(*slot, time.Time) bool, owned bool) *slot {
-	if !owned {
-		return nil
-	}
-	return g.claim(func(s *slot) bool {
-		return g.home < g.poolSize && now.Sub(s.idleSince) >= restAfter && !due(s, now)
-	})
-}
-
-// claimOverflow claims a connection that PoolSize leaves no room for, once more
-// than PoolSize have not been in use for the linger.
-func (g *gate) claimOverflow(now time.Time) *slot {
-	return g.claim(func(*slot) bool {
-		return g.held <= g.poolSize && now.Sub(g.overflow) >= g.linger && g.idleLocked() > g.keepLocked()
-	})
-}
-
 // shrink closes idle connections beyond the limit at once; those in use follow
 // as they are given back.
 func (p *Pool) shrink() {
@@ -68,17 +49,4 @@ func (p *Pool) discard(s *slot, why closeReason) {
 	s.retireFor(why)
 	p.gate.lost(s)
 	s.backend.close()
-}
-
-// excess is by how many connections the limit is exceeded.
-func (g *gate) excess() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return max(0, g.conns-g.limit)
-}
-
-func (g *gate) currentLimit() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.limit
 }

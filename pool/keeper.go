@@ -90,21 +90,6 @@ func holderAttrs(pool string, h Holder) []any {
 		"name", h.Name, "lane", h.Lane.String(), "activity", h.Activity, slog.Any("pid", h.PID)}
 }
 
-// newLeaks returns the holders past threshold that have not been warned of, and marks them.
-func (g *gate) newLeaks(now time.Time, threshold time.Duration) []holderRecord {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var out []holderRecord
-	for p := g.holders.first; p != nil && now.Sub(p.grantedAt()) >= threshold; p = p.next {
-		if !p.warned {
-			p.warned = true
-			g.counts.leaks++
-			out = append(out, p.recordLocked())
-		}
-	}
-	return out
-}
-
 // allClear notes that a connection came back after its warning. It may be
 // called under database/sql's locks, so the line is written by the keeper.
 func (k *keeper) allClear(p *permit) {

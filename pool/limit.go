@@ -87,3 +87,63 @@ func (g *gate) close() {
 	g.supply.timer.Stop()
 	g.expiry.timer.Stop()
 }
+
+// excess is by how many connections the limit is exceeded.
+func (g *gate) excess() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return max(0, g.conns-g.limit)
+}
+
+func (g *gate) currentLimit() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.limit
+}
+
+// heldBack reports whether callers wait for the fleet's sake: the share, not
+// the pool's own settings, leaves no room.
+func (g *gate) heldBack() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.waiting > g.ownLocked() && g.limit < g.configured && g.conns+g.dialing+g.closing >= g.limit
+}
+
+// load is what a gate is asked for; see fleet.Load.
+type load struct{ Wanted, Keep, Max int }
+
+// load is the most connections that callers held or waited for at once since the
+// last call, the connections to keep, those that were closed for their age
+// included, and the most that the pool's own settings allow.
+func (g *gate) load() load {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.wantedLocked()
+	l := load{Wanted: max(g.peak, now), Keep: g.conns + g.replacingLocked(0), Max: g.configured}
+	g.peak = now
+	return l
+}
+
+// wantedLocked is the callers that hold a connection or wait for one, but for those
+// that wait only because the fleet looks on one: its own look is no load.
+func (g *gate) wantedLocked() int { return g.busyLocked() + max(0, g.waiting-g.ownLocked()) }
+
+// ownLocked is the pool's own errands: those that hold a connection, for which a
+// caller may wait, and those in the queue.
+func (g *gate) ownLocked() int { return g.supply.internal + g.ownQueuedLocked() }
+
+func (g *gate) ownQueuedLocked() (n int) {
+	for p := g.queue[LaneProbe].first; p != nil; p = p.next {
+		if p.internal {
+			n++
+		}
+	}
+	return n
+}
+
+// lookable reports whether a look finds a connection without having one dialed.
+func (g *gate) lookable() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.conns > 0 && (g.idleLocked() > 0 || g.roomLocked() <= 0)
+}

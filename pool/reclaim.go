@@ -55,19 +55,3 @@ func (p *Pool) takeAway(h holderRecord, now time.Time) bool {
 	}
 	return true
 }
-
-// takeAway takes a grant back. Whoever wins the race for activity, the holder's
-// next statement or this, excludes the other.
-func (g *gate) takeAway(h holderRecord, now time.Time) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	k, was := h.p, h.slot.activity.Load()
-	if k.state != permitHeld || k.seq != h.seq || k.slot != h.slot || was != activityIdle && was != activityTx ||
-		!h.slot.activity.CompareAndSwap(was, activityReclaimed) {
-		return false
-	}
-	g.lostLocked(h.slot, closeUnclean)
-	g.settleLocked(k, now)
-	g.dispatchLocked(now)
-	return true
-}

@@ -21,10 +21,6 @@ type recycler struct {
 // recycleGap is the least time between two replacements that Recycle asked for.
 const recycleGap = 50 * time.Millisecond
 
-// shareGap is how long the fleet may take to find a place for the next
-// successor of those that were closed for their age: a few of its looks.
-const shareGap = 3 * time.Second
-
 // A connection becomes due at a random moment of the tenth of its lifetime that
 // begins at three quarters. Another tenth is enough for the turns of all that
 // became due together, so that none is left when the lifetime ends.
@@ -40,10 +36,7 @@ func (r *recycler) gap() time.Duration {
 // given back.
 func (r *recycler) soonest(now time.Time) (next time.Duration, due bool) {
 	next, gap := maxPeriod, r.gap()
-	r.g.anyOpen(func(s *slot) bool {
-		if s.place == placeHeld {
-			return false
-		}
+	r.g.anyIdle(func(s *slot) bool {
 		switch {
 		case s.isSurplus(), r.outdated(s):
 			next, due = recycleGap, true
@@ -53,17 +46,6 @@ func (r *recycler) soonest(now time.Time) (next time.Duration, due bool) {
 		return false
 	})
 	return next, due
-}
-
-func (g *gate) anyOpen(is func(*slot) bool) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for s := range g.open {
-		if is(s) {
-			return true
-		}
-	}
-	return false
 }
 
 // replaceDue replaces what is due among the connections that nobody holds. It
@@ -108,28 +90,6 @@ func (r *recycler) due(s *slot, now time.Time) bool { return now.After(s.recycle
 
 // outdated reports whether s was dialed before the last Recycle.
 func (r *recycler) outdated(s *slot) bool { return s.generation != r.generation.Load() }
-
-// takeTurn allows one replacement per gap, and none while another one's
-// successor is still being dialed or the server refuses dials. Where the limit
-// has room the successor is dialed first: if there is none to be had, because
-// the new password is wrong say, nothing is lost.
-func (g *gate) takeTurn(now time.Time, gap time.Duration) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	s := &g.supply
-	if g.shared && g.roomLocked() <= 0 && now.Sub(s.owedAt) > shareGap {
-		s.owed = 0 // the fleet has no place for it
-	}
-	if g.closed || g.conns > g.limit || g.dialing > 0 || s.owed > 0 || !s.state.OK || now.Sub(s.recycled) < gap {
-		return false
-	}
-	if s.successor != successorDialed && g.roomLocked() > 0 {
-		s.successor = successorWanted // whoever asked sees to the dial
-		return false
-	}
-	s.recycled = now
-	return true
-}
 
 // Recycle replaces every connection that is open now, one after the other, each
 // when it is idle or given back: after a password change, a failover, a new

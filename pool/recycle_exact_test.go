@@ -96,7 +96,7 @@ func TestRecycleTwice(t *testing.T) {
 			if n := p.Stats().OpenedCount; n > uint64(3*open+1) {
 				t.Errorf("opened %d for %d", n, open)
 			}
-			if p.gate.anyOpen(func(s *slot) bool { return s.generation != 2 }) {
+			if p.gate.anyIdle(func(s *slot) bool { return s.generation != 2 }) {
 				t.Error("an old one is left")
 			}
 		})

@@ -64,3 +64,29 @@ func (g *gate) replacingLocked(callers int) int {
 	owed, ahead := g.supply.replacementsLocked()
 	return max(owed, callers) + ahead
 }
+
+// takeTurn allows one replacement per gap, and none while another one's
+// successor is still being dialed or the server refuses dials. Where the limit
+// has room the successor is dialed first: if there is none to be had, because
+// the new password is wrong say, nothing is lost.
+func (g *gate) takeTurn(now time.Time, gap time.Duration) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := &g.supply
+	if g.shared && g.roomLocked() <= 0 && now.Sub(s.owedAt) > shareGap {
+		s.owed = 0 // the fleet has no place for it
+	}
+	if g.closed || g.conns > g.limit || g.dialing > 0 || s.owed > 0 || !s.state.OK || now.Sub(s.recycled) < gap {
+		return false
+	}
+	if s.successor != successorDialed && g.roomLocked() > 0 {
+		s.successor = successorWanted // whoever asked sees to the dial
+		return false
+	}
+	s.recycled = now
+	return true
+}
+
+// shareGap is how long the fleet may take to find a place for the next
+// successor of those that were closed for their age: a few of its looks.
+const shareGap = 3 * time.Second

@@ -146,3 +146,34 @@ func (g *gate) takeIdle() []*slot {
 	}
 	return idle
 }
+
+// claimRested claims a connection that is to go home, where there is room for
+// it. What is due stays until it has been replaced.
+func (g *gate) claimRested(now time.Time, due func(*slot, time.Time) bool, owned bool) *slot {
+	if !owned {
+		return nil
+	}
+	return g.claim(func(s *slot) bool {
+		return g.home < g.poolSize && now.Sub(s.idleSince) >= restAfter && !due(s, now)
+	})
+}
+
+// claimOverflow claims a connection that PoolSize leaves no room for, once more
+// than PoolSize have not been in use for the linger.
+func (g *gate) claimOverflow(now time.Time) *slot {
+	return g.claim(func(*slot) bool {
+		return g.held <= g.poolSize && now.Sub(g.overflow) >= g.linger && g.idleLocked() > g.keepLocked()
+	})
+}
+
+// anyIdle reports whether any connection is that nobody holds.
+func (g *gate) anyIdle(is func(*slot) bool) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for s := range g.open {
+		if s.place != placeHeld && is(s) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,25 @@
+package pool
+
+// What a connection is doing, for those who look at its holder.
+const (
+	activityIdle int32 = iota
+	activityRunning
+	activityRows
+	activityTx
+	activityReclaimed // taken away from its holder; see reclaim.go
+	activityUnused    // nobody's, or not yet ready for its holder
+)
+
+func activityName(a int32) string {
+	switch a {
+	case activityRunning:
+		return "running"
+	case activityRows:
+		return "rows open"
+	case activityTx:
+		return "idle in transaction"
+	case activityReclaimed:
+		return "reclaimed"
+	}
+	return "idle"
+}
