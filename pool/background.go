@@ -73,7 +73,7 @@ func (p *Pool) Background(ctx context.Context, name string, fn func(ctx context.
 
 func (p *Pool) runTask(ctx context.Context, t *Task, fn func(ctx context.Context, s *Session) error, o sessionOptions) {
 	ctx, _ = p.labelled(ctx, t.name) // the goroutine ends with the task
-	s := p.startSession(ctx, o, nil, nil)
+	s := p.startSession(ctx, o, nil)
 	returned := false
 	defer func() {
 		var stack []byte

@@ -35,51 +35,111 @@ import (
 //   - After Hijack the connection is the handler's: work done by then has been
 //     committed.
 //
+// A framework's errors are seen only where they are said to this writer, before
+// the handler returns. Use the framework's adapter, or return errors from
+// WithSession, where they are not:
+//
+//   - echo writes the error that a handler returned after its middleware,
+//     and so after the commit; gin's handlers write past a net/http middleware.
+//   - gRPC and gRPC-Web say errors below HTTP's status, which is 200. A
+//     Grpc-Status other than 0 that is in the header when the response begins,
+//     or when the handler returns, rolls back. One that follows a message in a
+//     trailer, or in the body, comes too late.
+//   - http.TimeoutHandler around Middleware answers 503 while the handler goes on
+//     and may commit. Put it inside: Middleware(TimeoutHandler(h)) rolls back.
+//
+// Middleware logs an error status that came after the commit.
+//
 // A request's route names its connection in timeouts, leak warnings and status
-// pages: the pattern that http.ServeMux matched, unless ContextWithName set another.
+// pages: the name set by ContextWithName, else the pattern that http.ServeMux matched,
+// outside Middleware or as the handler given to it, else "GET other". Nothing of
+// what the client sent is in it but a known method.
 //
-// The writer given to next also implements http.Flusher if the outer one does,
-// and http.ResponseController works as without Middleware. Where several wrap
-// one another the innermost session counts; the unused ones cost no connection.
+// The writer given to next has each optional interface (http.Flusher,
+// http.Hijacker, http.Pusher, io.ReaderFrom and so on) if and only if the outer
+// one has, and http.ResponseController works as without Middleware. What next
+// sets on the request (Form, MultipartForm, Pattern, path values) is on the outer
+// request when it returns, so the server removes the files of an upload. Where
+// several wrap one another the innermost session counts; the unused ones cost no
+// connection.
 //
-// Middleware panics when the options exclude one another.
+// Middleware panics when the options exclude one another. See [Pool.MiddlewareFunc]
+// for routers that take a func(http.Handler) http.Handler.
 func (p *Pool) Middleware(next http.Handler, opts ...SessionOption) http.Handler {
 	o, err := sessionOptionsOf(opts)
 	if err != nil {
 		panic(err)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, outer *http.Request) {
-		var r *http.Request
-		ctx, unlabel := p.labelled(outer.Context(), cmp.Or(nameOf(outer.Context()), routeName(outer)))
-		defer unlabel()
-		s := p.startSession(ctx, o, FromContext(ctx), nil)
-		if nameOf(ctx) == "" {
-			s.route = func() string { return routeName(r) }
-		}
-		r = outer.WithContext(s.ctx)
-		defer func() { outer.Pattern = r.Pattern }() // as if a mux inside had had it itself
-		defer s.abandon()
-		resp := &response{ResponseWriter: w, session: s, before: w.Header().Clone()}
-		next.ServeHTTP(resp.writer(), r)
-		resp.finish()
-	})
+	return &middleware{pool: p, next: next, opts: o}
 }
 
-// routeName is the pattern the request matched, else its method and the first
-// segment of its path if that looks like a word, not like an identifier or a
-// secret: few different names, whatever clients send.
-func routeName(r *http.Request) string {
+// MiddlewareFunc returns Middleware with these options as routers take it:
+//
+//	router.Use(p.MiddlewareFunc())
+func (p *Pool) MiddlewareFunc(opts ...SessionOption) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler { return p.Middleware(next, opts...) }
+}
+
+// middleware is the handler that Middleware returns.
+type middleware struct {
+	pool *Pool
+	next http.Handler
+	opts sessionOptions
+}
+
+func (m *middleware) ServeHTTP(w http.ResponseWriter, outer *http.Request) {
+	around, name := FromContext(outer.Context()), nameOf(outer.Context())
+	route := ""
+	if name == "" || around != nil && name == around.route {
+		route = m.route(outer)
+	}
+	ctx, unlabel := m.pool.labelled(outer.Context(), cmp.Or(route, name))
+	defer unlabel()
+	s := m.pool.startSession(ctx, m.opts, around)
+	s.route = route
+	r := outer.WithContext(s.ctx)
+	defer handBack(outer, r)
+	defer s.abandon()
+	resp := &response{ResponseWriter: w, session: s, before: w.Header().Clone(), http1: outer.ProtoMajor == 1}
+	m.next.ServeHTTP(resp.writer(), r)
+	resp.finish()
+}
+
+// handBack makes outer what it would be if r had been outer: whatever a mux or a
+// handler has set on it belongs to those around, and to the server, which removes
+// the files of a multipart form.
+func handBack(outer, r *http.Request) { *outer = *r.WithContext(outer.Context()) }
+
+// router is a handler that can tell which pattern a request matches, as
+// http.ServeMux.
+type router interface {
+	Handler(r *http.Request) (h http.Handler, pattern string)
+}
+
+// route is the pattern that the request matched, or is going to. It is found
+// before anything else happens to the request, because goroutines of the handler
+// may ask for the name while a mux inside still writes the pattern.
+func (m *middleware) route(r *http.Request) string {
 	if r.Pattern != "" {
 		return r.Pattern
 	}
-	segment, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	switch {
-	case len(segment) > 24 || strings.Trim(segment, "abcdefghijklmnopqrstuvwxyz_-") != "":
-		segment = "…"
-	case rest != "":
-		segment += "/…"
+	if mux, ok := m.next.(router); ok {
+		if _, pattern := mux.Handler(r); pattern != "" {
+			return pattern
+		}
 	}
-	return r.Method + " /" + segment
+	return otherRoute(r.Method)
+}
+
+// otherRoute is the name of requests that match no pattern: few different ones,
+// and nothing that the client made up.
+func otherRoute(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method + " other"
+	}
+	return "other"
 }
 
 // saturated reports whether err means that there was no room for a connection,

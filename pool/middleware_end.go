@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"strconv"
@@ -11,6 +12,8 @@ import (
 var (
 	errRowsOpen       = errors.New("pool: rows were open when the response began, so the work was rolled back; close them before writing, or stream with WithReadOnly or WithAutocommit")
 	errResponseBegun  = overBecause("it was committed before the response began; run statements before writing, or use WithReadOnly or WithAutocommit")
+	errGRPCTooLate    = errors.New("pool: gRPC's status follows the response's first message; use the adapter for grpc-go or connect")
+	errStatusTooLate  = errors.New("pool: the framework writes errors after its middleware; use the adapter for it")
 	errResponseFailed = overBecause("it was rolled back because of the response's status")
 )
 
@@ -46,18 +49,58 @@ func (w *response) rollback() {
 
 // finish ends the session when the handler has returned.
 func (w *response) finish() {
-	if err := w.session.neverServed(); err != nil && !w.begun {
+	defer func() { w.finished = true }()
+	past := !w.begun && w.writtenPast()
+	if err := w.session.neverServed(); err != nil && !w.begun && !past {
 		w.replace(err)
+	}
+	if !w.begun {
+		w.refused = w.outerStatus() >= 400 || grpcFailed(w.Header())
 	}
 	w.session.returned = true
 	err := w.session.finish(ending{commit: !w.refused, why: errWorkReturned})
 	switch {
+	case err == nil && w.begun && !w.refused && grpcFailed(w.Header()):
+		w.log("committed before the response said that the call failed", errGRPCTooLate)
 	case err == nil || w.failure != nil:
-	case !w.begun:
+	case !w.begun && !past:
 		w.replace(err)
 	case !w.canceled(err):
 		w.log("ending the transaction after the response failed", err)
 	}
+}
+
+// outerStatus is the status that the outer writer says it has: of a framework
+// whose handlers write past Middleware. 0 when there is none.
+func (w *response) outerStatus() int {
+	if outer, ok := outermost[interface{ Status() int }](w.ResponseWriter); ok {
+		return outer.Status()
+	}
+	return 0
+}
+
+// writtenPast reports whether the outer writer says that a response was written
+// to it, and none came by here.
+func (w *response) writtenPast() bool {
+	outer, ok := outermost[interface{ Written() bool }](w.ResponseWriter)
+	return ok && outer.Written()
+}
+
+// tooLate says that an error status came when the work had been committed.
+func (w *response) tooLate(code int) {
+	if w.session.opts.losable() && w.session.hasCommitted() {
+		w.log("response failed after the commit", fmt.Errorf("status %d: %w", code, errStatusTooLate))
+	}
+}
+
+// grpcFailed reports whether a header or trailer says that a gRPC call failed.
+func grpcFailed(h http.Header) bool {
+	for _, key := range []string{"Grpc-Status", http.TrailerPrefix + "Grpc-Status"} {
+		if v := h[key]; len(v) > 0 && v[0] != "0" {
+			return true
+		}
+	}
+	return false
 }
 
 // replace answers in place of the handler. Nothing that the handler said about
@@ -88,7 +131,13 @@ func (w *response) canceled(err error) bool {
 }
 
 // refuse turns a server error into 503 when the reason was a saturated pool.
+//
+// A request body that was too large ends an HTTP/1 connection: http.MaxBytesReader
+// tells that to net/http's own writer, which it does not see behind this one.
 func (w *response) refuse(code int) int {
+	if code == http.StatusRequestEntityTooLarge && w.http1 && w.Header().Get("Connection") == "" {
+		w.Header().Set("Connection", "close")
+	}
 	err := w.session.neverServed()
 	if code < 500 || !saturated(err) {
 		return code

@@ -55,7 +55,7 @@ func TestFailedCommitIsNeverASuccess(t *testing.T) {
 			if _, _, err := http.NewResponseController(w).Hijack(); !errors.Is(err, errBoom) {
 				t.Errorf("Hijack returned %v", err)
 			}
-		}, 500, "", "begin exec unwrap commit 500 body"},
+		}, 500, "", "begin exec commit 500 body"},
 		{"serialization failure", sqlStateError("40001"), func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) },
 			503, "1", "begin exec commit 503 body"},
 		{"unique violation", sqlStateError("23505"), func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) },
@@ -82,7 +82,7 @@ func TestFailedCommitIsNeverASuccess(t *testing.T) {
 			wantHeader(t, resp, "X-Outer", "kept")
 			s.wantEvents(t, tt.events)
 			lines := s.log.with(t, "request failed")
-			if tt.status != 409 && (len(lines) != 1 || lines[0]["name"] != "GET /orders/…") {
+			if tt.status != 409 && (len(lines) != 1 || lines[0]["name"] != "GET other") {
 				t.Errorf("log: %v", lines)
 			}
 		})

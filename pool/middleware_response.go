@@ -7,41 +7,19 @@ import (
 	"net/http"
 )
 
-// response is the ResponseWriter given to the handler. What would let the first
-// byte out ends the session before.
+// response is what the handler writes to. What would let the first byte out ends
+// the session before. It has every method that a ResponseWriter may have; writer
+// shows the handler those that the outer writer has.
 type response struct {
 	http.ResponseWriter
-	session *Session
-	before  http.Header // as it was before the handler ran
-	begun   bool        // the final status was passed on, or the connection hijacked
-	refused bool        // the status was 400 or more
-	failure error       // why the handler's response was replaced
+	session  *Session
+	before   http.Header // as it was before the handler ran
+	http1    bool        // not HTTP/2, where a connection is shared
+	begun    bool        // the final status was passed on, or the connection hijacked
+	refused  bool        // the status was 400 or more, or gRPC's was not 0
+	finished bool        // the handler has returned
+	failure  error       // why the handler's response was replaced
 }
-
-// flushingResponse is a response over a writer that can flush.
-type flushingResponse struct{ *response }
-
-var (
-	_ http.Hijacker = (*response)(nil)
-	_ http.Pusher   = (*response)(nil)
-	_ io.ReaderFrom = (*response)(nil)
-	_ http.Flusher  = flushingResponse{}
-)
-
-// Flush commits before anything goes out, as Write does.
-func (w flushingResponse) Flush() { _ = w.FlushError() }
-
-// writer claims http.Flusher only if there is one underneath.
-func (w *response) writer() http.ResponseWriter {
-	if flushable(w.ResponseWriter) {
-		return flushingResponse{w}
-	}
-	return w
-}
-
-// Unwrap lets http.ResponseController reach what response does not guard:
-// deadlines and full duplex.
-func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader ends the session, then passes the status on, or another if the
 // commit failed. Codes that net/http refuses are left to it.
@@ -52,7 +30,10 @@ func (w *response) WriteHeader(code int) {
 		return
 	}
 	w.begun = true
-	if w.refused = code >= 400; w.refused {
+	if w.finished && code >= 400 {
+		w.tooLate(code)
+	}
+	if w.refused = code >= 400 || grpcFailed(w.Header()); w.refused {
 		w.rollback()
 		w.ResponseWriter.WriteHeader(w.refuse(code))
 		return
@@ -80,13 +61,44 @@ func (w *response) WriteString(s string) (int, error) {
 	return io.WriteString(w.ResponseWriter, s)
 }
 
-// ReadFrom keeps the server's fast path for files.
-func (w *response) ReadFrom(src io.Reader) (int64, error) {
-	if err := w.begin(); err != nil {
-		return 0, err
+// sniffLen is how much net/http reads of a body before it says anything.
+const sniffLen = 512
+
+// ReadFrom keeps the server's fast path for files. As net/http does, it reads
+// before it begins the response: a source that fails at once, or is empty, leaves
+// the handler free to say so.
+func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
+	if !w.begun {
+		var ended error
+		if n, ended, err = w.readFirst(src); err != nil || ended == io.EOF {
+			return n, err
+		} else if ended != nil {
+			return n, ended
+		}
 	}
-	return io.Copy(w.ResponseWriter, src)
+	if w.failure != nil {
+		return n, w.failure
+	}
+	rest, err := io.Copy(w.ResponseWriter, src)
+	return n + rest, err
 }
+
+// readFirst passes the first bytes of src on, as soon as there are some. It
+// returns how src ended, if it did, and how the writing failed, if it did.
+func (w *response) readFirst(src io.Reader) (n int64, ended, failed error) {
+	first := make([]byte, sniffLen)
+	got := 0
+	for got == 0 && ended == nil {
+		got, ended = src.Read(first)
+	}
+	if got > 0 {
+		got, failed = w.Write(first[:got])
+	}
+	return int64(got), ended, failed
+}
+
+// Flush commits before anything goes out, as Write does.
+func (w *response) Flush() { _ = w.FlushError() }
 
 // FlushError sends what was written so far. The first byte may be among it, so
 // it commits like Write.
@@ -119,28 +131,36 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err
 }
 
+// Push announces another response; nothing of this one goes out.
+func (w *response) Push(target string, opts *http.PushOptions) error {
+	return w.ResponseWriter.(http.Pusher).Push(target, opts)
+}
+
+// CloseNotify is the outer writer's.
+func (w *response) CloseNotify() <-chan bool {
+	return w.ResponseWriter.(http.CloseNotifier).CloseNotify() //nolint:staticcheck // frameworks ask for it
+}
+
 // supports reports whether w, or a writer that it wraps, is a T.
 func supports[T any](w http.ResponseWriter) bool {
+	_, ok := outermost[T](w)
+	return ok
+}
+
+// outermost returns w, or the first writer that it wraps, that is a T.
+func outermost[T any](w http.ResponseWriter) (t T, ok bool) {
 	for {
-		if _, ok := w.(T); ok {
-			return true
+		if t, ok := w.(T); ok {
+			return t, true
 		}
-		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
-		if !ok {
-			return false
+		outer, wraps := w.(interface{ Unwrap() http.ResponseWriter })
+		if !wraps {
+			return t, false
 		}
 		w = outer.Unwrap()
 	}
 }
 
 func flushable(w http.ResponseWriter) bool {
-	return supports[http.Flusher](w) || supports[interface{ FlushError() error }](w)
-}
-
-// Push announces another response; nothing of this one goes out.
-func (w *response) Push(target string, opts *http.PushOptions) error {
-	if pusher, ok := w.ResponseWriter.(http.Pusher); ok {
-		return pusher.Push(target, opts)
-	}
-	return http.ErrNotSupported
+	return supports[http.Flusher](w) || supports[errFlusher](w)
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -22,7 +23,7 @@ func serve(t *testing.T, h http.Handler, method, target string) *httptest.Respon
 
 func TestHijackCommitsFirst(t *testing.T) {
 	s := newSite(t, hookDriver{}, insertAnd(func(w http.ResponseWriter, _ *http.Request) {
-		conn, rw, err := w.(http.Hijacker).Hijack()
+		conn, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
 			return
@@ -186,6 +187,27 @@ func TestMiddlewareChangesNothingElse(t *testing.T) {
 				http.Error(w, "too large", http.StatusRequestEntityTooLarge)
 			}
 		},
+		"a copy that fails at once": func(w http.ResponseWriter, _ *http.Request) {
+			if _, err := io.Copy(w, io.MultiReader(iotest.ErrReader(errBoom))); err != nil {
+				http.Error(w, "no answer", http.StatusBadGateway)
+			}
+		},
+		"a copy that fails later": func(w http.ResponseWriter, _ *http.Request) {
+			_, err := io.Copy(w, io.MultiReader(strings.NewReader("begun"), iotest.ErrReader(errBoom)))
+			if err != errBoom {
+				t.Error(err)
+			}
+		},
+		"a copy of nothing": func(w http.ResponseWriter, _ *http.Request) {
+			if n, err := io.Copy(w, io.MultiReader()); n == 0 && err == nil {
+				http.NotFound(w, nil)
+			}
+		},
+		"a copy in small pieces": func(w http.ResponseWriter, _ *http.Request) {
+			if n, err := io.Copy(w, iotest.OneByteReader(bytes.NewReader(content))); n != int64(len(content)) || err != nil {
+				t.Error(n, err)
+			}
+		},
 	}
 	p, _ := hookPool(t, &hookDriver{})
 	for name, h := range handlers {
@@ -229,6 +251,9 @@ func exchange(t *testing.T, srv *httptest.Server, method, condition string) stri
 	all.Write(content)
 	if err != nil || resp.ContentLength < 0 {
 		all.WriteString("\nchunked or cut")
+	}
+	if resp.Close {
+		all.WriteString("\nthe last of its connection")
 	}
 	return all.String()
 }

@@ -45,7 +45,7 @@ func TestMiddlewareEndsTheSessionBeforeTheFirstByte(t *testing.T) {
 		{"copy", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.Copy(w, io.LimitReader(strings.NewReader("ok"), 9))
 		},
-			200, "begin exec commit 200 file"},
+			200, "begin exec commit 200 body file"},
 		{"file", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, file) },
 			200, "begin exec commit 200 file"},
 		{"early hints", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(103); w.WriteHeader(200) },

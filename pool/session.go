@@ -40,9 +40,9 @@ type Session struct {
 	opts   sessionOptions
 	ctx    context.Context // of the whole work; FromContext finds the session in it
 	cancel context.CancelFunc
-	outer  *Session      // the session around this one, of any pool; nil if none
-	route  func() string // a name for ctx that is known only later; may be nil
-	scope  scope         // what it holds, for the recognition of nested acquisitions
+	outer  *Session // the session around this one, of any pool; nil if none
+	route  string   // a name for ctx; "" for what ctx has
+	scope  scope    // what it holds, for the recognition of nested acquisitions
 
 	returned bool // the work returned, rather than panicked; only its own goroutine looks
 
@@ -55,6 +55,7 @@ type Session struct {
 	settled   chan struct{} // closed when the connection was given back; made with over
 	lost      error         // why a commit was not possible, or failed
 	undone    error         // why a rollback failed
+	committed bool          // the transaction was committed
 }
 
 // dbtx is what a session offers and what it needs: the interface that query
@@ -90,7 +91,7 @@ func (p *Pool) WithSession(ctx context.Context, fn func(ctx context.Context, s *
 	}
 	ctx, unlabel := p.labelled(ctx, nameOf(ctx))
 	defer unlabel()
-	s := p.startSession(ctx, o, FromContext(ctx), nil)
+	s := p.startSession(ctx, o, FromContext(ctx))
 	defer s.abandon()
 	return s.end(fn(s.ctx, s))
 }

@@ -15,8 +15,8 @@ type unit struct {
 }
 
 // startSession returns an open session whose context is a child of ctx.
-func (p *Pool) startSession(ctx context.Context, o sessionOptions, outer *Session, route func() string) *Session {
-	s := &Session{pool: p, opts: o, outer: outer, route: route}
+func (p *Pool) startSession(ctx context.Context, o sessionOptions, outer *Session) *Session {
+	s := &Session{pool: p, opts: o, outer: outer}
 	s.scope.pool = p
 	if outer != nil {
 		s.scope.outer = &outer.scope

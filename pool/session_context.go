@@ -10,7 +10,7 @@ import (
 
 type sessionKey struct{}
 
-// sessionContext carries a session, and the name of its route once known.
+// sessionContext carries a session, and the name of its route.
 type sessionContext struct {
 	context.Context
 	s *Session
@@ -23,8 +23,8 @@ func (c sessionContext) Value(key any) any {
 	case scopeKey:
 		return &c.s.scope
 	case nameKey:
-		if c.s.route != nil {
-			return c.s.route()
+		if c.s.route != "" {
+			return c.s.route
 		}
 	}
 	return c.Context.Value(key)

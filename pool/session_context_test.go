@@ -277,7 +277,7 @@ func TestSessionSurvivesADriverThatPanics(t *testing.T) {
 		}
 		return nil
 	}})
-	s := p.startSession(t.Context(), sessionOptions{}, nil, nil)
+	s := p.startSession(t.Context(), sessionOptions{}, nil)
 	defer s.abandon()
 	func() {
 		defer func() { _ = recover() }()

@@ -119,6 +119,7 @@ func (s *Session) settle(e ending, beginning <-chan struct{}, abort func()) {
 	lost, undone := s.endUnit(u, e)
 	s.mu.Lock()
 	s.lost, s.undone, s.unit = lost, undone, nil
+	s.committed = e.commit && lost == nil
 	s.mu.Unlock()
 }
 
@@ -182,4 +183,11 @@ func (s *Session) isReading() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.unit != nil && s.unit.conn.reading.Load() > 0
+}
+
+// hasCommitted reports whether the session had a connection and committed its work.
+func (s *Session) hasCommitted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.committed
 }
