@@ -45,6 +45,7 @@ type conn struct {
 	open      *rows          // of the latest query, until they are closed
 	inputs    map[string]int // how many parameters each statement has that was prepared here
 	inTx      bool
+	txEnded   bool // the server has reported that it has no transaction, while inTx
 	closed    bool
 	options   *connOptions
 }

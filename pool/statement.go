@@ -51,6 +51,7 @@ func (c *conn) end() {
 	if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
 		after = activityTx
 	}
+	c.noteTxEnd()
 	c.activity.CompareAndSwap(activityRunning, after)
 }
 

@@ -24,6 +24,12 @@ type tx struct {
 
 var _ driver.Tx = (*tx)(nil)
 
+// ErrTransactionEnded is returned by the commit, and the rollback, of a
+// transaction that its own work has ended: with COMMIT, ROLLBACK or PREPARE
+// TRANSACTION as SQL. What the work did before is committed or lost, as that
+// statement said; each statement after it was committed by itself.
+var ErrTransactionEnded = errors.New("pool: the work ended its own transaction, by COMMIT, ROLLBACK or PREPARE TRANSACTION as SQL: statements after that were not part of it; end a session by what its work returns or by Session.Commit and Rollback, a transaction by Tx.Commit and Rollback")
+
 // isolation levels as PostgreSQL writes them; it has no others.
 var isolation = map[sql.IsolationLevel]string{
 	sql.LevelDefault:         "",
@@ -53,7 +59,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 		}
 		return nil, c.judgeHarmless(ctx, err)
 	}
-	c.inTx = true
+	c.inTx, c.txEnded = true, false
 	return t, nil
 }
 
@@ -66,6 +72,9 @@ func (c *conn) Begin() (driver.Tx, error) {
 // instead, which is reported as pgx.ErrTxCommitRollback.
 func (t *tx) Commit() error {
 	defer t.over()
+	if t.c.noteTxEnd() {
+		return errors.Join(ErrTransactionEnded, t.rollback())
+	}
 	if err := t.c.begin(t.ctx); err != nil {
 		return errors.Join(err, t.rollback())
 	}
@@ -92,6 +101,9 @@ func (t *tx) uncommitted(err error) error {
 // Rollback rolls back, also when the transaction's context has ended.
 func (t *tx) Rollback() error {
 	defer t.over()
+	if t.c.noteTxEnd() {
+		return errors.Join(ErrTransactionEnded, t.rollback())
+	}
 	return t.rollback()
 }
 
@@ -99,6 +111,9 @@ func (t *tx) Rollback() error {
 func (t *tx) rollback() error {
 	if t.c.IsClosed() {
 		return nil // the server has rolled back what it lost the client of
+	}
+	if t.c.txEnded && t.c.PgConn().TxStatus() == 'I' {
+		return nil // there is none
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTimeout)
 	defer cancel()
@@ -110,3 +125,11 @@ func (t *tx) rollback() error {
 }
 
 func (t *tx) over() { t.c.inTx = false }
+
+// noteTxEnd looks at the transaction status that the server reported last, and
+// reports whether the transaction under way has ended by then, even if another
+// has begun since.
+func (c *conn) noteTxEnd() bool {
+	c.txEnded = c.txEnded || c.inTx && !c.IsClosed() && c.PgConn().TxStatus() == 'I'
+	return c.txEnded
+}
