@@ -32,6 +32,8 @@ func From(environ map[string]string) (Config, error) {
 	if len(problems) > 0 {
 		return Config{}, failure(inOrder(problems))
 	}
+	c.notice(wrongUnits(environ))
+	c.notice(shadowed(environ))
 	return c, nil
 }
 

@@ -119,6 +119,7 @@ func TestEachVariableSetsItsField(t *testing.T) {
 		want.DatabaseURL = someURL
 		test.set(&want)
 		got, err := From(with(v.Name, test.value))
+		got.noticed = "" // that 7 is little
 		if err != nil || got != want {
 			t.Errorf("%s=%s: got %v, %v\nwant %v", v.Name, test.value, got, err, want)
 		}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/pgoptions"
 )
 
 // adoptTimeouts takes over the two timeouts that a connection string can hold
@@ -62,44 +64,14 @@ func parseServerTime(text string) (d time.Duration, ok bool) {
 	return time.Duration(value) * time.Millisecond, true
 }
 
-// option returns the last value of a setting in libpq's options, which are
-// the server's command line: -c name=value, -cname=value or --name=value.
+// option returns the last value of a setting in libpq's options.
 func option(options, name string) string {
 	value := ""
-	words := splitOptions(options)
-	for i, word := range words {
-		switch {
-		case strings.HasPrefix(word, "--"):
-			word = word[2:]
-		case word == "-c" && i+1 < len(words):
-			word = words[i+1]
-		case strings.HasPrefix(word, "-c"):
-			word = word[2:]
-		default:
-			continue
-		}
-		setting, v, found := strings.Cut(word, "=")
-		if found && strings.ReplaceAll(strings.ToLower(setting), "-", "_") == name {
-			value = v
+	settings, _ := pgoptions.Parse(options)
+	for _, s := range settings {
+		if s.Name == name {
+			value = s.Value
 		}
 	}
 	return value
-}
-
-// splitOptions splits at spaces; a backslash makes the next byte literal.
-func splitOptions(s string) []string {
-	var words []string
-	for s = strings.TrimLeft(s, space); s != ""; s = strings.TrimLeft(s, space) {
-		var word strings.Builder
-		i := 0
-		for ; i < len(s) && strings.IndexByte(space, s[i]) < 0; i++ {
-			if s[i] == '\\' && i+1 < len(s) {
-				i++
-			}
-			word.WriteByte(s[i])
-		}
-		words = append(words, word.String())
-		s = s[i:]
-	}
-	return words
 }

@@ -10,12 +10,12 @@ import (
 // nothing, and nobody would notice. A near miss is a name of one of our
 // families that
 //
-//   - is one of our names but for upper and lower case or the order of its
-//     words, or
+//   - is one of our names but for upper and lower case, the order of its words
+//     or how they are joined, or
 //   - is at most a few typing errors away (see tolerance).
 //
-// Other DB_… variables are somebody else's, and so is a near miss when the
-// variable it resembles is set too.
+// Other DB_… variables are somebody else's, and so may be a near miss when the
+// variable it resembles is set too; see shadowed.
 func typos(environ map[string]string) []Problem {
 	var problems []Problem
 	for _, name := range sortedNames(environ) {
@@ -32,10 +32,53 @@ func typos(environ map[string]string) []Problem {
 	return problems
 }
 
+// shadowed warns of what may be a misspelling although the variable it
+// resembles is set, and of names that hold all words of one of ours and more:
+// DB_POOL_MAX_OVERFLOW. They may be somebody else's, so they are not refused.
+func shadowed(environ map[string]string) (warnings []Problem) {
+	for _, name := range sortedNames(environ) {
+		meant := intended(name)
+		if meant == "" {
+			meant = within(name)
+		}
+		if meant == "" || environ[name] == "" {
+			continue
+		}
+		w := Problem{Variable: name, Rule: "is not a variable of this library and does nothing", Remedy: "set " + meant + " if that is meant"}
+		if environ[meant] != "" {
+			w.Remedy = meant + " is set and counts"
+		}
+		warnings = append(warnings, w)
+	}
+	return warnings
+}
+
+// within returns the variable of ours whose words are all among those of name.
+// A variable of two words says too little.
+func within(name string) string {
+	upper := strings.ToUpper(name)
+	words := strings.Split(upper, "_")
+	if slices.ContainsFunc(Variables(), func(v Variable) bool { return v.Name == name }) {
+		return ""
+	}
+	for _, v := range Variables() {
+		ours := strings.Split(v.Name, "_")
+		if len(ours) < 3 || !inFamily(upper) {
+			continue
+		}
+		if !slices.ContainsFunc(ours, func(word string) bool { return !slices.Contains(words, word) }) {
+			return v.Name
+		}
+	}
+	return ""
+}
+
+func joined(name string) string { return strings.ReplaceAll(name, "_", "") }
+
 // intended returns the variable of ours that name was meant to be, or "".
 func intended(name string) string {
 	upper := strings.ToUpper(name)
-	if !inFamily(upper) || isForeign(upper) {
+	if !inFamily(upper) && !slices.ContainsFunc(Variables(), func(v Variable) bool { return joined(upper) == joined(v.Name) }) || isForeign(upper) {
 		return ""
 	}
 	meant, least := "", len(name)
@@ -44,7 +87,7 @@ func intended(name string) string {
 			return ""
 		}
 		d := distance(upper, v.Name)
-		if sameWords(upper, v.Name) {
+		if sameWords(upper, v.Name) || joined(upper) == joined(v.Name) {
 			d = 0
 		}
 		if d <= tolerance(v.Name) && d < least {

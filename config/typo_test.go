@@ -9,7 +9,8 @@ func TestMisspeltVariables(t *testing.T) {
 	for name, meant := range map[string]string{
 		"DB_POOL_SZIE":              "DB_POOL_SIZE",
 		"DB_POOLSIZE":               "DB_POOL_SIZE",
-		"DBPOOL_SIZE":               "", // not one of our families
+		"DBPOOL_SIZE":               "DB_POOL_SIZE",
+		"DBPOOLSIZE":                "DB_POOL_SIZE",
 		"DB_POOL_SIZES":             "DB_POOL_SIZE",
 		"DB_POL_SZIE":               "DB_POOL_SIZE",
 		"DB_POL_SZIEE":              "", // three errors in twelve letters

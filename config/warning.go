@@ -1,8 +1,6 @@
 package config
 
-import (
-	"strings"
-)
+import "strings"
 
 // Warnings returns what is accepted and probably not meant, or has no effect:
 // parameters of the connection string that mean nothing here, numbers that look
@@ -13,7 +11,7 @@ import (
 // What was noticed in the environment stays with the Config that [FromEnv]
 // returned and with its copies.
 func (c Config) Warnings() []Problem {
-	warnings := c.DatabaseURL.ignored()
+	warnings := append(c.DatabaseURL.ignored(), c.DatabaseURL.wrongUnits()...)
 	for line := range strings.Lines(c.noticed) {
 		words := strings.Split(strings.TrimSuffix(line, "\n"), noticeSeparator)
 		warnings = append(warnings, Problem{words[0], words[1], words[2]})

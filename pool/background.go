@@ -95,17 +95,13 @@ func (p *Pool) runTask(ctx context.Context, t *Task, fn func(ctx context.Context
 
 func (p *Pool) logTask(t *Task, stack []byte) {
 	level, outcome := slog.LevelInfo, "background task done"
-	attrs := []slog.Attr{
-		slog.String("pool", p.cfg.Name),
-		slog.String("task", t.name),
-		slog.Duration("duration", time.Since(t.started)),
-	}
+	attrs := []any{"pool", p.cfg.Name, "task", t.name, "duration", time.Since(t.started)}
 	if t.err != nil {
 		level, outcome = slog.LevelError, "background task failed"
-		attrs = append(attrs, slog.Any("error", t.err))
+		attrs = append(attrs, loggable(t.err)...)
 	}
 	if stack != nil {
-		attrs = append(attrs, slog.String("stack", string(stack)))
+		attrs = append(attrs, "stack", string(stack))
 	}
-	p.log.LogAttrs(context.Background(), level, outcome, attrs...)
+	p.log.Log(context.Background(), level, outcome, attrs...)
 }

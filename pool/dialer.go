@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,7 @@ type dialer struct {
 	mode        atomic.Pointer[mode]
 	generation  atomic.Uint64 // raised by Recycle
 	timeout     timeoutReport
+	lockTimeout sync.Once // tells where lock_timeout is in force
 
 	ctx  context.Context // ends when the pool closes
 	stop context.CancelFunc
@@ -191,11 +193,11 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.mode.apply(cc)
+	mode := t.mode.apply(cc)
 	if t.login != nil {
 		t.login.apply(cc)
 	}
-	c := d.newConn(sl, t.mode)
+	c := d.newConn(sl, mode)
 	c.telling = !t.mode.pooler && cc.DefaultQueryExecMode != pgx.QueryExecModeSimpleProtocol
 	c.listen(cc)
 	at := &attempt{slot: sl, hosts: &d.hosts, network: d.network, cancel: &c.cancel}
@@ -210,7 +212,7 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 	c.pgxConn = dc.(*pgxConn)
 	c.socket, sl.pid = sl.lastSocket(), c.PgConn().PID()
 	c.hole = newPeephole(c.socket.Conn)
-	if err := d.check(ctx, c); err != nil {
+	if err := d.check(ctx, c, cc.RuntimeParams); err != nil {
 		_ = c.pgxConn.Close()
 		return nil, err
 	}

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/pgoptions"
 )
 
 // mode is how connections are set up: directly at a server, or through a
@@ -20,48 +22,42 @@ import (
 // prepared statement is not there the next time.
 type mode struct {
 	pooler      bool
-	parameters  map[string]string // sent at startup
+	timeout     time.Duration     // statement_timeout; 0 leaves the connection string's or the server's
+	name        string            // application_name
 	guard       map[string]string // sent at startup, where the server knows them and the connection string does not set them
 	beginSuffix string            // run with every BEGIN
+	pinned      []pgoptions.Setting
 }
 
 // newMode derives the mode from what is configured, or was found out.
 func newMode(cfg config.Config, pooler bool) *mode {
-	m := &mode{pooler: pooler, parameters: map[string]string{"application_name": cfg.ApplicationName}}
+	m := &mode{pooler: pooler, timeout: cfg.StatementTimeout, name: cfg.ApplicationName}
 	if !pooler {
 		m.guard = newGuard()
-	}
-	if cfg.StatementTimeout == 0 {
-		return m
-	}
-	ms := strconv.FormatInt(cfg.StatementTimeout.Milliseconds(), 10)
-	if pooler {
-		m.beginSuffix = "; set local statement_timeout = " + ms
-	} else {
-		m.parameters["statement_timeout"] = ms
 	}
 	return m
 }
 
-// unpoolable are the startup parameters that PgBouncer refuses.
-var unpoolable = []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "search_path", "options"}
-
-// apply prepares one dial's configuration.
-func (m *mode) apply(cc *pgx.ConnConfig) {
+// apply prepares one dial's configuration, and returns the mode of the
+// connection that comes of it.
+func (m *mode) apply(cc *pgx.ConnConfig) *mode {
 	if cc.RuntimeParams == nil {
 		cc.RuntimeParams = map[string]string{}
 	}
-	maps.Copy(cc.RuntimeParams, m.parameters)
+	cc.RuntimeParams["application_name"] = m.name
+	if m.timeout > 0 {
+		cc.RuntimeParams["statement_timeout"] = strconv.FormatInt(m.timeout.Milliseconds(), 10)
+	}
 	if !m.pooler {
 		m.applyGuard(cc)
-		return
-	}
-	for _, name := range unpoolable {
-		delete(cc.RuntimeParams, name)
+		return m
 	}
 	if cc.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
 		cc.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
+	fitted := *m
+	fitted.beginSuffix, fitted.pinned = moveParameters(cc.RuntimeParams)
+	return &fitted
 }
 
 // errPooled is a connection that turned out to lead to a pooler.
@@ -94,13 +90,28 @@ const checkQuery = "select pg_catalog.pg_backend_pid(), " +
 // check finds out what stands at the other end: a backend whose process id is
 // not the one announced at startup is behind a pooler; and whether the
 // statement timeout is really in force.
-func (d *dialer) check(ctx context.Context, c *conn) error {
+func (d *dialer) check(ctx context.Context, c *conn, sent map[string]string) error {
 	pid, timeout, err := ask(ctx, c)
 	if err != nil {
 		return &checkError{err}
 	}
 	if pid != c.pid && !c.mode.pooler && d.cfg.Pooler != config.PoolerNone {
 		return errPooled
+	}
+	pinned := c.mode.pinned
+	if pid != c.pid && !c.mode.pooler {
+		own := maps.Clone(sent)
+		maps.DeleteFunc(own, func(name, value string) bool { return c.mode.guard[name] == value })
+		_, pinned = moveParameters(own) // a pooler that was ruled out may have swallowed them
+	}
+	if err := wantPinned(ctx, c, pinned); err != nil {
+		return err
+	}
+	if c.mode.pooler && strings.Contains(c.mode.beginSuffix, "lock_timeout") {
+		d.lockTimeout.Do(func() {
+			d.log.Warn("lock_timeout is in force in transactions only", "pool", d.cfg.Name, "how", "a connection pooler keeps no settings",
+				"remedy", "ALTER ROLE … SET lock_timeout = …")
+		})
 	}
 	d.timeout.found(d, c, timeout)
 	return nil

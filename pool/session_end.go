@@ -55,7 +55,7 @@ func (s *Session) abandon() {
 		return
 	}
 	if err := s.finish(ending{why: errWorkPanicked}); err != nil {
-		s.pool.log.Error("rollback after a panic failed", "pool", s.pool.cfg.Name, "name", nameOf(s.ctx), "error", err)
+		s.pool.log.Error("rollback after a panic failed", append([]any{"pool", s.pool.cfg.Name, "name", nameOf(s.ctx)}, loggable(err)...)...)
 	}
 }
 

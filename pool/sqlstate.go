@@ -58,6 +58,10 @@ func classify(err error) (code string, t trouble) {
 	if errors.As(err, &panicked) {
 		return "", trouble{reason: ReasonPanic, remedy: "see the stack in the log: a function given to WithDialFunc or WithCredentials panicked"}
 	}
+	if pinned := new(pinnedError); errors.As(err, &pinned) {
+		return "", trouble{reason: "refused by the pooler", permanent: true,
+			remedy: "ALTER ROLE … SET " + pinned.name + " = …, or ALTER DATABASE, and take it out of DATABASE_URL and PGOPTIONS; or connect to the server itself"}
+	}
 	var unread *connConfigError
 	if errors.As(err, &unread) {
 		return "", trouble{reason: ReasonFilesUnreadable, remedy: "put the files that DATABASE_URL names in place, readable for this process; each dial reads them"}
