@@ -109,9 +109,16 @@ func (p *Pool) access(s Stats) diagnosis.Access {
 	a := diagnosis.Access{OK: s.Server.OK, Full: p.gate.serverFull(), Reason: string(s.Server.Reason), Since: s.Server.Since, NoAnswer: s.Server.Reason == ReasonNoAnswer}
 	if d := s.LastDialError; d != nil && !s.Server.OK {
 		a.Remedy = d.Remedy
+		if a.Full && d.Remedy != "" && s.Fleet.Mode == config.FleetEnforce {
+			a.Remedy = remedyFleetFull
+		}
 	}
 	return a
 }
+
+// remedyFleetFull is for a server that has no room for a replica that keeps to a
+// shared budget: it is not its own settings that fill the server.
+const remedyFleetFull = "see who has the connections (dbmonitor doctor), run fewer replicas, or raise max_connections or the CONNECTION LIMIT"
 
 func (p *Pool) serverView() (*diagnosis.View, time.Time) {
 	v := p.server.Load()

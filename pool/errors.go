@@ -92,7 +92,11 @@ func (e *AcquireError) Error() string {
 	s := e.Stats
 	fmt.Fprintf(&b, "pool %q: %s (size %d, overflow %d, in use %d, idle %d, dialing %d, closing %d, waiting %d",
 		s.Name, e.what(), s.PoolSize, s.MaxOverflow, s.InUse, s.Idle, s.Dialing, s.Closing, s.Waiting)
-	if f := s.Fleet; f.Mode == config.FleetEnforce && s.Limit < s.MaxOpen() {
+	switch f := s.Fleet; {
+	case f.Mode != config.FleetEnforce || s.Limit >= s.MaxOpen():
+	case f.Usable == 0 && f.Replicas == 0:
+		b.WriteString("; the fleet's budget is not known yet: this replica has had no connection")
+	default:
 		fmt.Fprintf(&b, "; the fleet's budget leaves it %d now, of %d for %s", s.Limit, f.Usable, fleet.Count(f.Replicas, "replica"))
 	}
 	for i, h := range e.Holders {

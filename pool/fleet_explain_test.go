@@ -3,8 +3,11 @@ package pool
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
@@ -71,5 +74,30 @@ func TestErrorTellsThatTheFleetIsTooLarge(t *testing.T) {
 			`the fleet's budget leaves it 0 now, of 16 for 8 replicas; `+
 			`last dial error 3s ago: fleet: 20 live replicas and this one do not fit into 16 connections: run fewer, or raise max_connections or DB_FLEET_BUDGET); `+
 			`verdict: fleet share; the fleet's budget leaves this replica 0 of 4 (16 for 8 replicas), and that is not enough: run fewer replicas, or raise DB_FLEET_BUDGET or what the server allows`)
+	})
+}
+
+// A replica that has had no connection yet knows nothing of the budget, and what
+// the server says of a full server is not this pool's to mend.
+func TestErrorOfAReplicaThatNeverGotIn(t *testing.T) {
+	inRig(t, 4, func(t *testing.T, r *rig) {
+		bounded(r, 0)
+		r.prover.last = FleetStats{}
+		r.gate.setConns(0)
+		sl := &slot{g: r.gate}
+		r.gate.mu.Lock()
+		r.gate.dialing++
+		r.gate.mu.Unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		waiting := r.ask(ctx)
+		e, trouble := newDialError(&pgconn.PgError{Code: stateTooManyConnections, Message: "sorry, too many clients already"}, time.Now())
+		r.gate.dialFailed(sl, e, trouble, time.Now())
+		time.Sleep(4 * time.Second)
+		waiting.wantError(ErrServerFull)
+		text := waiting.err.Error()
+		if !strings.Contains(text, "the fleet's budget is not known yet: this replica has had no connection") || !strings.HasSuffix(text, remedyFleetFull) || strings.Contains(text, "DB_POOL_SIZE") {
+			t.Error(text)
+		}
 	})
 }

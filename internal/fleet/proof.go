@@ -25,8 +25,9 @@ type Proof struct {
 	Ours     int // of Sessions: the fleet's
 	Others   int // of Ours: logged in as another role
 	Ask      Ask
-	Pooled   bool // a pooler stands before the server: the sessions asked for are its clients
-	Claimed  int  // what other services of the server have claimed by DB_FLEET_BUDGET
+	Pooled   bool    // a pooler stands before the server: the sessions asked for are its clients
+	Claimed  int     // what other services of the server have claimed by DB_FLEET_BUDGET
+	Takers   []Taker // who has the sessions on the server, where that is known
 }
 
 // Known reports whether anything can be proved. What a pooler allows it does
@@ -79,13 +80,20 @@ func (p Proof) Steps() []string {
 			p.fleetStep(), p.verdict(),
 		}
 	}
-	steps := []string{p.serverStep()}
+	steps := append([]string{p.serverStep()}, p.takerSteps()...)
 	steps = append(steps, p.limitSteps()...)
 	if p.Ask.Budget != "" {
 		steps = append(steps, fmt.Sprintf("budget: DB_FLEET_BUDGET=%s of %d = %d", p.Ask.Budget, p.Limits.Allowed(), p.Ask.Budget.Of(p.Limits.Allowed())))
 	}
 	if p.Overclaimed() {
 		steps = append(steps, fmt.Sprintf("budgets: with %d claimed by other services that is more than the %d there are", p.Claimed, p.Limits.Server()))
+	}
+	if lost := p.Squeezed(); lost > 0 {
+		step := fmt.Sprintf("squeezed: others have taken %d of the %d connections of DB_FLEET_BUDGET", lost, p.promised())
+		if bound := p.Bound(); bound != "" {
+			step += "; bound them: " + bound
+		}
+		steps = append(steps, step)
 	}
 	return append(steps, fmt.Sprintf("usable: %d", p.Usable()), p.fleetStep(), p.verdict())
 }
@@ -155,7 +163,11 @@ func (p Proof) Remedies() []string {
 	if p.Pooled {
 		return append(p.variables(), fmt.Sprintf("remedy: DB_FLEET_BUDGET=%d, if max_client_conn of the pooler allows that", p.Need()))
 	}
-	return append(p.variables(), p.statements()...)
+	remedies := append(p.variables(), p.statements()...)
+	if p.Ask.Enforced && p.Ask.Replicas > p.Limits.Allowed() {
+		remedies = append(remedies, "remedy: more replicas than slots: PgBouncer or RDS Proxy before the server, and DB_FLEET_BUDGET and DB_FLEET_REPLICAS in its terms")
+	}
+	return remedies
 }
 
 func (p Proof) variables() []string {

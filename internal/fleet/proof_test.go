@@ -89,13 +89,23 @@ server: max_connections 20 - superuser_reserved_connections 3 - 0 sessions of ot
 usable: 17
 fleet: (8 replicas + 1 surge) x at least 1 = 9
 fits: 9 <= 17, shared by need; 1 each when all are busy`},
+		"a neighbour that takes what was promised": {Proof{Limits: twenty(), Sessions: Sessions{Server: 16}, Ours: 5, Ask: Ask{Replicas: 3, Surge: 1, Budget: "10", Enforced: true},
+			Takers: []Taker{{"reports", "python", "shop", 9, false}, {"app", "orders", "shop", 5, true}, {"app", "", "shop", 2, false}}}, `
+server: max_connections 20 - superuser_reserved_connections 3 - 11 sessions of others = 6
+others: 9 of python (role reports), 2 of role app
+budget: DB_FLEET_BUDGET=10 of 17 = 10
+squeezed: others have taken 4 of the 10 connections of DB_FLEET_BUDGET; bound them: ALTER ROLE "reports" CONNECTION LIMIT 7;
+usable: 6
+fleet: (3 replicas + 1 surge) x at least 1 = 4
+fits: 4 <= 6, shared by need; 1 each when all are busy`},
 		"enforced and too many": {Proof{Limits: twenty(), Ask: Ask{Replicas: 20, Surge: 1, PoolSize: 5, MaxOverflow: 5, Enforced: true}}, `
 server: max_connections 20 - superuser_reserved_connections 3 - 0 sessions of others = 17
 usable: 17
 fleet: (20 replicas + 1 surge) x at least 1 = 21
 does not fit: 21 > 17
 remedy: run at most 16 replicas
-remedy: ALTER SYSTEM SET max_connections = 24; and a restart, or PgBouncer in between`},
+remedy: ALTER SYSTEM SET max_connections = 24; and a restart, or PgBouncer in between
+remedy: more replicas than slots: PgBouncer or RDS Proxy before the server, and DB_FLEET_BUDGET and DB_FLEET_REPLICAS in its terms`},
 		"limits of role and database": {Proof{Limits: tight, Sessions: Sessions{Server: 3, Role: 2, Database: 2}, Ours: 1, Ask: Ask{Replicas: 4, PoolSize: 2, MaxOverflow: 2}}, `
 server: max_connections 20 - superuser_reserved_connections 3 - reserved_connections 2 - 2 sessions of others = 13
 role app: CONNECTION LIMIT 12 - 1 session of others = 11

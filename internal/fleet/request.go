@@ -73,12 +73,3 @@ type Snapshot struct {
 	Takers   []Taker  // who has the sessions, the most first
 	Locks    []Lock
 }
-
-// Taker is some of the sessions on the server: those of one role that say that
-// they are one application.
-type Taker struct {
-	Role        string `json:"role"`
-	Application string `json:"application"`
-	Database    string `json:"database"`
-	Sessions    int    `json:"sessions"`
-}

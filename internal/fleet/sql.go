@@ -184,7 +184,8 @@ from pg_roles r, pg_database d, lateral (
  select count(*), count(*) filter (where usesysid = r.oid), count(*) filter (where datid = d.oid),
   count(*) filter (where usesysid = r.oid and datid = d.oid and application_name = current_setting('application_name')),
   coalesce(string_agg(pid::text, ' ') filter (where usesysid = r.oid), ''),
-  (select coalesce(json_agg(t), '[]') from (select usename as role, application_name as application, datname as database, count(*) as sessions
+  (select coalesce(json_agg(t), '[]') from (select usename as role, application_name as application, datname as database, count(*) as sessions,
+    usename = r.rolname and datname = d.datname and application_name = current_setting('application_name') as peer
    from act group by 1, 2, 3 order by 4 desc, 1, 2, 3 limit 10) t)
  from act) a
 where r.rolname = session_user and d.datname = current_database();

@@ -72,7 +72,7 @@ func (w *Watcher) prove(seen *Snapshot) Proof {
 	w.recent = [2]int{seen.replicas(w.keys), w.recent[0]}
 	ask := w.ask
 	ask.Replicas = max(1, ask.Replicas, w.recent[0], w.recent[1])
-	return Proof{Limits: seen.Limits, Sessions: seen.Sessions, Ours: seen.Sessions.Peers, Ask: ask, Claimed: seen.claimed(w.keys)}
+	return Proof{Limits: seen.Limits, Sessions: seen.Sessions, Ours: seen.Sessions.Peers, Ask: ask, Claimed: seen.claimed(w.keys), Takers: seen.Takers}
 }
 
 // replicas counts the live replicas of the service, watching or sharing.

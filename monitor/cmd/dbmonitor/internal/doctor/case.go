@@ -27,6 +27,7 @@ type Case struct {
 	Counted     string // where the number of replicas comes from
 	Claimed     int    // what other services say is theirs; see fleet.Proof
 	fleetLocks  []fleet.Lock
+	takers      []fleet.Taker
 
 	Queries    []serverview.Query
 	QueryError string // why there are none
@@ -81,6 +82,7 @@ func (c Case) proof() fleet.Proof {
 		Ours:     c.ours(),
 		Ask:      c.Ask,
 		Claimed:  c.Claimed,
+		Takers:   c.others(),
 	}
 }
 

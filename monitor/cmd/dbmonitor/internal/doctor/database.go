@@ -125,6 +125,9 @@ func (c *Case) look(ctx context.Context, p *pool.Pool, text bool) error {
 	if c.Waits, err = lockWaits(ctx, tx); err != nil {
 		return err
 	}
+	if c.takers, err = takers(ctx, tx); err != nil {
+		return err
+	}
 	c.fleetLocks, err = fleetLocks(ctx, tx)
 	return err
 }

@@ -112,6 +112,12 @@ func (d *Diagnosis) slots() {
 // that a rolling deploy adds.
 func (d *Diagnosis) fleet() {
 	p := d.Proof
+	if lost := p.Squeezed(); lost > 0 && p.Ask.Enforced {
+		d.find(report.Warning, "squeezed", "others have taken %d of the connections that DB_FLEET_BUDGET promises to this service", lost)
+		if bound := p.Bound(); bound != "" {
+			d.advise(RunSQL, bound)
+		}
+	}
 	if p.Fits() {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
@@ -25,6 +26,33 @@ func fleetLocks(ctx context.Context, q serverview.Querier) ([]fleet.Lock, error)
 		return nil, fmt.Errorf("locks of the fleet: unexpected answer: %w", err)
 	}
 	return locks, nil
+}
+
+// takersSQL is who has the sessions on the server, as JSON.
+const takersSQL = `SELECT coalesce(json_agg(t), '[]')::text FROM (
+ SELECT usename AS role, application_name AS application, datname AS database, count(*) AS sessions FROM pg_catalog.pg_stat_activity
+ WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend' AND pid <> pg_backend_pid()
+ GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3 LIMIT 50) t`
+
+func takers(ctx context.Context, q serverview.Querier) ([]fleet.Taker, error) {
+	var doc string
+	if err := q.QueryRowContext(ctx, takersSQL).Scan(&doc); err != nil {
+		return nil, fmt.Errorf("sessions by role: %w", err)
+	}
+	var list []fleet.Taker
+	if err := json.Unmarshal([]byte(doc), &list); err != nil {
+		return nil, fmt.Errorf("sessions by role: unexpected answer: %w", err)
+	}
+	return list, nil
+}
+
+// others marks those of the takers that are the fleet's own.
+func (c Case) others() []fleet.Taker {
+	list := slices.Clone(c.takers)
+	for i := range list {
+		list[i].Peer = list[i].Application == c.Application
+	}
+	return list
 }
 
 // bystander shows a watcher what was seen already. As it has no session, the
