@@ -92,6 +92,15 @@ type Config struct {
 	// Default NestedWait. Env DB_NESTED (wait, refuse).
 	Nested NestedMode `env:"DB_NESTED"`
 
+	// Pipeline says which statements of callers who know nothing of each other
+	// may share a connection while callers wait: they are sent in one pipeline,
+	// each as a transaction of its own, and each caller gets its own answer.
+	// PipelineReads lets queries share that were short lately, gave small results,
+	// take no locks and use nothing that lives in the session; PipelineAll also
+	// lets such inserts, updates and deletes share; PipelineOff switches it off.
+	// Default PipelineReads. Env DB_PIPELINE (reads, all, off).
+	Pipeline PipelineMode `env:"DB_PIPELINE"`
+
 	// Pooler says whether a connection pooler stands between this service and
 	// the server. Default PoolerAuto. Env DB_POOLER (auto, none, pgbouncer).
 	Pooler Pooler `env:"DB_POOLER"`

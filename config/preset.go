@@ -17,6 +17,7 @@ func Default() Config {
 		OverflowLinger:        30 * time.Second,
 		LeakThreshold:         time.Minute,
 		Nested:                NestedWait,
+		Pipeline:              PipelineReads,
 		Pooler:                PoolerAuto,
 		Fleet:                 FleetWarn,
 		FleetSurge:            1,

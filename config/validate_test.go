@@ -98,6 +98,8 @@ func TestValidateRefuses(t *testing.T) {
 			`DB_FLEET_BUDGET: "half" is neither a number of connections nor a percentage; set 40 or 50%, say, or nothing for all of it`},
 		{func(c *Config) { c.ReclaimAfter = -time.Second },
 			`DB_RECLAIM_AFTER: -1s is negative; set 0 or more`},
+		{func(c *Config) { c.Pipeline = "writes" },
+			`DB_PIPELINE: "writes" is not known; use reads, all or off`},
 		{func(c *Config) { c.Nested = "forbid" },
 			`DB_NESTED: "forbid" is not known; use wait or refuse`},
 		{func(c *Config) { c.FleetKeySpace = 0 },

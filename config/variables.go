@@ -59,6 +59,8 @@ func Variables() []Variable {
 			Description: "A connection held longer without a running statement is taken away from its holder; `0` never does that"},
 		{Name: "DB_NESTED", Field: "Nested",
 			Description: "When a caller that already holds a connection asks for another: `wait`, `refuse`"},
+		{Name: "DB_PIPELINE", Field: "Pipeline",
+			Description: "Statements that may share a connection while callers wait: `reads`, `all`, `off`"},
 		{Name: "DB_POOLER", Field: "Pooler",
 			Description: "What stands before the server: `auto` finds out, `none`, `pgbouncer`"},
 		{Name: "DB_FLEET", Field: "Fleet",

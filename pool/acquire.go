@@ -36,6 +36,11 @@ func (p *Pool) acquire(ctx context.Context, k *permit) error {
 	}
 	ctx = p.observer.AcquireStart(ctx, k.lane, k.name)
 	err := p.admit(ctx, k)
+	if k.offer.shared {
+		p.observer.AcquireEnd(ctx, k.lane, k.name, k.waited, nil)
+		p.observer.Released(k.lane, k.name, time.Since(k.grantedAt()))
+		return nil
+	}
 	p.observer.AcquireEnd(ctx, k.lane, k.name, time.Since(k.asked), err)
 	return err
 }
@@ -86,6 +91,7 @@ func (p *Pool) await(ctx context.Context, k *permit, d decision) error {
 		p.gate.demand()
 	}
 	p.member.wake()
+	p.offer(k)
 	return p.gate.waitTurn(ctx, k)
 }
 
@@ -94,17 +100,30 @@ func (p *Pool) await(ctx context.Context, k *permit, d decision) error {
 // counts. A wait that takes too long ends with ErrPoolTimeout, whether by
 // pool_timeout (gate.expire) or by ctx's deadline.
 func (g *gate) waitTurn(ctx context.Context, k *permit) error {
+	var answered <-chan struct{} // never, unless it may share
+	if k.offer.call != nil {
+		answered = k.offer.call.Ready()
+	}
 	select {
 	case <-k.ready:
 		return k.err
+	case <-answered:
+		k.offer.shared = true
+		return nil
 	case <-ctx.Done():
 	}
 	err := ctx.Err()
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = ErrPoolTimeout
-	}
-	if g.leave(k, time.Now(), err == ErrPoolTimeout) {
+	switch g.leave(k, time.Now(), errors.Is(err, context.DeadlineExceeded)) {
+	case leftQueue:
+		if errors.Is(err, context.DeadlineExceeded) {
+			return ErrPoolTimeout
+		}
 		return err
+	case leftRun:
+		return err
+	case answeredBefore:
+		k.offer.shared = true
+		return nil
 	}
 	<-k.ready
 	return k.err
@@ -140,6 +159,11 @@ func (p *Pool) released(k *permit) {
 	if p.observer != nil {
 		p.observer.Released(k.lane, k.name, time.Since(k.grantedAt()))
 	}
+	p.cleared(k)
+}
+
+// cleared is released without the observer, who was told before.
+func (p *Pool) cleared(k *permit) {
 	if k.warned {
 		p.keeper.allClear(k)
 	}

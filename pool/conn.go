@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dbpool-go/dbpool/internal/fleet"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // pgxConn is pgx's connection under a name that leaves its method Conn visible
@@ -35,9 +36,12 @@ type conn struct {
 	said   dialogue
 
 	born         time.Time
-	mode         *mode          // how it was set up
-	telling      bool           // the answer to a query tells whether it was executed
-	fleetSession *fleet.Session // its part of the fleet's budget; nil without a fleet
+	mode         *mode                            // how it was set up
+	telling      bool                             // the answer to a query tells whether it was executed
+	pipelines    bool                             // statements of several callers may share it
+	link         *pgdriver.Link                   // to run them; nil until some did
+	known        map[*pgdriver.Statement]struct{} // see knows
+	fleetSession *fleet.Session                   // its part of the fleet's budget; nil without a fleet
 
 	heard     time.Time      // when it was last given back in good order
 	breakages uint64         // connOptions.breakages at that time

@@ -31,8 +31,8 @@ func (p *Pool) DB() *sql.DB { return p.lent.get(p) }
 const maxVirtualIdle = 1024
 
 // newFront returns a *sql.DB of virtual connections.
-func (p *Pool) newFront() *sql.DB {
-	db := sql.OpenDB(virtuals{p})
+func (p *Pool) newFront(shares sharing) *sql.DB {
+	db := sql.OpenDB(virtuals{p, shares})
 	db.SetMaxIdleConns(maxVirtualIdle)
 	return db
 }
@@ -49,7 +49,7 @@ func (l *lentDB) get(p *Pool) *sql.DB {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.db == nil || !l.closed && isClosed(l.db) {
-		l.db = p.newFront()
+		l.db = p.newFront(sharesWhenTold)
 		showOpen(l.db)
 	}
 	if l.closed {

@@ -70,6 +70,8 @@ type counters struct {
 	waitDuration, holdDuration                         time.Duration
 	wait, hold                                         Histogram
 	opened, dials, dialErrors, leaks                   uint64
+	shared, runs                                       uint64
+	runLengths                                         RunLengths
 	closedFor                                          ClosedStats
 }
 
@@ -95,6 +97,7 @@ func (g *gate) enter(p *permit, now time.Time) decision {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p.state, p.slot, p.again, p.warned = permitNew, nil, false, false
+	p.call, p.run, p.riders = nil, nil, 0
 	g.arrivals++
 	p.arrival = g.arrivals
 	if p.err = g.refusalLocked(p, now); p.err != nil {
@@ -298,6 +301,7 @@ func (g *gate) countReturnLocked(p *permit, now time.Time) {
 	hold := max(0, now.Sub(p.grantedAt()))
 	if p.lane == LaneRequest {
 		g.pace.returned(now, hold)
+		g.pace.answered(p.riders, hold)
 	}
 	g.counts.holdDuration += hold
 	g.counts.hold.observe(hold)

@@ -19,6 +19,7 @@ func (g *gate) dispatchLocked(now time.Time) {
 			continue
 		}
 		g.grantLocked(p, now)
+		g.gatherLocked(p, now)
 		p.ready <- struct{}{}
 	}
 }

@@ -74,6 +74,15 @@ func (p *pace) returned(now time.Time, hold time.Duration) {
 	p.typicalKnown = false
 }
 
+// answered notes that n more requests were answered on the connection that was
+// given back just now.
+func (p *pace) answered(n int, hold time.Duration) {
+	for range n {
+		p.returns[p.count%paceRing] = comeback{busy: p.busy, hold: hold}
+		p.count++
+	}
+}
+
 // dropped notes that a request lost its connection before it had any use of it.
 func (p *pace) dropped(now time.Time) {
 	p.advance(now)

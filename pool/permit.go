@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // A permit is the right to hold one connection, and the record of who holds it.
@@ -23,19 +25,23 @@ type permit struct {
 	by          caller
 	scope       *scope // where nested acquisitions of the same unit of work look; may be nil
 	outer       outer  // what this caller already held; almost always nothing
+	offer       offer  // the statement, if it may share a connection
 
 	// The fields below are guarded by gate.mu.
 	seq        uint64 // counts the grants, so that one can be told from the next
 	arrival    uint64 // its place among all who asked
 	state      permitState
-	again      bool          // it had a connection before, which died unused
-	warned     bool          // the leak warning was given
-	hungry     bool          // when it was queued, or came back, a dial could be of use to somebody
-	waited     time.Duration // from being asked for to being granted
-	slot       *slot         // the connection; nil when it is to be fetched, or was lost
-	ready      chan struct{} // receives when a queued permit is granted or refused
-	err        error         // why a queued permit was refused
-	prev, next *permit       // neighbours in the queue, then among the holders
+	again      bool             // it had a connection before, which died unused
+	warned     bool             // the leak warning was given
+	hungry     bool             // when it was queued, or came back, a dial could be of use to somebody
+	waited     time.Duration    // from being asked for to being granted
+	slot       *slot            // the connection; nil when it is to be fetched, or was lost
+	call       *pgdriver.Call   // offered for a run, while it waits; then its own part of the run
+	run        []*pgdriver.Call // granted for all of these; its own is the first
+	riders     int              // whose statements are answered with its own
+	ready      chan struct{}    // receives when a queued permit is granted or refused
+	err        error            // why a queued permit was refused
+	prev, next *permit          // neighbours in the queue, then among the holders
 }
 
 // want is what a connection is asked for.
@@ -73,6 +79,7 @@ const (
 	permitNew permitState = iota
 	permitQueued
 	permitHeld
+	permitRiding // its statement goes with somebody else's
 	permitDone
 )
 

@@ -29,6 +29,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // Pool is a pool of connections to one PostgreSQL database. All its methods may
@@ -38,6 +39,9 @@ type Pool struct {
 	log      *slog.Logger
 	observer Observer // nil when nobody observes
 	plumbing plumbing // the service's own, never named as a caller
+
+	table    *pgdriver.Table // of statements that may share connections; nil when none may
+	unshared [pgdriver.ReasonCount]atomic.Uint64
 
 	gate     *gate
 	front    *sql.DB // of virtual connections, for the pool's methods
@@ -77,6 +81,7 @@ func Open(cfg config.Config, opts ...Option) (*Pool, error) {
 	p := newPool(cfg, newSettings(opts))
 	p.dialer.base = base
 	p.warn()
+	p.table = tableFor(cfg.Pipeline)
 	p.openOwner()
 	p.dialer.dial = p.dialOwn
 	p.join()
@@ -136,7 +141,7 @@ func (p *Pool) dialOwn(ctx context.Context, sl *slot, k *fleet.Permit) (backend,
 
 // start opens for business.
 func (p *Pool) start() {
-	p.front = p.newFront()
+	p.front = p.newFront(sharesAlways)
 	p.sessions = sql.OpenDB(sessionConnector{p})
 	go p.keeper.run(p.dialer.ctx) // Close waits for it
 }

@@ -98,13 +98,30 @@ func (g *gate) finishLocked(p *permit, now time.Time, err error) {
 	p.ready <- struct{}{}
 }
 
-// leave takes a caller out of the queue that will not wait any longer. It
-// reports false when the permit was granted or refused in the meantime.
-func (g *gate) leave(p *permit, now time.Time, timedOut bool) bool {
+// departure is how a caller that will not wait any longer left.
+type departure uint8
+
+const (
+	decidedBefore  departure = iota // not at all: the permit was granted or refused in the meantime
+	answeredBefore                  // not at all: its statement was answered with others
+	leftQueue
+	leftRun // its statement was sent with others, and nobody will hear the answer
+)
+
+// leave takes a caller out that will not wait any longer.
+func (g *gate) leave(p *permit, now time.Time, timedOut bool) departure {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if p.state != permitQueued {
-		return false
+	switch p.state {
+	case permitQueued:
+	case permitRiding:
+		if !p.call.Leave() {
+			return answeredBefore
+		}
+		p.state = permitDone
+		return leftRun
+	default:
+		return decidedBefore
 	}
 	g.unqueueLocked(p)
 	g.giveUpLocked(p)
@@ -115,7 +132,7 @@ func (g *gate) leave(p *permit, now time.Time, timedOut bool) bool {
 	case !p.internal:
 		g.counts.canceled++
 	}
-	return true
+	return leftQueue
 }
 
 // countTimeoutLocked counts a caller whose wait took too long.

@@ -25,7 +25,7 @@ func (k sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 }
 
 // Driver returns pgx's driver.
-func (k sessionConnector) Driver() driver.Driver { return virtuals(k).Driver() }
+func (k sessionConnector) Driver() driver.Driver { return virtuals{p: k.p}.Driver() }
 
 // sessionConn is the driver's side of a session. It stands between the *sql.Tx
 // that the session's statements run in and its connection, and is where a

@@ -12,6 +12,7 @@ func (p *Pool) Stats() Stats {
 	p.gate.snapshot(&s, p.cfg.LeakThreshold)
 	s.CancelCount = p.gate.cancels.Load()
 	s.Fleet = p.prover.stats()
+	s.Pipeline = p.pipelineStats()
 	s.Tasks = p.tasks.stats()
 	return s
 }

@@ -49,6 +49,8 @@ type Stats struct {
 
 	Fleet FleetStats // whether all replicas together fit the server
 
+	Pipeline PipelineStats // statements that shared connections
+
 	LeakWarningCount uint64 // holders that were warned about for passing Config.LeakThreshold
 	Leaking          int    // holders past Config.LeakThreshold now
 

@@ -20,6 +20,7 @@ import (
 // nothing was done on it yet.
 type virtual struct {
 	p      *Pool
+	shares sharing
 	permit permit
 	real   backend // nil while it has none
 	pinned bool    // the session is the caller's own: something was done in it
@@ -38,13 +39,16 @@ var (
 )
 
 // virtuals is the connector of the callers' *sql.DB.
-type virtuals struct{ p *Pool }
+type virtuals struct {
+	p      *Pool
+	shares sharing
+}
 
 var _ driver.Connector = virtuals{}
 
 // Connect makes a virtual connection. For sql.DB.Conn it has a real one.
 func (c virtuals) Connect(ctx context.Context) (driver.Conn, error) {
-	v := &virtual{p: c.p}
+	v := &virtual{p: c.p, shares: c.shares}
 	v.permit.by.capture()
 	switch c.p.sites.kind(v.permit.by.pcs[:v.permit.by.n]) {
 	case checkoutForConn:
@@ -72,6 +76,11 @@ func onReal[T any](ctx context.Context, v *virtual, w want, call func(backend) (
 	if v.real == nil {
 		err = v.take(ctx, w)
 	}
+	return tries(ctx, v, w, err, call)
+}
+
+// tries is onReal for a permit that was granted, unless there is an error.
+func tries[T any](ctx context.Context, v *virtual, w want, err error, call func(backend) (T, error)) (result T, _ error) {
 	for pause := time.Duration(0); err == nil; pause = min(2*pause+firstPause, lastPause) {
 		if err = v.bind(ctx); err == nil {
 			if result, err = call(v.real); !errors.Is(err, driver.ErrBadConn) {
@@ -130,19 +139,25 @@ func (v *virtual) giveBack(sound bool) {
 	if !sound {
 		c.retireFor(closeUnclean)
 	}
+	if v.p.putBack(&v.permit, c) {
+		v.p.released(&v.permit)
+	}
+}
+
+// putBack gives back the connection c that was granted to k. It reports false
+// when k had lost it before.
+func (p *Pool) putBack(k *permit, c backend) (released bool) {
 	now := time.Now()
 	reason := c.verdict(now)
 	if reason != closeUnknown {
 		c.retireFor(reason)
 	}
-	f := v.p.gate.release(&v.permit, now, reason)
-	if f.released {
-		v.p.released(&v.permit)
-	}
+	f := p.gate.release(k, now, reason)
 	if f.discard {
 		c.close()
-		v.p.gate.demand()
+		p.gate.demand()
 	}
+	return f.released
 }
 
 // hold takes the real connection now, for a caller who is to have it before the
@@ -164,12 +179,22 @@ func (v *virtual) Conn() *pgx.Conn {
 
 // ExecContext runs a statement that returns no rows.
 func (v *virtual) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	return onReal(ctx, v, wantStatement, func(c backend) (driver.Result, error) { return c.ExecContext(ctx, query, args) })
+	execute := func(c backend) (driver.Result, error) { return c.ExecContext(ctx, query, args) }
+	if len(args) > 0 { // without, pgx takes the simple protocol
+		if st := v.statement(ctx, query, args); st != nil {
+			return onShared(ctx, v, st, args, resultOf, execute)
+		}
+	}
+	return onReal(ctx, v, wantStatement, execute)
 }
 
 // QueryContext runs a statement that returns rows.
 func (v *virtual) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return onReal(ctx, v, wantStatement, func(c backend) (driver.Rows, error) { return c.QueryContext(ctx, query, args) })
+	execute := func(c backend) (driver.Rows, error) { return c.QueryContext(ctx, query, args) }
+	if st := v.statement(ctx, query, args); st != nil {
+		return onShared(ctx, v, st, args, rowsOf, execute)
+	}
+	return onReal(ctx, v, wantStatement, execute)
 }
 
 // BeginTx begins a transaction.

@@ -16,8 +16,9 @@ const MaxRequest = 16 << 10
 // take part in a Run. It belongs to its caller, who waits for Ready, until that
 // is closed or Leave reports true.
 type Call struct {
-	SQL  string
-	Face Face
+	SQL   string
+	Face  Face
+	Owner any // whatever its caller wants to find here
 
 	st    *Statement
 	desc  *pgconn.StatementDescription // what the arguments are encoded for
@@ -125,6 +126,13 @@ func (c *Call) isLeft() bool { return c.state.Load() == callGone }
 func (c *Call) isOpen() bool {
 	s := c.state.Load()
 	return s == callWaiting || s == callLeading
+}
+
+// Discard gives back what the call has borrowed, when nobody reads its rows.
+// It must have been answered.
+func (c *Call) Discard() {
+	c.st.table.recycle(c.codec)
+	c.codec = nil
 }
 
 // settle hands the answer over, unless the caller has left. It is called once.

@@ -77,6 +77,15 @@ func (r *rig) Cancel() (ended func()) {
 	return func() { <-done }
 }
 
+// HandOn implements Host.
+func (r *rig) HandOn(to *Call) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if to != nil && !to.Leads() {
+		r.t.Error("handed on to a call that does not lead")
+	}
+}
+
 // Over implements Host.
 func (r *rig) Over(err error) {
 	r.mu.Lock()

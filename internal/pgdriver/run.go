@@ -18,6 +18,9 @@ type Host interface {
 	// background. The function it returns is called when that has ended; it
 	// returns when no request is under way any more.
 	Cancel() (ended func())
+	// HandOn is called when another caller leads from now on, before that one is
+	// told; to is nil when it is a goroutine of the run's own.
+	HandOn(to *Call)
 	// Over takes the session back: its run is over. It is called once, by
 	// whoever carried the run to its end, before the callers are woken. err is
 	// why the session cannot go on; nil when it can.
@@ -48,10 +51,12 @@ type Run struct {
 	mute   error // why nothing more can be sent
 	answer answer
 
+	began    time.Time
 	last     time.Time // the latest answer came, or the run began
 	deadline time.Time // when what is executed has overrun; zero when nobody is kept waiting by it
 	overrun  bool      // something did: those who could go elsewhere have gone
 	canceled bool      // a cancel request was sent into this run
+	cancels  int       // how often what is executed now was to be cancelled
 	ended    func()    // of the cancel request that is under way
 
 	mu          sync.Mutex // guards all below, and the read deadline of the session's socket
@@ -63,8 +68,9 @@ type Run struct {
 // those behind it are freed: by being executed elsewhere, or, for those that
 // may not be executed twice, by having it cancelled and executed alone.
 const (
-	overrunGrace = 20 * time.Millisecond
+	overrunGrace = 20 * time.Millisecond // at least; see Table.grace
 	cancelGrace  = time.Second
+	maxCancels   = 3 // then the session is given up
 )
 
 // Begin begins a run of calls on a session that its host has lent it, and
@@ -101,6 +107,7 @@ func (c *Call) Lead(ctx context.Context) (answered bool) {
 func (r *Run) lead(ctx context.Context, c *Call) {
 	if r.last.IsZero() {
 		r.last = time.Now()
+		r.began = r.last
 	}
 	r.leader = c
 	end := r.watch(ctx)
@@ -156,6 +163,7 @@ func (r *Run) carryOn(c *Call, err error) bool {
 // finish gives the session back and wakes everybody.
 func (r *Run) finish() {
 	r.cancelEnded()
+	r.link.table.ran(r.last.Sub(r.began))
 	r.host.Over(r.failure())
 	r.wake()
 }

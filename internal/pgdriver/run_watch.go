@@ -42,7 +42,7 @@ func (r *Run) interrupt(watched int) {
 	defer r.mu.Unlock()
 	if r.watched == watched {
 		r.interrupted = true
-		_ = r.link.pg.Conn().SetReadDeadline(longAgo)
+		r.setDeadlineLocked()
 	}
 }
 
@@ -76,9 +76,11 @@ func (r *Run) due() time.Time {
 }
 
 func (r *Run) setDeadlineLocked() {
-	if !r.interrupted {
-		_ = r.link.pg.Conn().SetReadDeadline(r.deadline)
+	until := r.deadline
+	if r.interrupted {
+		until = longAgo
 	}
+	_ = r.link.pg.Conn().SetReadDeadline(until)
 }
 
 // patience is how long the answers may take that are awaited.
@@ -90,7 +92,7 @@ func (r *Run) patience() time.Duration {
 	for _, c := range r.calls[r.next:r.sent] {
 		expected += c.st.Cost()
 	}
-	return 2*expected + overrunGrace
+	return 2*expected + r.link.table.grace()
 }
 
 // waitsBehind reports whether somebody waits for an answer that comes after the next.
@@ -109,7 +111,8 @@ func (r *Run) overran(c *Call) bool {
 	current := r.calls[r.next]
 	if !r.overrun {
 		r.overrun = true
-		current.st.Slow(time.Now())
+		now := time.Now()
+		current.st.Slow(now.Sub(r.last), now)
 		r.release()
 	} else if r.waitsBehind() {
 		r.cancel() // they cannot go elsewhere; it is executed again, alone
@@ -118,6 +121,10 @@ func (r *Run) overran(c *Call) bool {
 		r.cancel()
 	}
 	r.wake()
+	if r.cancels > maxCancels {
+		r.broken(ErrLost)
+		return true
+	}
 	r.last = time.Now()
 	r.expect()
 	return c == nil || c.isOpen()
@@ -140,10 +147,12 @@ func (r *Run) handOn() {
 	r.wake()
 	for _, c := range r.calls[r.next:] {
 		if c.state.CompareAndSwap(callWaiting, callLeading) {
+			r.host.HandOn(c)
 			c.wake()
 			return
 		}
 	}
+	r.host.HandOn(nil)
 	go r.lead(context.Background(), nil) // ends with the session at the latest; Host.Over tells when
 }
 
@@ -151,14 +160,21 @@ func (r *Run) handOn() {
 func (r *Run) cancel() {
 	r.canceled = true
 	if r.ended == nil {
+		r.cancels = 0
 		r.ended = r.host.Cancel()
 	}
+	r.cancels++
 }
 
-// cancelEnded waits for the end of a cancel request that is under way.
+// cancelEnded waits for the end of a cancel request that is under way. The host
+// may have moved the session's deadline for it.
 func (r *Run) cancelEnded() {
-	if r.ended != nil {
-		r.ended()
-		r.ended = nil
+	if r.ended == nil {
+		return
 	}
+	r.ended()
+	r.ended = nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.setDeadlineLocked()
 }

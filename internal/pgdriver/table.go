@@ -31,25 +31,26 @@ const (
 	BecauseNotSelect               // it is a query, and came back as something else
 	BecauseSlow                    // it was slow lately
 	BecauseLarge                   // it returned a large result lately
+	BecauseNested                  // its caller holds a connection already
 	BecauseArguments               // its arguments cannot be encoded beforehand, or are too large
 	ReasonCount
 )
 
 // String returns the reason as metrics and status pages print it.
 func (r Reason) String() string {
-	return [...]string{"shared", "off", "text", "new", "not a query", "slow", "large result", "arguments"}[r]
+	return [...]string{"shared", "off", "text", "new", "not a query", "slow", "large result", "nested", "arguments"}[r]
 }
 
 // What makes a statement short, and its results small.
 const (
-	firstAlone = 3                     // executions before it may share
-	slowAfter  = 10 * time.Millisecond // of the server's time, makes an execution slow
-	shortUntil = 1 * time.Millisecond  // of the server's time on average, keeps a statement short
-	largeAfter = 64 << 10              // bytes, make a result large
-	firstPause = 1 * time.Second       // without sharing, after a slow execution or a large result
-	longPause  = 64 * time.Second      // the longest: the pause doubles with each relapse
-	maxTracked = 16 << 10              // bytes of text: a longer statement is not remembered
-	maxHalf    = 1024                  // statements in each half of the table
+	firstAlone = 3                      // executions before it may share
+	slowAfter  = 10 * time.Millisecond  // of the server's time, at least, makes an execution slow
+	shortUntil = 1 * time.Millisecond   // of the server's time keeps a statement short
+	largeAfter = 64 << 10               // bytes, make a result large
+	firstPause = 500 * time.Millisecond // without sharing, after a slow execution or a large result
+	longPause  = 16 * time.Second       // the longest: the pause doubles with each relapse
+	maxTracked = 16 << 10               // bytes of text: a longer statement is not remembered
+	maxHalf    = 1024                   // statements in each half of the table
 )
 
 // Table remembers the statements of a pool: what their text says, and how they
@@ -62,6 +63,8 @@ type Table struct {
 	codecs  sync.Pool // of *codec
 	start   time.Time
 	floor   floor
+	took    atomic.Int64 // how long runs take, smoothed
+	usual   atomic.Int64 // what every second execution takes at most: about the median
 
 	mu    sync.RWMutex // guards young and old
 	young map[string]*Statement
@@ -88,7 +91,8 @@ type Statement struct {
 	desc     atomic.Pointer[pgconn.StatementDescription] // as a server described it last
 	seen     atomic.Uint32                               // executions without an error
 	other    atomic.Bool                                 // its last command tag was not what its text promises
-	cost     atomic.Int64                                // the server's time for one execution, smoothed
+	cost     atomic.Int64                                // the server's time for one execution when nothing disturbs it
+	heat     atomic.Int64                                // see warm
 	until    atomic.Int64                                // since Table.start: shares again
 	pause    atomic.Int64                                // how long the last pause was
 	oversize atomic.Bool                                 // the pause is because of a large result
@@ -155,10 +159,16 @@ func (st *Statement) Why(now time.Time) Reason {
 		return BecauseSlow
 	case st.seen.Load() < firstAlone || st.desc.Load() == nil:
 		return BecauseNew
-	case st.Cost() > shortUntil:
+	case st.Cost() > st.table.short():
 		return BecauseSlow
 	}
 	return Shares
+}
+
+// IsUnlearned reports whether all that is missing for the statement to share is
+// that a server describes it: see Link.Learn.
+func (st *Statement) IsUnlearned(now time.Time) bool {
+	return st.Why(now) == BecauseNew && st.seen.Load() >= firstAlone
 }
 
 // Cost is the time that the server takes for one execution, as far as is known.
@@ -184,14 +194,14 @@ func (st *Statement) Forget() {
 
 // Execution is how one execution of a statement went.
 type Execution struct {
-	Took time.Duration // of the server's time, as far as it can be told apart
-	Size int           // of the result, in bytes
-	Tag  pgconn.CommandTag
+	Took time.Duration     // of the server's time, as far as it can be told apart
+	Size int               // of the result, in bytes
+	Tag  pgconn.CommandTag // empty when it is not known
 }
 
-// RanAlone notes an execution that did not share a connection; took is from the
-// moment it was sent to its end. The shortest of them tell the time that the
-// network takes.
+// RanAlone notes an execution that did not share a connection, and which only the
+// statement itself was part of; Took is from the moment it was sent to its end.
+// The shortest of them tell the time that the network takes.
 func (st *Statement) RanAlone(e Execution, now time.Time) {
 	if st == nil {
 		return
@@ -205,31 +215,83 @@ func (st *Statement) RanAlone(e Execution, now time.Time) {
 func (st *Statement) RanShared(e Execution, now time.Time) { st.executed(e, now.Sub(st.table.start)) }
 
 func (st *Statement) executed(e Execution, since time.Duration) {
-	st.other.Store(st.Kind >= Reads && !e.Tag.Select())
+	if e.Tag.String() != "" {
+		st.other.Store(st.Kind >= Reads && !e.Tag.Select())
+	}
 	switch {
 	case e.Size > largeAfter:
 		st.rest(since, true)
-	case e.Took > slowAfter:
-		st.rest(since, false)
+	case e.Took > st.table.slow():
+		st.warm(since, e.Took)
+		st.table.adjust(e.Took)
 	default:
 		st.seen.Add(1)
-		st.smooth(max(0, e.Took))
+		st.cool()
+		st.weigh(int64(max(0, e.Took)))
+		st.table.adjust(e.Took)
 	}
 }
 
-// smooth takes one more time into the average.
-func (st *Statement) smooth(took time.Duration) {
-	const weight = 8
-	if st.seen.Load() <= 1 {
-		st.cost.Store(int64(took))
-		return
+// The heat of a statement rises with each slow execution and falls with each
+// other: more than one slow in heatOfSlow or so is too many, and so is one that
+// is very slow. A single one may be the machine's.
+const (
+	heatOfSlow = 64
+	tooHot     = 2 * heatOfSlow
+	verySlow   = 10 // times what makes an execution slow
+)
+
+func (st *Statement) warm(since, took time.Duration) {
+	if st.heat.Add(heatOfSlow) > tooHot || took > verySlow*st.table.slow() {
+		st.rest(since, false)
 	}
+}
+
+func (st *Statement) cool() {
+	if st.heat.Load() > 0 {
+		st.heat.Add(-1)
+	}
+}
+
+// weigh takes one more time into account. What disturbs an execution, above all
+// other work on the same machines, makes it longer: so the cost follows the
+// shorter times quickly and the longer ones slowly.
+func (st *Statement) weigh(took int64) {
+	const down, up = 4, 64
 	cost := st.cost.Load()
-	st.cost.Store(cost + (int64(took)-cost)/weight)
+	switch {
+	case st.seen.Load() <= 1:
+		cost = took
+	case took < cost:
+		cost -= (cost - took) / down
+	default:
+		cost += (took - cost) / up
+	}
+	st.cost.Store(cost)
 }
 
-// Slow notes that the statement is slow, before it has ended.
-func (st *Statement) Slow(now time.Time) { st.rest(now.Sub(st.table.start), false) }
+// adjust moves what is usual a little towards what an execution took. Where the
+// machines are so busy that everything takes its time, that is no reason to call
+// a statement slow.
+func (t *Table) adjust(took time.Duration) {
+	const step, least = 16, int64(10 * time.Microsecond)
+	usual := max(t.usual.Load(), least)
+	if int64(took) > usual {
+		usual += usual / step
+	} else {
+		usual -= usual / step
+	}
+	t.usual.Store(usual)
+}
+
+// slow is what makes an execution slow, and short what keeps a statement short.
+func (t *Table) slow() time.Duration  { return max(slowAfter, 8*time.Duration(t.usual.Load())) }
+func (t *Table) short() time.Duration { return max(shortUntil, time.Duration(t.usual.Load())/4) }
+
+// Slow notes that the statement is slow, before it has ended, after a time.
+func (st *Statement) Slow(took time.Duration, now time.Time) {
+	st.warm(now.Sub(st.table.start), took)
+}
 
 // rest has the statement share no connection for a while, and then be new
 // again. The while doubles when the statement relapses soon after it.
@@ -248,10 +310,23 @@ func (st *Statement) rest(since time.Duration, oversize bool) {
 	st.pause.Store(pause)
 	st.until.Store(int64(since) + pause)
 	st.seen.Store(0)
+	st.heat.Store(0)
 }
 
 // Floor is the least time that a statement took lately, the network's part of it.
 func (t *Table) Floor() time.Duration { return t.floor.get(time.Since(t.start)) }
+
+// grace is how much longer than expected the answers of a run may take. Where
+// the machine is so busy that every run takes its time, more is normal: to
+// execute statements twice then would be the wrong answer.
+func (t *Table) grace() time.Duration { return max(overrunGrace, 8*time.Duration(t.took.Load())) }
+
+// ran notes how long a run took.
+func (t *Table) ran(took time.Duration) {
+	const weight = 16
+	before := t.took.Load()
+	t.took.Store(before + (int64(min(took, time.Second))-before)/weight)
+}
 
 // floor is a rolling minimum over the last ten to twenty seconds.
 type floor struct {

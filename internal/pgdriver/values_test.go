@@ -85,6 +85,7 @@ func shared(t *testing.T, l *Link, face Face, query string, args ...any) (*Call,
 type quietHost struct{}
 
 func (quietHost) Cancel() func() { return func() {} }
+func (quietHost) HandOn(*Call)   {}
 func (quietHost) Over(error)     {}
 
 // TestValues compares what a run returns with what pgx's stdlib and pgx itself

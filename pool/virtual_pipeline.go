@@ -1,0 +1,221 @@
+package pool
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
+)
+
+// sharing says whether single statements of a virtual connection may share a real one.
+type sharing uint8
+
+const (
+	sharesNever    sharing = iota // of a session
+	sharesWhenTold                // of DB: with ContextWithPipelining
+	sharesAlways                  // of the pool's own methods
+)
+
+func (s sharing) allows(ctx context.Context) bool {
+	return s == sharesAlways || s == sharesWhenTold && ctx.Value(pipeliningKey{}) != nil
+}
+
+type pipeliningKey struct{}
+
+// ContextWithPipelining returns a context whose statements, run on the *sql.DB
+// that [Pool.DB] returns, may share a connection with those of other callers
+// while callers wait, as the pool's own methods do by themselves. Which
+// statements do is decided by Config.Pipeline and by what the pool has learned
+// of each.
+//
+// It is for code that runs single statements on the *sql.DB: statements of a
+// *sql.Tx or a *sql.Conn share nothing in any case. Such a statement must not
+// rely on session state that an earlier one left behind, which a *sql.DB does
+// not promise anyway.
+func ContextWithPipelining(ctx context.Context) context.Context {
+	return context.WithValue(ctx, pipeliningKey{}, true)
+}
+
+// tableFor returns the table of statements for a mode; nil for off.
+func tableFor(mode config.PipelineMode) *pgdriver.Table {
+	switch mode {
+	case config.PipelineReads:
+		return pgdriver.NewTable(pgdriver.ShareReads, nil)
+	case config.PipelineAll:
+		return pgdriver.NewTable(pgdriver.ShareAll, nil)
+	}
+	return nil
+}
+
+// statement returns what is known of a statement that may share a connection.
+// It is nil for one that may not: because its session is the caller's own, or
+// because it is to be run in pgx's other modes.
+func (v *virtual) statement(ctx context.Context, query string, args []driver.NamedValue) *pgdriver.Statement {
+	if v.p.table == nil || v.pinned || v.real != nil || !v.shares.allows(ctx) || hasOptions(args) {
+		return nil
+	}
+	return v.p.table.Lookup(query)
+}
+
+// onShared is onReal for a statement that may share a connection: instead of
+// one, its answer may come.
+func onShared[T any](ctx context.Context, v *virtual, st *pgdriver.Statement, args []driver.NamedValue,
+	answer func(*pgdriver.Call) (T, error), call func(backend) (T, error),
+) (T, error) {
+	k := &v.permit
+	k.offer = offer{statement: st, face: pgdriver.SQLFace, args: args, owner: v}
+	defer k.forget()
+	err := v.take(ctx, wantStatement)
+	if err == nil {
+		var c *pgdriver.Call
+		if c, err = v.together(ctx); c != nil {
+			return answer(c)
+		}
+	}
+	return tries(ctx, v, wantStatement, err, func(b backend) (T, error) {
+		c, ok := b.(*conn)
+		if !ok || !c.pipelines {
+			return call(b)
+		}
+		v.learn(ctx, st, c)
+		known, began := c.knows(st), time.Now()
+		result, err := call(b)
+		if err == nil && known {
+			now := time.Now()
+			st.RanAlone(pgdriver.Execution{Took: now.Sub(began)}, now)
+		}
+		return result, err
+	})
+}
+
+// forget lets go of what the permit was used to share. The gate looks at it only
+// while the permit is queued or shared.
+func (p *permit) forget() { p.offer, p.call, p.run = offer{}, nil, nil }
+
+// together returns the call that was answered with others; nil when the
+// statement is to be executed alone.
+func (v *virtual) together(ctx context.Context) (c *pgdriver.Call, err error) {
+	k := &v.permit
+	switch {
+	case k.run != nil:
+		c, err = v.lead(ctx)
+	case k.offer.shared:
+		c = k.offer.call
+		if c.Leads() && !c.Lead(ctx) {
+			return nil, ctx.Err()
+		}
+	}
+	if c == nil || !c.Answer().Again {
+		return c, err
+	}
+	c.Discard()
+	k.forget()
+	err = v.p.await(ctx, k, v.p.gate.rejoin(k, time.Now()))
+	return nil, v.p.explain(k, err)
+}
+
+// lead runs the statements that the permit was granted for.
+func (v *virtual) lead(ctx context.Context) (*pgdriver.Call, error) {
+	k, g := &v.permit, v.p.gate
+	if err := v.bind(ctx); err != nil {
+		g.disband(k)
+		return nil, v.replace(ctx, 0)
+	}
+	c, ok := v.real.(*conn)
+	if !ok || !c.pipelines || !c.beginRun() {
+		g.disband(k)
+		return nil, nil
+	}
+	own := pgdriver.Begin(c.linkWith(v.p.table), &runHost{p: v.p, c: c, v: v, k: k, first: k}, k.run)
+	if !own.Lead(ctx) {
+		return nil, ctx.Err()
+	}
+	return own, nil
+}
+
+// learn has the server describe a statement that could share a connection but for that.
+func (v *virtual) learn(ctx context.Context, st *pgdriver.Statement, c *conn) {
+	if !st.IsUnlearned(time.Now()) || c.begin(ctx) != nil {
+		return
+	}
+	defer c.end()
+	_ = c.shield(func() error { return c.linkWith(v.p.table).Learn(ctx, st) }) // it will be said of the statement itself
+}
+
+// rowsOf and resultOf give the answer to a call to database/sql.
+func rowsOf(c *pgdriver.Call) (driver.Rows, error) {
+	if err := c.Answer().Err; err != nil {
+		return nil, errorOf(err)
+	}
+	return c.SQLRows(), nil
+}
+
+func resultOf(c *pgdriver.Call) (driver.Result, error) {
+	defer c.Discard()
+	if err := c.Answer().Err; err != nil {
+		return nil, errorOf(err)
+	}
+	return driver.RowsAffected(c.Answer().Result.Tag.RowsAffected()), nil
+}
+
+func errorOf(err error) error {
+	if errors.Is(err, pgdriver.ErrLost) {
+		return errLost
+	}
+	return err
+}
+
+// runHost lends a connection to a run.
+type runHost struct {
+	p     *Pool
+	c     *conn
+	v     *virtual // whose caller leads; nil for nobody's
+	k     *permit  // which holds the connection
+	first *permit  // of the caller who led from the start
+}
+
+var _ pgdriver.Host = (*runHost)(nil)
+
+// Cancel cancels what the connection executes.
+func (h *runHost) Cancel() (ended func()) { return h.c.cancelRunning() }
+
+// HandOn makes another caller, or nobody, the holder of the connection.
+func (h *runHost) HandOn(to *pgdriver.Call) {
+	v, k := (*virtual)(nil), &permit{name: h.k.name, by: h.k.by, asked: time.Now()}
+	if to != nil {
+		v = to.Owner.(*virtual)
+		k = &v.permit
+		v.real = h.c
+	}
+	if h.p.gate.passOn(h.k, k) && h.k == h.first {
+		h.p.released(h.k)
+	}
+	h.detach()
+	h.v, h.k = v, k
+}
+
+// detach takes the connection from whose caller leads.
+func (h *runHost) detach() {
+	if h.v != nil {
+		h.v.real, h.v.pinned = nil, false
+	}
+}
+
+// Over gives the connection back.
+func (h *runHost) Over(err error) {
+	h.c.end()
+	if err != nil {
+		h.c.retireFor(closeBroken)
+	}
+	h.detach()
+	switch {
+	case !h.p.putBack(h.k, h.c):
+	case h.k == h.first:
+		h.p.released(h.k)
+	default:
+		h.p.cleared(h.k)
+	}
+}
