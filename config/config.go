@@ -113,7 +113,8 @@ type Config struct {
 	// live ones. Default 0. Env DB_FLEET_REPLICAS.
 	FleetReplicas int `env:"DB_FLEET_REPLICAS"`
 
-	// FleetSurge is how many extra replicas a rolling deploy may add for a
+	// FleetSurge is how many connections are kept free, up to half of all, for
+	// the extra replicas that a rolling deploy may add for a
 	// while. 0 means none. Default 1. Env DB_FLEET_SURGE.
 	FleetSurge int `env:"DB_FLEET_SURGE"`
 

@@ -41,11 +41,12 @@ const (
 // client is one replica's way to the database.
 type client struct {
 	exec    func(ctx context.Context, query string) error
+	read    func(ctx context.Context, query string, pause func()) error // reads all rows, with a pause after the first
 	close   func()
 	refused func() int // dials that the server answered with 53300, where the pool hides them from callers
 }
 
-func open(ctx context.Context, kind, dsn string, replicas int) (client, error) {
+func open(ctx context.Context, kind, dsn, budget string) (client, error) {
 	switch kind {
 	case kindSQL:
 		return openSQL(dsn)
@@ -54,7 +55,7 @@ func open(ctx context.Context, kind, dsn string, replicas int) (client, error) {
 	case kindStatic:
 		return openPool(dsn, func(c *config.Config) { c.PoolSize, c.MaxOverflow, c.Fleet = staticSize, 0, config.FleetOff })
 	case kindFleet:
-		return openPool(dsn, func(c *config.Config) { c.Fleet, c.FleetReplicas = config.FleetEnforce, 0 })
+		return openPool(dsn, func(c *config.Config) { c.Fleet, c.FleetBudget = config.FleetEnforce, config.Share(budget) })
 	}
 	return client{}, fmt.Errorf("no kind of replica: %q", kind)
 }
@@ -68,6 +69,7 @@ func openSQL(dsn string) (client, error) {
 	db.SetMaxOpenConns(poolSize + maxOverflow)
 	return client{
 		exec:    func(ctx context.Context, q string) error { _, err := db.ExecContext(ctx, q); return err },
+		read:    func(ctx context.Context, q string, pause func()) error { return readSlowly(ctx, db, q, pause) },
 		close:   func() { _ = db.Close() },
 		refused: func() int { return 0 },
 	}, nil
@@ -85,6 +87,7 @@ func openPgx(ctx context.Context, dsn string) (client, error) {
 	}
 	return client{
 		exec:    func(ctx context.Context, q string) error { _, err := p.Exec(ctx, q); return err },
+		read:    func(context.Context, string, func()) error { return errors.ErrUnsupported }, // the readers are compared for no rival
 		close:   p.Close,
 		refused: func() int { return 0 },
 	}, nil
@@ -102,9 +105,29 @@ func openPool(dsn string, change func(*config.Config)) (client, error) {
 	}
 	return client{
 		exec:    func(ctx context.Context, q string) error { _, err := p.ExecContext(ctx, q); return err },
+		read:    func(ctx context.Context, q string, pause func()) error { return readSlowly(ctx, p, q, pause) },
 		close:   func() { _ = p.Close() },
 		refused: func() int { return int(seen.count.Load()) },
 	}, nil
+}
+
+// querier is a *sql.DB or a *pool.Pool.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func readSlowly(ctx context.Context, q querier, query string, pause func()) error {
+	rows, err := q.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for n := 0; rows.Next(); n++ {
+		if n == 0 {
+			pause()
+		}
+	}
+	return rows.Err()
 }
 
 // refusals counts the dials that found the server full.

@@ -10,6 +10,7 @@ import (
 type verdict struct {
 	even, uneven           map[string]result
 	evenRatio, unevenRatio float64 // the fleet's throughput over the fixed partition's
+	attacks                []attack
 	chaos                  chaosResult
 }
 
@@ -40,6 +41,12 @@ func (s *scenario) judge(v verdict) error {
 	check(v.evenRatio >= 0.95, "even load: %.0f %% of the fixed partition's throughput (at least 95 %%; median of %d pairs)", 100*v.evenRatio, versusRounds)
 	check(v.unevenRatio > 1, "uneven load: %.0f %% of the fixed partition's throughput (more than 100 %%; median of %d pairs)", 100*v.unevenRatio, versusRounds)
 	check(v.even[kindFleet].jain >= 0.95, "even load: fairness %.3f (at least 0.95)", v.even[kindFleet].jain)
+	for _, a := range v.attacks {
+		r := a.result
+		check(r.report.Full+r.report.Refused <= a.refused, "%s: %d x 53300 (at most %d)", a.name, r.report.Full+r.report.Refused, a.refused)
+		check(r.report.Failed <= a.failed, "%s: %d failed requests (at most %d) %s", a.name, r.report.Failed, a.failed, r.report.Error)
+		check(r.least > 0, "%s: no replica starved; the least served %.1f/s", a.name, r.least)
+	}
 	c := v.chaos
 	check(c.refused == 0, "kills and joins: %d x 53300 outside of the restart", c.refused)
 	check(c.failed == 0, "kills and joins: %d failed requests outside of the restart", c.failed)

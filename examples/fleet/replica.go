@@ -3,14 +3,16 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"sync"
 	"time"
 )
 
-// request is one unit of work: it holds a connection for 5 ms and costs the
-// server next to nothing, so that connections are what is scarce.
-const request = "select pg_sleep(0.005)"
+// request is one unit of work: it holds a connection for a time, 5 ms if nothing
+// else is said, and costs the server next to nothing, so that connections are what
+// is scarce.
+func request(hold time.Duration) string { return fmt.Sprintf("select pg_sleep(%f)", hold.Seconds()) }
 
 // errorPause is what a caller waits after a failure before it tries again.
 const errorPause = 10 * time.Millisecond
@@ -48,15 +50,18 @@ func runReplica(ctx context.Context, opts options, dsn string, stdin io.Reader, 
 		_, _ = io.Copy(io.Discard, stdin)
 		stop()
 	}()
-	c, err := open(ctx, opts.replica, dsn, opts.replicas)
+	c, err := open(ctx, opts.replica, dsn, opts.budget)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	w := &worker{client: c}
+	w := &worker{client: c, statement: request(opts.hold)}
 	var wg sync.WaitGroup
 	for range opts.workers {
 		wg.Go(func() { w.work(ctx, opts.pause) })
+	}
+	if opts.reader > 0 {
+		wg.Go(func() { w.read(ctx, opts.reader) })
 	}
 	w.reportUntil(ctx, json.NewEncoder(stdout))
 	wg.Wait()
@@ -65,7 +70,8 @@ func runReplica(ctx context.Context, opts options, dsn string, stdin io.Reader, 
 
 // worker sends requests one after the other, from several goroutines.
 type worker struct {
-	client client
+	client    client
+	statement string
 
 	mu      sync.Mutex // guards report and refused
 	report  report
@@ -75,12 +81,25 @@ type worker struct {
 func (w *worker) work(ctx context.Context, pause time.Duration) {
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := w.client.exec(context.WithoutCancel(ctx), request)
+		err := w.client.exec(context.WithoutCancel(ctx), w.statement)
 		w.note(time.Since(began), err)
 		if err != nil {
 			rest(ctx, errorPause)
 		}
 		rest(ctx, pause)
+	}
+}
+
+// read is a caller that pauses in the middle of a result, again and again, as one
+// that writes each row to a slow client.
+func (w *worker) read(ctx context.Context, pause time.Duration) {
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := w.client.read(context.WithoutCancel(ctx), "select repeat('x', 1000) from generate_series(1, 30000)", func() { rest(ctx, pause) })
+		w.note(time.Since(began), err)
+		if err != nil {
+			rest(ctx, errorPause)
+		}
 	}
 }
 

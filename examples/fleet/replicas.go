@@ -15,6 +15,17 @@ import (
 type part struct {
 	workers int
 	pause   time.Duration
+	hold    time.Duration // 0: 5 ms
+	reader  time.Duration // one caller more, which pauses for so long in each result; 0: none
+	budget  string        // DB_FLEET_BUDGET
+}
+
+// args are the part as a child's command line.
+func (p part) args() []string {
+	if p.hold == 0 {
+		p.hold = 5 * time.Millisecond
+	}
+	return []string{"--workers", strconv.Itoa(p.workers), "--pause", p.pause.String(), "--hold", p.hold.String(), "--reader", p.reader.String(), "--budget", p.budget}
 }
 
 // replicas is the processes of one service.
@@ -43,8 +54,7 @@ func (t *replicas) enter(p part) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, "--replica", t.kind, "--replicas", strconv.Itoa(t.size),
-		"--workers", strconv.Itoa(p.workers), "--pause", p.pause.String())
+	cmd := exec.Command(self, append([]string{"--replica", t.kind, "--replicas", strconv.Itoa(t.size)}, p.args()...)...)
 	cmd.Env = append(os.Environ(), "DATABASE_URL="+t.dsn)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -140,15 +150,22 @@ func (t *replicas) totals() (sum report, each []report, live int) {
 // assemble starts one process for each part.
 func assemble(ctx context.Context, kind, dsn string, parts []part) (*replicas, error) {
 	t := &replicas{kind: kind, dsn: dsn, size: len(parts)}
-	for _, p := range parts {
-		if err := t.enter(p); err != nil {
-			t.leave()
-			return nil, err
-		}
-		if ctx.Err() != nil {
-			t.leave()
-			return nil, ctx.Err()
-		}
+	if err := t.enterAll(ctx, parts); err != nil {
+		t.leave()
+		return nil, err
 	}
 	return t, nil
+}
+
+// enterAll starts one more process for each part.
+func (t *replicas) enterAll(ctx context.Context, parts []part) error {
+	for _, p := range parts {
+		if err := t.enter(p); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
 }

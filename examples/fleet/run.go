@@ -23,6 +23,9 @@ type options struct {
 	replica     string // what a child process runs as; empty in the parent
 	workers     int
 	pause       time.Duration
+	hold        time.Duration
+	reader      time.Duration
+	budget      string
 }
 
 // run is main without the process around it.
@@ -54,6 +57,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.replica, "replica", "", "internal: be one replica of this kind")
 	flags.IntVar(&o.workers, "workers", 10, "internal: callers of one replica")
 	flags.DurationVar(&o.pause, "pause", 0, "internal: how long a caller thinks between two requests")
+	flags.DurationVar(&o.hold, "hold", 5*time.Millisecond, "internal: how long a request holds a connection")
+	flags.DurationVar(&o.reader, "reader", 0, "internal: one caller more, which pauses for so long in each result")
+	flags.StringVar(&o.budget, "budget", "", "internal: DB_FLEET_BUDGET")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

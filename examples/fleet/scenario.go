@@ -30,6 +30,7 @@ type result struct {
 	report report
 	rate   float64 // requests served per second
 	jain   float64 // fairness among the replicas' requests served
+	least  float64 // requests per second of the replica that served least
 	peak   int     // the most sockets seen at the server: sessions, and what is refused or has ended but not gone
 }
 
@@ -47,10 +48,17 @@ func (s *scenario) play(ctx context.Context) error {
 		return err
 	}
 	c, err := s.chaos(ctx)
-	if err != nil || !s.opts.acceptance {
+	if err != nil {
 		return err
 	}
+	s.conclude(even, c)
+	if !s.opts.acceptance {
+		return nil
+	}
 	v := verdict{even: even, uneven: uneven, chaos: c}
+	if v.attacks, err = s.attack(ctx); err != nil {
+		return err
+	}
 	if v.evenRatio, err = s.versus(ctx, s.evenParts()); err != nil {
 		return err
 	}
@@ -58,6 +66,17 @@ func (s *scenario) play(ctx context.Context) error {
 		return err
 	}
 	return s.judge(v)
+}
+
+// conclude says in two sentences what was to be seen.
+func (s *scenario) conclude(even map[string]result, c chaosResult) {
+	raw, fleet := even[kindSQL], even[kindFleet]
+	failed := func(r result) int { return r.report.Full + r.report.Failed + r.report.Refused }
+	fmt.Fprintf(s.out, "\nWith database/sql %d requests were lost because the server was full, and a replica served as few as %.0f requests a second; "+
+		"with DB_FLEET=enforce %d failed at %.0f served a second, and the slowest replica served %.0f.\n",
+		failed(raw), raw.least, failed(fleet), fleet.rate, fleet.least)
+	fmt.Fprintf(s.out, "When replicas were killed their connections were in use again after %s, and outside of the server's restart %d requests failed.\n",
+		c.recovered.Round(100*time.Millisecond), c.failed+c.refused)
 }
 
 func (s *scenario) evenParts() []part {
@@ -80,7 +99,7 @@ func (s *scenario) unevenParts() []part {
 func (s *scenario) compare(ctx context.Context, title string, parts []part) (map[string]result, error) {
 	fmt.Fprintf(s.out, "\n%s\n\n", title)
 	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "\tserved/s\tp99\tfailed: 53300\tfailed: other\tdials refused\tfairness\tmost sockets\t")
+	fmt.Fprintln(table, "\tserved/s\tfailed/s\tp99\tof them 53300\tfailed in all\tleast served\tmost sockets\t")
 	results := map[string]result{}
 	for _, kind := range kinds {
 		r, err := s.measure(ctx, kind, parts)
@@ -88,8 +107,9 @@ func (s *scenario) compare(ctx context.Context, title string, parts []part) (map
 			return nil, err
 		}
 		results[kind] = r
-		fmt.Fprintf(table, "%s\t%.0f\t%s\t%d\t%d\t%d\t%.2f\t%d\t\n", kind, r.rate, r.report.Times.quantile(0.99).Round(100*time.Microsecond),
-			r.report.Full, r.report.Failed, r.report.Refused, r.jain, r.peak)
+		failed := r.report.Full + r.report.Failed
+		fmt.Fprintf(table, "%s\t%.0f\t%.0f\t%s\t%d\t%d\t%.0f/s\t%d\t\n", kind, r.rate, float64(failed)/(warmUp.Seconds()+float64(s.opts.seconds)),
+			r.report.Times.quantile(0.99).Round(100*time.Microsecond), r.report.Full, failed, r.least, r.peak)
 	}
 	return results, table.Flush()
 }
@@ -118,6 +138,11 @@ const versusRounds = 5
 
 // measure runs one kind for the seconds asked for.
 func (s *scenario) measure(ctx context.Context, kind string, parts []part) (result, error) {
+	return s.measureJoining(ctx, kind, parts, nil)
+}
+
+// measureJoining is measure with more replicas that join together when the measuring begins.
+func (s *scenario) measureJoining(ctx context.Context, kind string, parts, joining []part) (result, error) {
 	t, err := assemble(ctx, kind, s.dsn, parts)
 	if err != nil {
 		return result{}, err
@@ -127,15 +152,24 @@ func (s *scenario) measure(ctx context.Context, kind string, parts []part) (resu
 	rest(ctx, warmUp)
 	before, beforeEach, _ := t.totals() // … served requests from here
 	began := time.Now()
+	if err := t.enterAll(ctx, joining); err != nil {
+		return result{}, err
+	}
 	peak := s.watch(ctx, time.Duration(s.opts.seconds)*time.Second)
 	after, afterEach, _ := t.totals()
 	r := result{kind: kind, report: after, peak: peak}
 	r.rate = float64(after.OK-before.OK) / time.Since(began).Seconds()
 	shares := make([]float64, len(afterEach))
 	for i := range afterEach {
-		shares[i] = float64(afterEach[i].OK - beforeEach[i].OK)
+		shares[i] = float64(afterEach[i].OK)
+		if i < len(beforeEach) {
+			shares[i] -= float64(beforeEach[i].OK)
+		}
 	}
 	r.jain = jain(shares)
+	if len(shares) > 0 {
+		r.least = slices.Min(shares) / time.Since(began).Seconds()
+	}
 	return r, ctx.Err()
 }
 

@@ -18,7 +18,7 @@
 //	f := fleet.New(host, opts)
 //	go f.Run(ctx)                           // calls host.SetShare
 //	permit, ok := f.Permit()                // before each dial; false: not now
-//	f.Refused(permit)                       // the dial failed
+//	f.Refused(permit, full)                 // the dial failed
 //	s, err := f.Enter(ctx, permit, locks)   // the dial succeeded; after an error: close
 //	s.Surplus()                             // when it is given back: close it?
 //	s.Gone()                                // the server has ended it

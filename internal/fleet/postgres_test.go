@@ -289,3 +289,80 @@ func TestWatcherCountsAReplicaThatIsBetweenTwoSessions(t *testing.T) {
 		}
 	})
 }
+
+// One server has several addresses, and is one server: what tells it from others has no
+// address in it.
+func TestServerIsOneByWhateverAddress(t *testing.T) {
+	seen := do(t, dial(t, pgtest.Shared(t).URL, "orders"), Request{Look: true}).Seen
+	if seen.Server == "" || strings.Contains(seen.Server, "127.0.0.1") || strings.Contains(seen.Server, "::") {
+		t.Errorf("the server is known as %q", seen.Server)
+	}
+}
+
+// A full lock table refuses a step; the session, and what the steps before did, stay.
+func TestFullLockTableCostsNoSession(t *testing.T) {
+	srv := pgtest.Start(t, pgtest.Options{Settings: map[string]string{"max_connections": "10", "max_locks_per_transaction": "10"}})
+	s, hog := dial(t, srv.URL, "orders"), dial(t, srv.URL, "hog")
+	do(t, s, Request{Join: 7, Claim: 1, UpTo: 1})
+	filled := 0
+	for ; filled < 100; filled++ {
+		if _, err := hog.pg.Exec(t.Context(), fmt.Sprintf("select pg_advisory_lock(%d + i) from generate_series(1, 1000) i", filled*1000)).ReadAll(); err != nil {
+			break
+		}
+	}
+	_, err := s.Do(t.Context(), Request{Drop: []Token{1}, Claim: 50, UpTo: 60})
+	if !errors.Is(err, errKept) {
+		t.Fatalf("with a full lock table: %v", err)
+	}
+	if _, err := s.Do(t.Context(), Request{Probe: true}); err != nil && !errors.Is(err, errKept) {
+		t.Errorf("the session does not go on: %v", err)
+	}
+	hog.Close()
+	if seen := do(t, s, Request{Glance: true}).Seen; seen.PID != s.PID() || lockViewOf(seen, s.keys()).members[s.PID()] != 7 {
+		t.Errorf("the session has lost what it had: %+v", seen)
+	}
+}
+
+func (s *pgSession) keys() Keys { return NewKeys(DefaultKeySpace, "orders") }
+
+// A glance tells the same as a look, as far as it goes, also when the application
+// drops prepared statements.
+func TestGlanceTellsWhatALookTells(t *testing.T) {
+	onBothServers(t, func(b bench) {
+		a, c := b.open(), b.open()
+		b.do(a, Request{Join: 11, Publish: []uint32{demandValue(1, 4)}, Claim: 2, UpTo: 9})
+		b.do(c, Request{Join: 22, Claim: 1, UpTo: 9})
+		keys := NewKeys(DefaultKeySpace, "orders")
+		for range 3 {
+			look, glance := b.do(a, Request{Look: true}).Seen, b.do(a, Request{Glance: true}).Seen
+			p := Plan{Tokens: 8, Headroom: 1}
+			if got, want := lockViewOf(glance, keys).view(p), lockViewOf(look, keys).view(p); fmt.Sprint(got) != fmt.Sprint(want) {
+				b.Errorf("a glance shows %+v, a look %+v", got, want)
+			}
+			if glance.PID != a.PID() || glance.Sessions.Server < 2 || (glance.Clock-look.Clock).Abs() > time.Minute {
+				b.Errorf("%+v", glance)
+			}
+			if pg, ok := a.(*pgSession); ok {
+				pg.text(b.T, "deallocate all")
+			}
+		}
+	})
+}
+
+// The alarm is heard by others until it is taken back, and raised by one at a time.
+func TestAlarmIsHeardUntilItIsTakenBack(t *testing.T) {
+	onBothServers(t, func(b bench) {
+		a, c := b.open(), b.open()
+		if b.do(c, Request{Probe: true}).Alarm {
+			b.Error("an alarm that nobody raised")
+		}
+		raised := b.do(a, Request{Raise: true}).Raised
+		if len(raised) != 2 || !b.do(c, Request{Probe: true}).Alarm || b.do(a, Request{Probe: true}).Alarm {
+			b.Errorf("raised %v, and not heard by the other, or by itself", raised)
+		}
+		b.do(a, Request{Hush: raised})
+		if b.do(c, Request{Probe: true}).Alarm {
+			b.Error("an alarm that was taken back")
+		}
+	})
+}
