@@ -8,6 +8,7 @@ const (
 	activityTx
 	activityReclaimed // taken away from its holder; see reclaim.go
 	activityUnused    // nobody's, or not yet ready for its holder
+	activityListening // somebody waits for the server to speak of its own accord; see conn.doing
 )
 
 func activityName(a int32) string {
@@ -20,6 +21,8 @@ func activityName(a int32) string {
 		return "idle in transaction"
 	case activityReclaimed:
 		return "reclaimed"
+	case activityListening:
+		return "listening"
 	}
 	return "idle"
 }

@@ -36,6 +36,8 @@ type backend interface {
 	hangUp()
 	// traffic counts what went over the wire, and tells whether a statement runs.
 	traffic() (n uint32, busy bool)
+	// doing is the holder's activity. It is asked under the gate's lock.
+	doing() int32
 	// pgx is pgx's connection; nil if there is none.
 	pgx() *pgx.Conn
 }

@@ -34,8 +34,11 @@ func copyIn(w *wireSession, m pgproto3.FrontendMessage) bool {
 		if err != nil {
 			return false
 		}
-		if f, ok := m.(*pgproto3.CopyFail); ok {
-			w.send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: stateQueryCanceled, Message: "COPY from stdin failed: " + f.Message})
+		switch m := m.(type) {
+		case *pgproto3.CopyDone:
+			return true
+		case *pgproto3.CopyFail:
+			w.send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: stateQueryCanceled, Message: "COPY from stdin failed: " + m.Message})
 			return true
 		}
 	}

@@ -133,6 +133,9 @@ func (c *foreignConn) hangUp() {}
 // traffic says busy: nobody knows what goes over the wire, so nothing is reclaimed.
 func (*foreignConn) traffic() (uint32, bool) { return 0, true }
 
+// doing is what was noted at the beginning and end of each call.
+func (c *foreignConn) doing() int32 { return c.activity.Load() }
+
 // pgx is nil: the connection is another driver's.
 func (*foreignConn) pgx() *pgx.Conn { return nil }
 

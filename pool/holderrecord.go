@@ -30,8 +30,8 @@ func (g *gate) oldest(n int) []holderRecord {
 
 func (p *permit) recordLocked() holderRecord {
 	h := holderRecord{outer: outer{p, p.seq}, slot: p.slot, lane: p.lane, name: p.name, granted: p.grantedAt(), by: p.by}
-	if h.slot != nil {
-		h.activity = h.slot.activity.Load()
+	if h.slot != nil && h.slot.backend != nil {
+		h.activity = h.slot.backend.doing()
 	}
 	return h
 }
@@ -83,8 +83,8 @@ func (g *gate) takeAway(h holderRecord, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	k, was := h.p, h.slot.activity.Load()
-	if k.state != permitHeld || k.seq != h.seq || k.slot != h.slot || was != activityIdle && was != activityTx ||
-		!h.slot.activity.CompareAndSwap(was, activityReclaimed) {
+	unused := was == activityIdle || was == activityTx || was == activityRows
+	if k.state != permitHeld || k.seq != h.seq || k.slot != h.slot || !unused || !h.slot.activity.CompareAndSwap(was, activityReclaimed) {
 		return false
 	}
 	g.lostLocked(h.slot, closeUnclean)

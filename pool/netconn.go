@@ -65,11 +65,16 @@ func dialSocket(ctx context.Context, network, address string) (net.Conn, error) 
 }
 
 // Read notes the end of the stream: it proves the session gone, whatever the
-// client does with the socket afterwards.
+// client does with the socket afterwards. Once it is closed what comes is
+// drained, and nobody else may have a part of it: the holder whom it was taken
+// away from may be reading rows.
 func (c *netConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if err != nil && !isDeadline(err) {
 		c.sessionEnded()
+	}
+	if c.farewell.Load() {
+		return 0, net.ErrClosed
 	}
 	return n, err
 }

@@ -33,12 +33,27 @@ func (k *keeper) reclaim(now time.Time) {
 }
 
 // traffic tells how many times the connection has exchanged anything with the
-// server, and whether a statement runs, or its rows are open. What a function
-// given to sql.Conn.Raw does with pgx shows in the traffic only.
+// server, and whether it is busy: a statement runs, or somebody waits for the
+// server. Open rows that nobody reads are not busy, whether the server has sent
+// all of them or not.
 func (c *conn) traffic() (n uint32, busy bool) {
+	doing := c.doing()
+	return c.said.traffic.Load(), doing == activityRunning || doing == activityListening
+}
+
+// doing is what the holder does with the connection. What goes over the wire
+// tells of statements that a function given to sql.Conn.Raw runs.
+func (c *conn) doing() int32 {
 	a := c.activity.Load()
-	return c.said.traffic.Load(), a == activityRunning || a == activityRows ||
-		c.said.isRunning() && !c.socket.farewell.Load()
+	switch {
+	case c.socket.farewell.Load():
+		return a
+	case a == activityRows && c.said.reading.Load(), (a == activityIdle || a == activityTx) && c.said.owed.Load() > 0:
+		return activityRunning
+	case (a == activityIdle || a == activityTx) && c.said.reading.Load():
+		return activityListening
+	}
+	return a
 }
 
 // takeAway ends the session of a holder that runs nothing, and gives its place

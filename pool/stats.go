@@ -126,7 +126,7 @@ type Holder struct {
 	Name     string        // route or background task; empty when unknown
 	Caller   string        // file:line that asked for the connection, outside this library
 	Held     time.Duration // since it was handed out
-	Activity string        // "running", "rows open", "idle in transaction", "idle"
+	Activity string        // "running", "listening", "rows open", "idle in transaction", "idle"
 	PID      uint32        // the server process; 0 when unknown
 	Stack    []string      // the frames that asked, innermost first, from outside this library on, each "function file:line"
 	Leaking  bool          // held past Config.LeakThreshold

@@ -78,6 +78,7 @@ type Doing string
 // What a connection in use can be doing.
 const (
 	Running       Doing = "running"
+	Listening     Doing = "listening" // waits for notifications
 	RowsOpen      Doing = "rows open"
 	InTransaction Doing = "idle in transaction"
 	Idle          Doing = "idle"

@@ -75,7 +75,7 @@ func (s Scene) holders() Diagnosis {
 	}
 	running := 0
 	for _, h := range judged {
-		if h.Doing == Running {
+		if h.Doing == Running || h.Doing == Listening {
 			running++
 		}
 	}
@@ -177,7 +177,7 @@ func (s *Scene) idle() bool {
 func (s Scene) leaking() Diagnosis {
 	var leaks []Holder
 	for _, h := range s.Holders {
-		if h.Leaking && h.Doing != Running {
+		if h.Leaking && h.Doing != Running && h.Doing != Listening {
 			leaks = append(leaks, h)
 		}
 	}

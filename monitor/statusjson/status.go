@@ -237,7 +237,7 @@ type Holder struct {
 	Name        string   `json:"name,omitempty"`  // route or task, when known
 	Caller      string   `json:"caller"`          // file:line that asked for it
 	HeldSeconds float64  `json:"held_seconds"`    // since it was handed out
-	Activity    string   `json:"activity"`        // "running", "rows open", "idle in transaction" or "idle"
+	Activity    string   `json:"activity"`        // "running", "listening", "rows open", "idle in transaction" or "idle"
 	PID         uint32   `json:"pid,omitempty"`   // the server process, when known
 	Leaking     bool     `json:"leaking"`         // held longer than the leak threshold
 	Stack       []string `json:"stack,omitempty"` // only with WithStacks, innermost first, "function file:line"
