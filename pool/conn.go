@@ -43,22 +43,25 @@ type conn struct {
 	known        map[*pgdriver.Statement]struct{} // see knows
 	fleetSession *fleet.Session                   // its part of the fleet's budget; nil without a fleet
 
-	heard     time.Time      // when it was last given back in good order
-	breakages uint64         // connOptions.breakages at that time
-	trusted   bool           // its present holder got it without a look at the socket
-	open      *rows          // of the latest query, until they are closed
-	inputs    map[string]int // how many parameters each statement has that was prepared here
-	inTx      bool
-	txEnded   bool // the server has reported that it has no transaction, while inTx
-	closed    bool
-	options   *connOptions
+	heard      time.Time      // when it was last given back in good order
+	breakages  uint64         // connOptions.breakages at that time
+	trusted    bool           // its present holder got it without a look at the socket
+	open       *rows          // of the latest query, until they are closed
+	inputs     map[string]int // how many parameters each statement has that was prepared here
+	inTx       bool
+	readOnlyTx bool // which its caller made read-only
+	writing    writing
+	txEnded    bool // the server has reported that it has no transaction, while inTx
+	closed     bool
+	options    *connOptions
 }
 
 // connOptions is what every connection of a pool shares.
 type connOptions struct {
 	expired func(s *slot, now time.Time) bool // whether it should be replaced now
 
-	breakages atomic.Uint64 // how many connections were found broken
+	breakages     atomic.Uint64 // how many connections were found broken
+	writableSince atomic.Int64  // nanoseconds since 1970: what was dialed before may lead to a server that takes no writes
 }
 
 var (
@@ -85,6 +88,9 @@ func (c *conn) listen(cc *pgx.ConnConfig) {
 
 // ready makes the connection the holder's of p, who has just been granted it.
 func (c *conn) ready(ctx context.Context, p *permit) error {
+	if c.isStaleWriter() {
+		c.retireFor(closeBroken)
+	}
 	if c.retiredFor() != closeUnknown {
 		return driver.ErrBadConn
 	}

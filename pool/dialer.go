@@ -200,6 +200,7 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 	c := d.newConn(sl, mode)
 	c.telling = !t.mode.pooler && cc.DefaultQueryExecMode != pgx.QueryExecModeSimpleProtocol
 	c.pipelines = !t.mode.pooler && cc.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
+	c.writing = writingOf(cc)
 	c.listen(cc)
 	at := &attempt{slot: sl, hosts: &d.hosts, network: d.network, cancel: &c.cancel}
 	ctx, err = at.prepare(ctx, cc, d.cfg.ConnectTimeout)

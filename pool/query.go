@@ -53,6 +53,16 @@ func (p *Pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error
 }
 
 // Conn returns a single connection, as sql.DB.Conn does. It is held until Conn.Close.
+//
+// pgx itself, with COPY, batches and LISTEN, is behind sql.Conn.Raw: the
+// function given to it gets a value with the method Conn() *pgx.Conn. It is not
+// *stdlib.Conn, which pgx's own documents tell to ask for: that one would have
+// neither the pool's bookkeeping nor its cancellation. What runs there shows in
+// [Pool.Holders] like any statement.
+//
+// A session keeps its state for whoever has it next: SET, SET ROLE, temporary
+// tables, advisory locks, LISTEN. Inside a transaction SET LOCAL and
+// set_config(…, true) end with it; prefer them.
 func (p *Pool) Conn(ctx context.Context) (*sql.Conn, error) {
 	c, err := p.front.Conn(ctx)
 	return c, p.seen(err)

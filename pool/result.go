@@ -40,6 +40,8 @@ func (r *rows) judge(err error) error {
 	switch {
 	case err == nil || err == io.EOF:
 		return err
+	case r.c.open == r && sqlState(err) == stateReadOnly:
+		r.c.noteReadOnly(err)
 	case r.c.activity.Load() == activityReclaimed:
 		return ErrReclaimed
 	case r.c.said.refused.Load():

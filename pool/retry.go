@@ -71,6 +71,9 @@ func endsSession(pg *pgconn.PgError) bool {
 
 // judge gives an error of the driver the form that database/sql and callers act on.
 func (c *conn) judge(ctx context.Context, err error) error {
+	if err != nil {
+		c.noteReadOnly(err)
+	}
 	switch {
 	case err == nil:
 		return nil

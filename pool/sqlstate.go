@@ -25,6 +25,7 @@ const (
 	stateIdleTimeout        = "57P05"
 	stateQueryCanceled      = "57014"
 	stateSerialization      = "40001"
+	stateReadOnly           = "25006"
 	stateInvalidPassword    = "28P01"
 	stateInvalidAuth        = "28000"
 	stateNoSuchDatabase     = "3D000"

@@ -59,7 +59,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 		}
 		return nil, c.judgeHarmless(ctx, err)
 	}
-	c.inTx, c.txEnded = true, false
+	c.inTx, c.txEnded, c.readOnlyTx = true, false, opts.ReadOnly
 	return t, nil
 }
 
@@ -124,7 +124,7 @@ func (t *tx) rollback() error {
 	return err
 }
 
-func (t *tx) over() { t.c.inTx = false }
+func (t *tx) over() { t.c.inTx, t.c.readOnlyTx = false, false }
 
 // noteTxEnd looks at the transaction status that the server reported last, and
 // reports whether the transaction under way has ended by then, even if another
