@@ -83,6 +83,7 @@ type StateCount struct {
 type Application struct {
 	Name              string `json:"name"` // application_name as the client chose it: do not trust it; may be empty
 	Sessions          int    `json:"sessions"`
+	RoleSessions      int    `json:"role_sessions"` // of Sessions, those of the role that asked
 	Active            int    `json:"active"`
 	Idle              int    `json:"idle"`
 	IdleInTransaction int    `json:"idle_in_transaction"` // aborted ones included

@@ -30,6 +30,7 @@ WITH me AS (
 ), applications AS (
     SELECT application_name AS name,
            count(*) AS sessions,
+           count(*) FILTER (WHERE usesysid = (SELECT me.oid FROM me)) AS role_sessions,
            count(*) FILTER (WHERE state IN ('active', 'fastpath function call')) AS active,
            count(*) FILTER (WHERE state = 'idle') AS idle,
            count(*) FILTER (WHERE state LIKE 'idle in transaction%') AS idle_in_transaction,

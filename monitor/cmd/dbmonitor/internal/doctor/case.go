@@ -30,8 +30,8 @@ type Case struct {
 	takers      []fleet.Taker
 
 	Queries    []serverview.Query
-	QueryError string // why there are none
-	Waits      []Wait
+	QueryError string                // why there are none
+	Wrong      *statusjson.Diagnosis // what the service says of itself
 
 	Problems []statusjson.Problem // what the service says of itself
 	Pooler   bool                 // the server was reached through a pooler
@@ -45,28 +45,6 @@ type Thresholds struct {
 	Slow  time.Duration // a statement running
 	Lock  time.Duration // a session waiting for a lock
 	Usage int           // percent of what the role may use
-}
-
-// Wait is a session that waits for a lock.
-type Wait struct {
-	PID         uint32   `json:"pid"`
-	Application string   `json:"application_name"`
-	Role        string   `json:"role"`
-	Mode        string   `json:"mode"`     // such as "ShareLock"
-	Kind        string   `json:"kind"`     // such as "relation" or "transactionid"
-	Relation    string   `json:"relation"` // when it is one of this database
-	Seconds     float64  `json:"wait_seconds"`
-	HeldBy      []Holder `json:"held_by"`
-}
-
-// Holder is a session that is in the way.
-type Holder struct {
-	PID         uint32  `json:"pid"`
-	Application string  `json:"application_name"`
-	Role        string  `json:"role"`
-	State       string  `json:"state"` // "hidden" when this role may not see it
-	Waits       bool    `json:"waits"` // it waits itself: somebody else is the cause
-	Seconds     float64 `json:"transaction_seconds"`
 }
 
 // proof is the fleet's arithmetic.
@@ -83,16 +61,18 @@ func (c Case) proof() fleet.Proof {
 		Ask:      c.Ask,
 		Claimed:  c.Claimed,
 		Takers:   c.others(),
+		Pooled:   c.Pooler,
 	}
 }
 
-// ours is how many sessions go by the fleet's name.
+// ours is how many sessions go by the fleet's name. A fleet logs in as one role:
+// sessions of other roles that chose the same name are others'.
 func (c Case) ours() int { return sessionsOf(c.View, c.Application) }
 
 func sessionsOf(v *serverview.View, application string) int {
 	for _, a := range v.Applications {
 		if a.Name == application {
-			return a.Sessions
+			return a.RoleSessions
 		}
 	}
 	return 0
@@ -102,14 +82,18 @@ func sessionsOf(v *serverview.View, application string) int {
 const ownName = "dbmonitor"
 
 // chooseApplication finds the fleet's name when nobody has said it: the one that
-// most sessions have, people's tools aside.
+// most sessions of this role have, people's tools aside.
 func chooseApplication(v *serverview.View) (name, how string) {
-	for _, a := range v.Applications { // most sessions first
-		if a.Name != "" && a.Name != ownName && a.Name != "psql" {
-			return a.Name, "the one with most sessions; --application names another"
+	most := 0
+	for _, a := range v.Applications {
+		if a.Name != "" && a.Name != ownName && a.Name != "psql" && a.RoleSessions > most {
+			name, how, most = a.Name, "the one with most sessions of role "+v.Role+"; --application names another", a.RoleSessions
 		}
 	}
-	return "", "no service is connected; --application names one"
+	if most == 0 {
+		return "", "no service of role " + v.Role + " is connected; --application names one"
+	}
+	return name, how
 }
 
 // atLeast is the number of replicas that so many sessions take, at least 1.

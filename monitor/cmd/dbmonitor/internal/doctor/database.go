@@ -3,8 +3,6 @@ package doctor
 import (
 	"context"
 	"database/sql"
-	_ "embed"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"time"
@@ -16,9 +14,6 @@ import (
 	"github.com/dbpool-go/dbpool/monitor/serverview"
 	"github.com/dbpool-go/dbpool/pool"
 )
-
-//go:embed locks.sql
-var locksSQL string
 
 // Order is what to examine and how, as the command line says it.
 type Order struct {
@@ -99,6 +94,7 @@ func refusal(p *pool.Pool, waited time.Duration) *Refused {
 	r := unreachable(source.Sanitize(fmt.Sprintf("%s: %s", dial.Reason, dial.Message), 300))
 	if dial.Reason.NoCapacity() {
 		r.Level = report.Critical
+		r.Text += "; dbmonitor doctor http://YOUR-SERVICE needs no slot: it asks a service that has connections"
 	}
 	if dial.Remedy != "" {
 		r.Text += "; " + dial.Remedy
@@ -122,26 +118,11 @@ func (c *Case) look(ctx context.Context, p *pool.Pool, text bool) error {
 	if c.Queries, err = serverview.LongestQueries(ctx, tx, serverview.QueryOptions{Limit: 50, Text: text}); err != nil {
 		return err
 	}
-	if c.Waits, err = lockWaits(ctx, tx); err != nil {
-		return err
-	}
 	if c.takers, err = takers(ctx, tx); err != nil {
 		return err
 	}
 	c.fleetLocks, err = fleetLocks(ctx, tx)
 	return err
-}
-
-func lockWaits(ctx context.Context, q serverview.Querier) ([]Wait, error) {
-	var doc string
-	if err := q.QueryRowContext(ctx, locksSQL).Scan(&doc); err != nil {
-		return nil, fmt.Errorf("lock waits: %w", err)
-	}
-	var waits []Wait
-	if err := json.Unmarshal([]byte(doc), &waits); err != nil {
-		return nil, fmt.Errorf("lock waits: unexpected answer: %w", err)
-	}
-	return waits, nil
 }
 
 // name settles which sessions are the fleet's.

@@ -114,8 +114,8 @@ func TestExamineDatabase(t *testing.T) {
 		if len(c.Queries) != 2 { // the other role's is hidden
 			t.Errorf("queries %+v", c.Queries)
 		}
-		if len(c.Waits) != 1 || c.Waits[0].Relation != "stock" || len(c.Waits[0].HeldBy) != 1 || c.Waits[0].HeldBy[0].State != "idle in transaction" || c.Waits[0].HeldBy[0].Waits {
-			t.Errorf("lock waits %+v", c.Waits)
+		if len(c.View.LockWaits) != 1 || c.View.LockWaits[0].Relation != "stock" || len(c.View.LockWaits[0].HeldBy) != 1 || c.View.LockWaits[0].HeldBy[0].State != "idle in transaction" || c.View.LockWaits[0].HeldBy[0].Waits {
+			t.Errorf("lock waits %+v", c.View.LockWaits)
 		}
 		visits(t, srv, 1)
 	})
@@ -156,10 +156,10 @@ func TestOtherRoleHoldsLock(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(c.Waits) != 1 || c.Waits[0].HeldBy[0].State != "hidden" || c.Waits[0].HeldBy[0].Application != "billing" {
-			t.Fatalf("lock waits %+v", c.Waits)
+		if len(c.View.LockWaits) != 1 || c.View.LockWaits[0].HeldBy[0].State != "hidden" || c.View.LockWaits[0].HeldBy[0].Application != "billing" {
+			t.Fatalf("lock waits %+v", c.View.LockWaits)
 		}
-		c.Waits[0].Seconds = 5
+		c.View.LockWaits[0].Seconds = 5
 		d := Diagnose(c)
 		finds(t, d, "lock_waits", report.Warning, "billing, hidden")
 		finds(t, d, "hidden", report.Healthy, `GRANT pg_monitor TO "app"`)

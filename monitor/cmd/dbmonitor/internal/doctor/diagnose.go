@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/diagnosis"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/monitor/cmd/dbmonitor/internal/report"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
@@ -49,12 +50,12 @@ const (
 // Diagnose judges a case. It must have a View.
 func Diagnose(c Case) Diagnosis {
 	d := Diagnosis{Case: c, Proof: c.proof()}
+	d.locks()
 	d.service()
 	d.slots()
 	d.fleet()
 	d.idle()
 	d.slow()
-	d.locks()
 	d.notes()
 	slices.SortStableFunc(d.Findings, func(a, b Finding) int { return cmp.Compare(b.Level, a.Level) })
 	for _, f := range d.Findings {
@@ -78,10 +79,14 @@ func (d *Diagnosis) advise(kind RemedyKind, text string) {
 	d.Remedies = append(d.Remedies, Remedy{kind, text})
 }
 
-// service passes on what a running service says of itself.
+// service passes on what a running service says of itself: first why its callers
+// get no connection.
 func (d *Diagnosis) service() {
+	if w := d.Case.Wrong; w != nil {
+		d.find(report.Critical, "diagnosis", "%s", w.Sentence)
+	}
 	for _, p := range d.Case.Problems {
-		if p.Code == statusjson.ProblemFleetMisfit && !d.Proof.Fits() {
+		if p.Code == statusjson.ProblemFleetMisfit && !d.Proof.Fits() || d.Case.Wrong != nil && p.Message == d.Case.Wrong.Sentence {
 			continue // said already
 		}
 		level := report.Warning
@@ -112,6 +117,10 @@ func (d *Diagnosis) slots() {
 // that a rolling deploy adds.
 func (d *Diagnosis) fleet() {
 	p := d.Proof
+	if !p.Known() {
+		d.find(report.Healthy, "pooler_unknown", "whether the fleet fits is not known: a pooler stands between, and it does not say how many clients it lets in (max_client_conn); set DB_FLEET_BUDGET or --budget to this service's part of them")
+		return
+	}
 	if lost := p.Squeezed(); lost > 0 && p.Ask.Enforced {
 		d.find(report.Warning, "squeezed", "others have taken %d of the connections that DB_FLEET_BUDGET promises to this service", lost)
 		if bound := p.Bound(); bound != "" {
@@ -134,10 +143,21 @@ func (d *Diagnosis) fleet() {
 	for _, r := range p.Remedies() {
 		text, kind := strings.TrimPrefix(r, "remedy: "), SetVariables
 		if strings.HasPrefix(text, "ALTER ") {
-			kind = RunSQL
+			kind, text = RunSQL, commented(text)
 		}
 		d.advise(kind, text)
 	}
+}
+
+// commented makes SQL and words after it SQL alone: the words a comment. What it
+// changes is not this role's to change.
+func commented(text string) string {
+	const restart = "; and a restart"
+	words := ""
+	if i := strings.LastIndex(text, restart); i >= 0 { // a name in the statement may hold anything
+		text, words = text[:i], ", "+strings.TrimPrefix(text[i:], "; ")
+	}
+	return strings.TrimSuffix(text, ";") + ";  -- as a superuser" + words
 }
 
 // idle are transactions that do nothing, which is what leaks look like from here.
@@ -150,8 +170,13 @@ func (d *Diagnosis) idle() {
 	}
 	d.find(report.Warning, "idle_in_transaction", "%s done nothing for more than %s in an open transaction, the longest for %s (%s)",
 		have(len(found), "session has", "sessions have"), report.Duration(d.Case.Thresholds.Idle), report.Seconds(found[0].QuerySeconds), who(found[0].PID, found[0].ApplicationName))
-	d.advise(EndSession, fmt.Sprintf("SELECT pg_terminate_backend(%d);  -- ends that transaction; its work is rolled back", found[0].PID))
+	d.advise(EndSession, fmt.Sprintf("SELECT pg_terminate_backend(%d);  -- ends that transaction; its work is rolled back%s", found[0].PID, d.as(found[0].Role)))
 	d.advise(BoundRole, fmt.Sprintf("ALTER ROLE %s SET idle_in_transaction_session_timeout = '%dms';  -- for new sessions", quoteName(found[0].Role), d.Case.Thresholds.Idle.Milliseconds()))
+}
+
+// waitsForLock reports whether a statement is the victim of another session.
+func waitsForLock(q serverview.Query) bool {
+	return len(q.BlockedBy) > 0 || strings.HasPrefix(q.WaitingFor, "Lock:")
 }
 
 func isIdle(q serverview.Query) bool { return strings.HasPrefix(q.State, "idle in transaction") }
@@ -159,14 +184,14 @@ func isIdle(q serverview.Query) bool { return strings.HasPrefix(q.State, "idle i
 // slow are statements that run for longer than statement_timeout would let them.
 func (d *Diagnosis) slow() {
 	found := d.queries(func(q serverview.Query) bool {
-		return !isIdle(q) && q.QuerySeconds >= d.Case.Thresholds.Slow.Seconds()
+		return !isIdle(q) && !waitsForLock(q) && q.QuerySeconds >= d.Case.Thresholds.Slow.Seconds()
 	})
 	if len(found) == 0 {
 		return
 	}
 	d.find(report.Warning, "slow_queries", "%s been running for more than %s, the longest for %s (%s)",
 		have(len(found), "statement has", "statements have"), report.Duration(d.Case.Thresholds.Slow), report.Seconds(found[0].QuerySeconds), who(found[0].PID, found[0].ApplicationName))
-	d.advise(EndSession, fmt.Sprintf("SELECT pg_cancel_backend(%d);  -- cancels that statement", found[0].PID))
+	d.advise(EndSession, fmt.Sprintf("SELECT pg_cancel_backend(%d);  -- cancels that statement%s", found[0].PID, d.as(found[0].Role)))
 }
 
 // queries are those that satisfy ok, longest first.
@@ -182,18 +207,56 @@ func (d *Diagnosis) queries(ok func(serverview.Query) bool) []serverview.Query {
 }
 
 // locks are sessions that wait for others, and who is at the end of the chain.
+// Ending anybody else in it helps nobody, so whoever waits is not advised against.
 func (d *Diagnosis) locks() {
-	long := slices.DeleteFunc(slices.Clone(d.Case.Waits), func(w Wait) bool { return w.Seconds < d.Case.Thresholds.Lock.Seconds() })
-	if len(long) == 0 {
+	waits := d.longWaits()
+	blockers := d.Case.View.Blockers()
+	if len(waits) == 0 || len(blockers) == 0 {
 		return
 	}
-	text := fmt.Sprintf("%s for a lock, the longest for %s", have(len(long), "session waits", "sessions wait"), report.Seconds(long[0].Seconds))
-	found, _ := culprits(long)
-	if len(found) > 0 {
-		text += fmt.Sprintf("; in the way: %s", holder(found[0]))
-		d.advise(EndSession, fmt.Sprintf("SELECT pg_terminate_backend(%d);  -- ends the session that is in others' way; its work is rolled back", found[0].PID))
+	text := fmt.Sprintf("%s for a lock, the longest for %s", have(len(waits), "session waits", "sessions wait"), report.Seconds(waits[0].Seconds))
+	if w := d.Case.Wrong; w == nil || w.Verdict != string(diagnosis.Lock) {
+		seen := d.Case.observed()
+		text = diagnosis.Blocked(seen.At, seen, len(waits), len(waits)).Sentence
 	}
 	d.find(report.Warning, "lock_waits", "%s", text)
+	for _, b := range blockers {
+		if b.PID == 0 {
+			d.advise(RunSQL, "SELECT gid, owner, prepared FROM pg_prepared_xacts ORDER BY prepared;  -- one of these prepared transactions holds a lock")
+			continue
+		}
+		d.advise(EndSession, fmt.Sprintf("SELECT pg_terminate_backend(%d);  -- ends the session that is in the way of %s; its work is rolled back%s",
+			b.PID, report.Plural(len(b.Blocks), "other", "others"), d.as(b.Role)))
+	}
+}
+
+// as says who may run a remedy, where this role may not.
+func (d *Diagnosis) as(role string) string {
+	v := d.Case.View
+	if v.Superuser || role == "" || role == v.Role {
+		return ""
+	}
+	return "; run it as " + role + " or a superuser"
+}
+
+// longWaits are the lock waits worth a warning, longest first.
+func (d *Diagnosis) longWaits() []serverview.LockWait {
+	return slices.DeleteFunc(slices.Clone(d.Case.View.LockWaits), func(w serverview.LockWait) bool { return w.Seconds < d.Case.Thresholds.Lock.Seconds() })
+}
+
+// observed is the view as far as the sentence about a lock needs it.
+func (c Case) observed() diagnosis.View {
+	now := time.Now()
+	out := diagnosis.View{At: now, Role: c.View.Role, Superuser: c.View.Superuser}
+	for _, b := range c.View.Blockers() {
+		state := b.State
+		if state == "hidden" {
+			state = ""
+		}
+		out.Blockers = append(out.Blockers, diagnosis.Blocker{PID: b.PID, Application: b.Application, Role: b.Role, State: state,
+			For: time.Duration(b.StateSeconds * float64(time.Second)), Blocks: b.Blocks})
+	}
+	return out
 }
 
 // notes are what keeps this examination from seeing everything.
@@ -235,10 +298,10 @@ func who(pid uint32, application string) string {
 	return fmt.Sprintf("pid %d, %s", pid, report.AppName(application))
 }
 
-func holder(h Holder) string {
+func holder(h serverview.LockHolder) string {
 	text := who(h.PID, h.Application) + ", " + h.State
-	if h.Seconds > 0 {
-		text += ", transaction " + report.Seconds(h.Seconds)
+	if h.TransactionSeconds > 0 {
+		text += ", transaction " + report.Seconds(h.TransactionSeconds)
 	}
 	return text
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,7 +29,7 @@ func fitting() Case {
 		View: &serverview.View{
 			Version: "18.4", Role: "app", Database: "app", MaxConnections: 100, SuperuserReserved: 3, RoleLimit: -1, DatabaseLimit: -1, SeesAll: true,
 			Usable: 97, Free: 82, UsagePercent: 15.4, BoundBy: serverview.BoundServer, Sessions: 15, RoleSessions: 15, DatabaseSessions: 15,
-			Applications: []serverview.Application{{Name: "orders", Sessions: 12, Active: 2, Idle: 10}, {Name: "psql", Sessions: 2, Idle: 2}, {Name: "dbmonitor", Sessions: 1, Active: 1}},
+			Applications: []serverview.Application{{Name: "orders", Sessions: 12, RoleSessions: 12, Active: 2, Idle: 10}, {Name: "psql", Sessions: 2, Idle: 2}, {Name: "dbmonitor", Sessions: 1, Active: 1}},
 		},
 		Application: "orders", Chosen: "as the environment says", Sized: "as the environment says", Counted: "counted live",
 		Ask:        fleet.Ask{Replicas: 3, Surge: 1, PoolSize: 5, MaxOverflow: 5},
@@ -43,7 +44,7 @@ func troubled() Case {
 	v.MaxConnections, v.Reserved, v.RoleLimit, v.SeesAll = 30, 2, 28, false
 	v.Usable, v.Free, v.UsagePercent, v.Sessions, v.RoleSessions, v.DatabaseSessions = 25, 2, 92, 23, 21, 23
 	v.Applications = []serverview.Application{
-		{Name: "orders", Sessions: 18, Active: 15, Idle: 2, IdleInTransaction: 1}, {Name: "billing", Sessions: 2, Hidden: 2},
+		{Name: "orders", Sessions: 18, RoleSessions: 18, Active: 15, Idle: 2, IdleInTransaction: 1}, {Name: "billing", Sessions: 2, Hidden: 2},
 		{Name: "", Sessions: 2, Idle: 2}, {Name: "dbmonitor", Sessions: 1, Active: 1},
 	}
 	c.Ask = fleet.Ask{Replicas: 5, Surge: 1, PoolSize: 5, MaxOverflow: 5}
@@ -52,16 +53,16 @@ func troubled() Case {
 		{PID: 4700, Role: "app", Database: "app", ApplicationName: "orders", State: "active", WaitingFor: "IO: DataFileRead", QuerySeconds: 95, TransactionSeconds: 95, Text: "select * from report"},
 		{PID: 4711, Role: "app", Database: "app", ApplicationName: "orders", State: "active", WaitingFor: "Lock: transactionid", BlockedBy: []uint32{4690}, QuerySeconds: 12, TransactionSeconds: 12},
 	}
-	c.Waits = []Wait{
-		{PID: 4711, Application: "orders", Role: "app", Mode: "ShareLock", Kind: "transactionid", Seconds: 12, HeldBy: []Holder{{PID: 4690, Application: "orders", Role: "app", State: "idle in transaction", Seconds: 730}}},
-		{PID: 4712, Application: "orders", Role: "app", Mode: "ExclusiveLock", Kind: "tuple", Relation: "stock", Seconds: 3, HeldBy: []Holder{{PID: 4711, Application: "orders", Role: "app", State: "active", Waits: true, Seconds: 12}}},
+	c.View.LockWaits = []serverview.LockWait{
+		{PID: 4711, Application: "orders", Role: "app", Mode: "ShareLock", Kind: "transactionid", Seconds: 12, BlockedBy: []uint32{4690}, HeldBy: []serverview.LockHolder{{PID: 4690, Application: "orders", Role: "app", State: "idle in transaction", StateSeconds: 723, TransactionSeconds: 730}}},
+		{PID: 4712, Application: "orders", Role: "app", Mode: "ExclusiveLock", Kind: "tuple", Relation: "stock", Seconds: 3, BlockedBy: []uint32{4711}, HeldBy: []serverview.LockHolder{{PID: 4711, Application: "orders", Role: "app", State: "active", Waits: true, TransactionSeconds: 12}}},
 	}
 	return c
 }
 
 func TestScreens(t *testing.T) {
 	enforced := troubled()
-	enforced.Ask.Enforced, enforced.Queries, enforced.Waits = true, nil, nil
+	enforced.Ask.Enforced, enforced.Queries, enforced.View.LockWaits = true, nil, nil
 	for name, tt := range map[string]struct {
 		c     Case
 		level report.Level
@@ -142,7 +143,7 @@ func TestDiagnoseKeepsQuiet(t *testing.T) {
 	c.Ask.Replicas = 8 // with the surge 90 of 95
 	c.View.UsagePercent = 79.9
 	c.Queries = []serverview.Query{{State: "idle in transaction", QuerySeconds: 59.9}, {State: "active", QuerySeconds: 29.9}}
-	c.Waits = []Wait{{Seconds: 0.9}}
+	c.View.LockWaits = []serverview.LockWait{{Seconds: 0.9}}
 	if d := Diagnose(c); d.Level != report.Healthy || len(d.Findings) > 0 {
 		t.Errorf("%s %+v", d.Level, d.Findings)
 	}
@@ -150,9 +151,9 @@ func TestDiagnoseKeepsQuiet(t *testing.T) {
 
 // The session to end is the one that waits for nobody.
 func TestCulprits(t *testing.T) {
-	found, waiting := culprits(troubled().Waits)
-	if len(found) != 1 || found[0].PID != 4690 || waiting[4690] != 1 {
-		t.Errorf("%+v %v", found, waiting)
+	found := troubled().View.Blockers()
+	if len(found) != 1 || found[0].PID != 4690 || len(found[0].Blocks) != 2 {
+		t.Errorf("%+v", found)
 	}
 	ends := 0
 	for _, r := range Diagnose(troubled()).Remedies {
@@ -162,6 +163,9 @@ func TestCulprits(t *testing.T) {
 	}
 	if ends != 1 {
 		t.Errorf("4690 is ended %d times", ends)
+	}
+	if d := Diagnose(troubled()); strings.Contains(fmt.Sprint(d.Remedies), "(4711)") || strings.Contains(fmt.Sprint(d.Remedies), "(4712)") {
+		t.Errorf("a victim is to be ended or cancelled: %v", d.Remedies)
 	}
 }
 

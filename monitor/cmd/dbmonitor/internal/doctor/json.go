@@ -9,22 +9,22 @@ import (
 
 // document is the diagnosis for scripts. Fields are added, never renamed.
 type document struct {
-	Target      string             `json:"target"`
-	Level       string             `json:"level"`
-	ExitCode    int                `json:"exit_code"`
-	Error       string             `json:"error,omitempty"` // why nothing could be examined
-	Findings    []finding          `json:"findings"`
-	Application string             `json:"application,omitempty"` // the fleet's application_name
-	Replicas    int                `json:"replicas,omitempty"`
-	Counted     string             `json:"replicas_from,omitempty"`
-	Usable      int                `json:"usable"`
-	Need        int                `json:"need"`
-	Fits        bool               `json:"fits"`
-	Arithmetic  []string           `json:"arithmetic"`
-	Remedies    []Remedy           `json:"remedies"`
-	Server      *serverview.View   `json:"server,omitempty"`
-	Queries     []serverview.Query `json:"queries"`
-	LockWaits   []Wait             `json:"lock_waits"`
+	Target      string                `json:"target"`
+	Level       string                `json:"level"`
+	ExitCode    int                   `json:"exit_code"`
+	Error       string                `json:"error,omitempty"` // why nothing could be examined
+	Findings    []finding             `json:"findings"`
+	Application string                `json:"application,omitempty"` // the fleet's application_name
+	Replicas    int                   `json:"replicas,omitempty"`
+	Counted     string                `json:"replicas_from,omitempty"`
+	Usable      int                   `json:"usable"`
+	Need        int                   `json:"need"`
+	Fits        bool                  `json:"fits"`
+	Arithmetic  []string              `json:"arithmetic"`
+	Remedies    []Remedy              `json:"remedies"`
+	Server      *serverview.View      `json:"server,omitempty"`
+	Queries     []serverview.Query    `json:"queries"`
+	LockWaits   []serverview.LockWait `json:"lock_waits"`
 }
 
 type finding struct {
@@ -39,7 +39,7 @@ func (d Diagnosis) WriteJSON(out io.Writer) error {
 		Target: d.Case.Target, Level: d.Level.String(), ExitCode: d.Level.ExitCode(),
 		Application: d.Case.Application, Replicas: d.Case.Ask.Replicas, Counted: d.Case.Counted,
 		Usable: d.Proof.Usable(), Need: d.Proof.Need(), Fits: d.Proof.Fits(), Arithmetic: d.Proof.Steps(),
-		Remedies: d.Remedies, Server: d.Case.View, Queries: d.Case.Queries, LockWaits: d.Case.Waits,
+		Remedies: d.Remedies, Server: d.Case.View, Queries: d.Case.Queries, LockWaits: d.Case.View.LockWaits,
 	}
 	for _, f := range d.Findings {
 		doc.Findings = append(doc.Findings, finding{f.Level.String(), f.Code, f.Text})
@@ -66,7 +66,7 @@ func (doc document) write(out io.Writer) error {
 		doc.Queries = []serverview.Query{}
 	}
 	if doc.LockWaits == nil {
-		doc.LockWaits = []Wait{}
+		doc.LockWaits = []serverview.LockWait{}
 	}
 	return json.NewEncoder(out).Encode(doc)
 }

@@ -117,6 +117,9 @@ func (d Diagnosis) arithmetic(s *sheet) {
 	c := d.Case
 	s.add(report.Healthy, "Fleet", fmt.Sprintf("application %q (%s); %s (%s); pool size %s", c.Application, c.Chosen,
 		report.Plural(c.Ask.Replicas, "replica", "replicas"), c.Counted, c.Sized))
+	if !d.Proof.Known() {
+		return
+	}
 	for _, step := range d.Proof.Steps() {
 		level := report.Healthy
 		if strings.HasPrefix(step, "does not fit") {
@@ -129,6 +132,9 @@ func (d Diagnosis) arithmetic(s *sheet) {
 // sizes are what the pools could be set to, whether or not they fit now.
 func (d Diagnosis) sizes(s *sheet) {
 	p := d.Proof
+	if !p.Known() {
+		return
+	}
 	each := p.Usable() / max(1, p.Replicas())
 	if each < 1 {
 		s.add(report.Healthy, "Sizes", fmt.Sprintf("%d usable connections are fewer than %d replicas", p.Usable(), p.Replicas()))
@@ -184,8 +190,8 @@ func queryColumns(q serverview.Query) []string {
 
 // waits are the sessions that wait for locks, and who is in their way.
 func (d Diagnosis) waits(s *sheet) {
-	waits := d.Case.Waits
-	s.list("Locks", report.Table(waits[:min(len(waits), mostListed)], func(w Wait) []string {
+	waits := d.Case.View.LockWaits
+	s.list("Locks", report.Table(waits[:min(len(waits), mostListed)], func(w serverview.LockWait) []string {
 		what := strings.TrimSpace(w.Mode + " " + w.Kind)
 		if w.Relation != "" {
 			what += " " + w.Relation

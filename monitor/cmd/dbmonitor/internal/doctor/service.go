@@ -34,7 +34,7 @@ func ExamineService(s source.Snapshot, f Fleet) (Case, error) {
 	st := s.Status
 	c := Case{
 		Target: s.Target, View: st.Server.View, Problems: st.Health.Problems, Pooler: st.Pooler != "",
-		Queries: st.Queries.Longest, QueryError: st.Queries.Error, Waits: waitsOf(st.Queries.Longest),
+		Queries: st.Queries.Longest, QueryError: st.Queries.Error, Wrong: st.Health.Diagnosis,
 		Age:         time.Duration(st.Server.AgeSeconds * float64(time.Second)),
 		Application: st.ApplicationName, Chosen: "as the service says", Sized: "as the service says",
 		Thresholds: Thresholds{

@@ -41,7 +41,14 @@ func (m *model) problems(s *service, most int) []string {
 	case s.snap.Failure != nil:
 		return m.trouble(s, most+2)
 	}
+	if d := s.snap.Health.Diagnosis; d != nil {
+		lines = m.why(s, d.Sentence)
+		most += len(lines)
+	}
 	for _, p := range s.verdict.Problems {
+		if d := s.snap.Health.Diagnosis; d != nil && d.Sentence == p.Message {
+			continue // said above
+		}
 		level := report.Warning
 		if p.Severity == statusjson.SeverityCritical {
 			level = report.Critical
@@ -60,6 +67,20 @@ func (m *model) problems(s *service, most int) []string {
 	}
 	if more := len(lines) - most; more > 0 {
 		lines = append(lines[:most-1], warn.Render(fmt.Sprintf(" ▲ and %d more", more+1)))
+	}
+	return lines
+}
+
+// why is the diagnosis: all of it, as it ends in what to do.
+func (m *model) why(s *service, sentence string) []string {
+	level := max(s.verdict.Level, report.Warning)
+	lines := strings.Split(ansi.Wrap(sentence, m.width-4, ""), "\n")
+	for i, l := range lines {
+		mark := " "
+		if i == 0 {
+			mark = sign(level)
+		}
+		lines[i] = styleOf(level).Bold(true).Render(" " + mark + " " + l)
 	}
 	return lines
 }

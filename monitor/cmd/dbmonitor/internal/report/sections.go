@@ -14,6 +14,7 @@ func (w *writer) write() {
 	if w.report.Verdict.Level == Unreachable {
 		return
 	}
+	w.diagnosis()
 	w.problems()
 	w.notes()
 	if w.now == nil {
@@ -34,6 +35,33 @@ func (w *writer) write() {
 	w.events()
 }
 
+// diagnosis is why callers get no connection, in the pool's own words.
+func (w *writer) diagnosis() {
+	d, was := w.health.Diagnosis, (*statusjson.Diagnosis)(nil)
+	if w.healthBefore != nil {
+		was = w.healthBefore.Diagnosis
+	}
+	if verdictOf(d) != verdictOf(was) && w.healthBefore != nil {
+		w.note("diagnosis", verdictOf(was), verdictOf(d))
+	}
+	if d != nil {
+		w.endAt(max(w.report.Verdict.Level, Warning), "why", d.Sentence)
+	}
+	w.changed = false
+}
+
+func verdictOf(d *statusjson.Diagnosis) string {
+	if d == nil {
+		return ""
+	}
+	return d.Verdict
+}
+
+// isTold reports whether a problem says nothing but the diagnosis.
+func isTold(h *statusjson.HealthReport, p statusjson.Problem) bool {
+	return h.Diagnosis != nil && p.Message == h.Diagnosis.Sentence
+}
+
 func (w *writer) problems() {
 	before := problemKeys(w.healthBefore)
 	for _, p := range w.report.Verdict.Problems {
@@ -41,6 +69,9 @@ func (w *writer) problems() {
 			w.fresh("problems", string(p.Code), before)
 		}
 		text := p.Message
+		if isTold(w.health, p) {
+			text = "callers get no connection: " + string(p.Code)
+		}
 		if d := since(w.health.At, p.Since); d > 0 {
 			text += " (for " + Duration(d) + ")"
 		}

@@ -176,7 +176,7 @@ func view() *serverview.View {
 		Usable: 20, Free: 10, UsagePercent: 50, BoundBy: serverview.BoundRole,
 		Sessions: 14, RoleSessions: 10, DatabaseSessions: 12,
 		States:       []serverview.StateCount{{State: "idle", Count: 10}, {State: "active", Count: 4}},
-		Applications: []serverview.Application{{Name: "orders", Sessions: 10, Active: 2, Idle: 8}, {Name: "psql", Sessions: 2, Active: 2}, {Name: "", Sessions: 2, Idle: 2}},
+		Applications: []serverview.Application{{Name: "orders", Sessions: 10, RoleSessions: 10, Active: 2, Idle: 8}, {Name: "psql", Sessions: 2, Active: 2}, {Name: "", Sessions: 2, Idle: 2}},
 	}
 }
 
