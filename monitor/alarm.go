@@ -1,6 +1,10 @@
 package monitor
 
-import "time"
+import (
+	"time"
+
+	"github.com/dbpool-go/dbpool/pool"
+)
 
 const (
 	// clearPoints is how far below the threshold usage must fall for the warning
@@ -26,13 +30,19 @@ func clearLevel(threshold int) float64 {
 
 // update takes a usage in percent and reports whether the alarm changed.
 func (a *alarm) update(now time.Time, usage float64, threshold int) bool {
-	if usage >= clearLevel(threshold) {
+	return a.raise(now, usage >= float64(threshold), usage >= clearLevel(threshold))
+}
+
+// raise takes whether there is cause for alarm, and whether there is still cause
+// not to take it back.
+func (a *alarm) raise(now time.Time, cause, still bool) bool {
+	if still {
 		a.calm = time.Time{}
 	} else if a.calm.IsZero() {
 		a.calm = now
 	}
 	switch {
-	case !a.on && usage >= float64(threshold):
+	case !a.on && cause:
 		a.on, a.since = true, now
 		return true
 	case a.on && !a.calm.IsZero() && now.Sub(a.calm) >= clearAfter:
@@ -48,4 +58,30 @@ func (a *alarm) begin() time.Time {
 		return time.Time{}
 	}
 	return a.since
+}
+
+// usageAlarm is the alarm of the pool: its usage has been at the threshold for most
+// of the last seconds, as the gate measured it, or callers wait in vain. A pool
+// that breathes, full for a moment and empty for longer, is well.
+type usageAlarm struct {
+	alarm
+	spans, aboves [sustained]time.Duration // the last samples
+	n             int
+}
+
+// sustained is how many samples, one a second, are looked at.
+const sustained = 10
+
+func (a *usageAlarm) update(now time.Time, usage float64, threshold int, s pool.UsageSample, wrong bool) bool {
+	if s.Span > 0 {
+		a.spans[a.n%sustained], a.aboves[a.n%sustained] = s.Span, s.Above
+		a.n++
+	}
+	var span, above time.Duration
+	for i := range a.spans {
+		span, above = span+a.spans[i], above+a.aboves[i]
+	}
+	high := usage >= float64(threshold)
+	cause := wrong && high || a.n >= sustained && 2*above >= span
+	return a.raise(now, cause, 4*above >= span || usage >= clearLevel(threshold))
 }

@@ -3,6 +3,8 @@ package monitor
 import (
 	"testing"
 	"time"
+
+	"github.com/dbpool-go/dbpool/pool"
 )
 
 func TestClearLevel(t *testing.T) {
@@ -50,4 +52,44 @@ func TestAlarmHysteresis(t *testing.T) {
 			}
 		})
 	}
+}
+
+// All connections are in use for 81 % of the time, out of step with whoever looks.
+func TestUsageAlarmGoesByTime(t *testing.T) {
+	start := time.Unix(1000, 0)
+	for _, tc := range []struct {
+		name  string
+		above time.Duration // of each second
+		wrong bool
+		usage float64
+		want  int // the second in which it is raised; -1: never
+	}{
+		{"full for 81 % of the time", 810 * time.Millisecond, false, 0, 9},
+		{"full for a third of the time", 330 * time.Millisecond, false, 100, -1},
+		{"full, and callers wait in vain", 0, true, 100, 0},
+		{"callers wait in vain for another reason", 0, true, 10, -1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var a usageAlarm
+			raised := -1
+			for s := range 60 {
+				if a.update(start.Add(time.Duration(s)*time.Second), tc.usage, 80, pool.UsageSample{Span: time.Second, Above: tc.above}, tc.wrong) && raised < 0 {
+					raised = s
+				}
+			}
+			if raised != tc.want || a.on != (tc.want >= 0) {
+				t.Errorf("raised in second %d, on %v; want %d", raised, a.on, tc.want)
+			}
+		})
+	}
+}
+
+func TestPeaksComeFromTheGate(t *testing.T) {
+	inBubble(t, func(t *testing.T, r running) {
+		r.src.Burst(9)
+		tick()
+		if p := r.Status().Pool; p.PeakInUse != 9 || p.CheckedOut != 0 {
+			t.Errorf("%+v", p)
+		}
+	})
 }

@@ -27,13 +27,13 @@ func diagnosisOf(l look) *statusjson.Diagnosis {
 // server, although connected, has not answered.
 func (m *Monitor) tellPool() {
 	m.mu.Lock()
-	silent := m.prober.silentAt
+	silent, running := m.prober.silentAt, m.state == statusjson.MonitoringOn
 	m.mu.Unlock()
-	seen := pool.ServerView{Silent: silent}
+	seen := pool.ServerView{}
 	if a := m.server.view.get(); a.value != nil {
 		seen = observed(a.value, a.at)
-		seen.Silent = silent
 	}
+	seen.Silent, seen.KeepPlace = silent, running
 	m.pool.ObserveServer(seen)
 }
 

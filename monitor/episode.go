@@ -12,6 +12,8 @@ type episode struct {
 	since time.Time
 	count uint64 // rises in this episode
 	last  time.Time
+
+	served uint64 // what the counter of those who were served said at the last rise
 }
 
 // update takes how much the counter rose and reports what that began or ended.

@@ -67,6 +67,7 @@ func TestPressureIsOverAfterHalfAMinuteOfQuiet(t *testing.T) {
 		if h := r.HealthReport(); h.Status != statusjson.Degraded || h.Problems[0].Code != statusjson.ProblemTurningAway {
 			t.Errorf("%+v", h)
 		}
+		r.src.Set(func(s *pool.Stats) { s.AcquireCount++ })
 		time.Sleep(quietAfter - time.Second)
 		synctest.Wait()
 		wantKinds(t, r.Monitor, statusjson.EventTimeouts)
@@ -81,6 +82,23 @@ func TestPressureIsOverAfterHalfAMinuteOfQuiet(t *testing.T) {
 		r.src.Set(func(s *pool.Stats) { s.TimeoutCount++ })
 		tick()
 		wantKinds(t, r.Monitor, statusjson.EventTimeouts, statusjson.EventPressureOver, statusjson.EventTimeouts)
+	})
+}
+
+// While the database is down and nobody asks, nobody is served again.
+func TestPressureIsNotOverWhileTheServerIsDown(t *testing.T) {
+	inBubble(t, func(t *testing.T, r running) {
+		r.src.Set(func(s *pool.Stats) { s.TimeoutCount++; s.Server = pool.ServerState{Reason: pool.ReasonUnreachable} })
+		time.Sleep(quietAfter + time.Minute)
+		synctest.Wait()
+		wantKinds(t, r.Monitor, statusjson.EventServerRefuses, statusjson.EventTimeouts)
+		r.src.Set(func(s *pool.Stats) { s.Server = pool.ServerState{OK: true} })
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		wantKinds(t, r.Monitor, statusjson.EventServerRefuses, statusjson.EventTimeouts, statusjson.EventServerGrants, statusjson.EventPressureOver)
+		if last := r.Status().Events[0].Message; !strings.HasPrefix(last, "no caller is turned away any more, and none has asked since") {
+			t.Error(last)
+		}
 	})
 }
 

@@ -57,6 +57,7 @@ func (h *history) observe(l look) {
 		h.base, h.due = *s, now.Add(historyStep)
 	}
 	h.open.peak(s)
+	h.open.inUse, h.open.waiting = max(h.open.inUse, int32(l.usage.Peak)), max(h.open.waiting, int32(l.usage.Waiting))
 	late := now.Sub(h.due)
 	if late < -checkInterval/4 {
 		return

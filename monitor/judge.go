@@ -136,7 +136,7 @@ func (e evidence) busy() (statusjson.Problem, bool) {
 // server that does not answer, or nobody uses them. Statements that run, however
 // long, are no such thing.
 func (e evidence) isBlocked() bool {
-	return e.wrong.Verdict.Blocked() && e.stats.Idle == 0 && e.stats.Waiting > 0 && !e.watch.diagnosed.since.IsZero()
+	return e.wrong.Verdict.Blocked() && e.stats.Idle <= e.stats.Kept && e.stats.Waiting > 0 && !e.watch.diagnosed.since.IsZero()
 }
 
 // blockedAfter is for how long callers must have been blocked for nobody to be

@@ -21,6 +21,7 @@ type Source interface {
 	Holders(n int) []pool.Holder
 	Diagnose() pool.Diagnosis
 	ObserveServer(v pool.ServerView)
+	SampleUsage(threshold int) pool.UsageSample
 	PingContext(ctx context.Context) error
 	serverview.Querier
 }
@@ -33,7 +34,6 @@ type Monitor struct {
 	log    *slog.Logger
 	opts   options
 	server serverCache
-	own    selfLoad
 	hurry  chan struct{} // the checks want a probe and a view before they are due
 
 	mu      sync.Mutex // guards everything below
@@ -112,6 +112,7 @@ func (m *Monitor) enter() error {
 
 func (m *Monitor) leave() {
 	now := time.Now()
+	defer m.tellPool() // it keeps no place any more
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.state, m.since = statusjson.MonitoringStopped, now

@@ -54,7 +54,7 @@ func (m *Monitor) probe(ctx context.Context) {
 	ctx, cancel := m.probeContext(ctx, m.opts.probeTimeout)
 	defer cancel()
 	began := time.Now()
-	err := m.own.do(func() error { return m.pool.PingContext(ctx) })
+	err := m.pool.PingContext(ctx)
 	ended := time.Now()
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return // the monitor is stopping: this says nothing

@@ -10,7 +10,7 @@ import (
 
 func (w *watch) watchUsage(n *notices, l look) {
 	s := &l.stats
-	if !w.usage.update(l.at, s.Usage(), l.cfg.MaxConnectionWarnings) {
+	if !w.usage.update(l.at, s.Usage(), l.cfg.MaxConnectionWarnings, l.usage, l.wrong.Verdict != "") {
 		return
 	}
 	attrs := []any{"in_use", s.InUse, "max_open", s.MaxOpen(), "usage_percent", round(s.Usage()), "threshold_percent", l.cfg.MaxConnectionWarnings, "waiting", s.Waiting}
@@ -63,23 +63,34 @@ func (w *watch) watchAccess(n *notices, s *pool.Stats) {
 
 // watchTurnedAway notes when callers begin to leave without a connection, and
 // when that is over.
-func (w *watch) watchTurnedAway(n *notices, s *pool.Stats, own *selfLoad) {
-	late, shed := own.others(s.TimeoutCount-w.last.TimeoutCount, s.ShedCount-w.last.ShedCount)
+func (w *watch) watchTurnedAway(n *notices, s *pool.Stats) {
+	late, shed := s.TimeoutCount-w.last.TimeoutCount, s.ShedCount-w.last.ShedCount
 	began, ended := w.turnedAway.update(n.at, late+shed)
 	if began {
 		w.timedOut, w.shed = 0, 0
 	}
+	if late+shed > 0 {
+		w.turnedAway.served = s.AcquireCount
+	}
 	w.timedOut += late
 	w.shed += shed
 	attrs := []any{"timed_out", w.timedOut, "shed", w.shed, "in_use", s.InUse, "limit", s.Limit, "waiting", s.Waiting}
+	if w.diagnosed.now.Verdict != "" {
+		attrs = append(attrs, "diagnosis", w.diagnosed.now.Sentence)
+	}
 	switch {
 	case began && late > 0:
 		n.warn(statusjson.EventTimeouts, "callers time out waiting for a connection", fmt.Sprintf("callers time out waiting for a connection (%d of %d in use, %d waiting)", s.InUse, s.Limit, s.Waiting), attrs...)
 	case began:
 		n.warn(statusjson.EventShedding, "callers are refused at once", fmt.Sprintf("callers are refused at once, as they would wait in vain (%d of %d in use, %d waiting)", s.InUse, s.Limit, s.Waiting), attrs...)
+	case ended && s.AcquireCount == w.turnedAway.served && (refuses(s) || s.Waiting > 0):
+		w.turnedAway.on = true // nobody has asked, and would not be served
 	case ended:
-		lasted := short(w.turnedAway.last.Sub(w.turnedAway.since))
-		n.clear(statusjson.EventPressureOver, "callers are served again", fmt.Sprintf("callers are served again; within %s %d timed out and %d were refused", lasted, w.timedOut, w.shed), attrs...)
+		lasted, words := short(w.turnedAway.last.Sub(w.turnedAway.since)), "callers are served again"
+		if s.AcquireCount == w.turnedAway.served {
+			words = "no caller is turned away any more, and none has asked since"
+		}
+		n.clear(statusjson.EventPressureOver, words, words+fmt.Sprintf("; within %s %d timed out and %d were refused", lasted, w.timedOut, w.shed), attrs...)
 	}
 }
 

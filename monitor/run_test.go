@@ -44,7 +44,12 @@ func TestUsageWarnsOncePerChange(t *testing.T) {
 	inBubble(t, func(t *testing.T, r running) {
 		r.src.Hold(pool.Holder{Caller: "api/report.go:88", Held: time.Second, Activity: "running"})
 		r.src.Set(func(s *pool.Stats) { s.InUse = 8 })
-		time.Sleep(time.Second) // noticed at the next check, long before the next status line
+		time.Sleep((sustained - 2) * time.Second) // a pool may be full for a moment
+		synctest.Wait()
+		if got := r.log.with("pool usage"); len(got) != 0 {
+			t.Errorf("too early: %q", got)
+		}
+		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		warned := r.log.with("pool usage high")
 		if len(warned) != 1 || !strings.Contains(warned[0], "level=WARN") || !strings.Contains(warned[0], "usage_percent=80") || !strings.Contains(warned[0], "api/report.go:88") {

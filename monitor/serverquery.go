@@ -54,13 +54,12 @@ func (c *cached[T]) due(now time.Time, keep time.Duration) bool {
 }
 
 // refresh asks unless the answer is younger than keep or somebody is asking already.
-func (c *cached[T]) refresh(keep time.Duration, own *selfLoad, ask func() (T, error)) {
+func (c *cached[T]) refresh(keep time.Duration, ask func() (T, error)) {
 	if !c.due(time.Now(), keep) || !c.asking.TryLock() {
 		return
 	}
 	defer c.asking.Unlock()
-	var value T
-	err := own.do(func() (err error) { value, err = ask(); return err })
+	value, err := ask()
 	if errors.Is(err, context.Canceled) {
 		return // the monitor is stopping: this says nothing
 	}
@@ -101,7 +100,7 @@ func (m *Monitor) readViewIfOld(ctx context.Context) {
 	if m.crowded() {
 		keep = freshFor
 	}
-	m.server.view.refresh(keep, &m.own, func() (serverview.View, error) { return m.askView(ctx, m.opts.probeTimeout) })
+	m.server.view.refresh(keep, func() (serverview.View, error) { return m.askView(ctx, m.opts.probeTimeout) })
 	m.tellPool()
 }
 
@@ -109,7 +108,7 @@ func (m *Monitor) readViewIfOld(ctx context.Context) {
 // says has to be fresh.
 func (m *Monitor) crowded() bool {
 	s := m.pool.Stats()
-	return s.Waiting > 0 && s.Idle == 0
+	return s.Waiting > 0 && s.Idle <= s.Kept
 }
 
 // askForViewer brings both parts up to date for somebody who looks. It takes at
@@ -118,8 +117,8 @@ func (m *Monitor) crowded() bool {
 func (m *Monitor) askForViewer(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	defer m.tellPool()
-	m.server.view.refresh(freshFor, &m.own, func() (serverview.View, error) { return m.askView(ctx, askTimeout) })
-	m.server.queries.refresh(freshFor, &m.own, func() ([]serverview.Query, error) {
+	m.server.view.refresh(freshFor, func() (serverview.View, error) { return m.askView(ctx, askTimeout) })
+	m.server.queries.refresh(freshFor, func() ([]serverview.Query, error) {
 		ctx, cancel := m.probeContext(ctx, askTimeout)
 		defer cancel()
 		return serverview.LongestQueries(ctx, m.pool, m.opts.queryOptions())

@@ -21,6 +21,7 @@ type look struct {
 	view   *serverview.View // the server's last view; nil when there is none, or it is old
 	oldest []pool.Holder    // the longest holder, when something is wrong
 	wrong  pool.Diagnosis   // why callers get no connection
+	usage  pool.UsageSample // since the check before; the zero value when this is no check
 }
 
 // keepChecking looks at the pool every checkInterval and logs its status every
@@ -58,6 +59,7 @@ func (m *Monitor) look() look {
 // check draws every conclusion from one look, then logs what is to be logged.
 func (m *Monitor) check() {
 	l := m.look()
+	l.usage = m.pool.SampleUsage(l.cfg.MaxConnectionWarnings)
 	for _, n := range m.conclude(l) {
 		m.log.Log(context.Background(), n.level, n.message, n.attrs...)
 	}
@@ -79,7 +81,7 @@ func (m *Monitor) conclude(l look) []notice {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	desk := &notices{at: l.at, events: &m.events}
-	m.watch.observe(desk, l, &m.own)
+	m.watch.observe(desk, l)
 	m.judgeLocked(l)
 	m.announceLocked(desk)
 	m.history.observe(l)
@@ -90,11 +92,11 @@ func (m *Monitor) conclude(l look) []notice {
 type watch struct {
 	last *pool.Stats // at the check before; nil before the first
 
-	usage       alarm // of the pool
-	serverUsage alarm // of the server
-	refused     bool  // the server was refusing connections at the last check
-	misfit      bool  // the fleet did not fit when it was looked at last
-	divided     bool  // the fleet's budget was divided by number at the last check
+	usage       usageAlarm // of the pool
+	serverUsage alarm      // of the server
+	refused     bool       // the server was refusing connections at the last check
+	misfit      bool       // the fleet did not fit when it was looked at last
+	divided     bool       // the fleet's budget was divided by number at the last check
 	diagnosed   diagnosed
 	turnedAway  episode // callers that timed out or were refused
 	timedOut    uint64  // of turnedAway
@@ -105,7 +107,7 @@ type watch struct {
 	checks      int
 }
 
-func (w *watch) observe(n *notices, l look, own *selfLoad) {
+func (w *watch) observe(n *notices, l look) {
 	s := &l.stats
 	if w.last == nil {
 		w.last = s
@@ -115,7 +117,7 @@ func (w *watch) observe(n *notices, l look, own *selfLoad) {
 	w.watchServerUsage(n, l)
 	w.watchAccess(n, s)
 	w.watchFleet(n, l)
-	w.watchTurnedAway(n, s, own)
+	w.watchTurnedAway(n, s)
 	w.watchBroken(n, s)
 	w.watchRecycling(n, s)
 	w.watchSize(n, s)

@@ -32,6 +32,12 @@ type ServerView struct {
 	LockWaiting  []uint32 // the server processes that wait for a lock
 	Blockers     []ServerBlocker
 	Silent       time.Time // since when a connected server has not answered; zero when it has
+
+	// KeepPlace keeps a place within the limit for whoever observes the server,
+	// for a minute from now. It is lent to callers when they hold all others,
+	// none has come back for a second, and this view shows that they wait for
+	// no lock.
+	KeepPlace bool
 }
 
 // ServerApplication is the sessions of one application, listed with the most first.
@@ -54,7 +60,23 @@ type ServerBlocker struct {
 // ObserveServer tells the pool what was seen of its server, so that errors and
 // Diagnose can name who holds a lock and who has the server's sessions. The pool
 // keeps what it was told last. It may be called concurrently.
-func (p *Pool) ObserveServer(v ServerView) { p.server.Store(&v) }
+//
+// With KeepPlace one connection is kept from callers, as soon as the limit is 5
+// or more, for statements in LaneProbe: otherwise nobody could ask a server for
+// which all connections wait. Callers have it as well while it is known that
+// nothing is wrong: see ServerView.KeepPlace.
+func (p *Pool) ObserveServer(v ServerView) {
+	p.server.Store(&v)
+	now := time.Now()
+	p.gate.keepPlace(v.KeepPlace, now)
+	switch d := p.Diagnose(); {
+	case d.Verdict == VerdictLock || d.Verdict == VerdictServerHung:
+		p.gate.lend(false, now)
+	case p.gate.wantsKept(now) && now.Sub(v.At) < lendAfter:
+		p.gate.lend(true, now)
+		p.gate.demand()
+	}
+}
 
 // Diagnose says why callers get no connection now, or what is about to keep
 // them from it, such as a leak. It costs a snapshot and a look at the holders.
@@ -93,7 +115,7 @@ func (p *Pool) diagnoseRefusal(s Stats, wait time.Duration) Diagnosis {
 func (p *Pool) scene(s Stats) diagnosis.Scene {
 	view, silent := p.serverView()
 	out := diagnosis.Scene{
-		At: s.At, Limit: s.Limit, MaxOpen: s.MaxOpen(), InUse: s.InUse, Idle: s.Idle, Dialing: s.Dialing, Closing: s.Closing, Waiting: s.Waiting,
+		At: s.At, Limit: s.Limit, MaxOpen: s.MaxOpen(), InUse: s.InUse, Idle: s.Idle, Dialing: s.Dialing, Closing: s.Closing, Waiting: s.Waiting, Kept: s.Kept,
 		BackgroundUse: s.Lanes[LaneBackground].InUse, BackgroundCap: backgroundCap(s.Limit), Timeout: p.cfg.StatementTimeout,
 		Access: p.access(s), View: view, Silent: silent,
 	}

@@ -52,6 +52,8 @@ type gate struct {
 	expiry   expiry
 
 	pace     pace
+	usage    usage
+	kept     kept
 	poolSize int       // connections beyond it are overflow
 	overflow time.Time // when more than poolSize were last in use
 	closed   bool
@@ -171,6 +173,7 @@ func (g *gate) grantLocked(p *permit, now time.Time) {
 	g.held++
 	g.heldBy[p.lane]++
 	g.peak = max(g.peak, g.wantedLocked())
+	g.usageLocked(now)
 	g.turnLocked(p.lane)
 	if p.lane == LaneRequest {
 		g.pace.granted(now)
@@ -294,6 +297,8 @@ func (g *gate) unholdLocked(p *permit, now time.Time) {
 	}
 	g.held--
 	g.heldBy[p.lane]--
+	g.usageLocked(now)
+	g.endLoanLocked()
 }
 
 // countReturnLocked counts a connection that came back, and learns from it.

@@ -64,6 +64,7 @@ func (k *keeper) round(now time.Time) (next time.Duration) {
 	k.logAllClears()
 	k.warnOfLeaks(now)
 	k.reclaim(now)
+	k.p.gate.forgetMonitor(now)
 	if k.p.lent.unlimit() {
 		k.p.log.Warn("limits set on Pool.DB were removed: the pool's own apply to it", "pool", k.p.cfg.Name,
 			"remedy", "set DB_POOL_SIZE and DB_MAX_OVERFLOW, or call Pool.Resize")

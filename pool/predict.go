@@ -15,7 +15,7 @@ func (g *gate) predictLocked(l Lane, now time.Time) time.Duration {
 	if g.queue[LaneRequest].n == 0 {
 		g.pace.queueForms(now)
 	}
-	capacity := g.limit
+	capacity := g.limit - g.keptLocked()
 	if !g.supply.state.OK {
 		capacity = min(capacity, g.conns)
 	}

@@ -81,6 +81,7 @@ func (g *gate) waitLocked(p *permit) {
 	}
 	p.hungry = g.roomLocked() > 0
 	g.waiting++
+	g.usage.waiting = max(g.usage.waiting, g.waiting)
 	g.expireLocked(p)
 }
 
@@ -135,9 +136,10 @@ func (g *gate) leave(p *permit, now time.Time, timedOut bool) departure {
 	return leftQueue
 }
 
-// countTimeoutLocked counts a caller whose wait took too long.
+// countTimeoutLocked counts a caller whose wait took too long. A monitor's probe
+// is no caller.
 func (g *gate) countTimeoutLocked(p *permit) {
-	if !p.internal {
+	if !p.internal && p.lane != LaneProbe {
 		g.counts.timedOut++
 	}
 }

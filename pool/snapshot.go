@@ -43,7 +43,7 @@ func (g *gate) sizesLocked(s *Stats) {
 	s.InUse = min(g.busyLocked(), g.inUseLocked()) // what the pool itself holds for a moment is as good as idle
 	s.Idle = g.conns - s.InUse
 	s.Waiting = g.waiting + g.busyLocked() - s.InUse
-	s.Dialing, s.Closing = g.dialing, g.closing
+	s.Dialing, s.Closing, s.Kept = g.dialing, g.closing, g.keptLocked()
 	for sl := range g.closingSlots {
 		if s.At.Sub(sl.gaveUp) >= quarantineAfter {
 			s.Quarantined++

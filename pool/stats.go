@@ -23,6 +23,7 @@ type Stats struct {
 	Closing     int // connections given up whose server session has not ended yet
 	Quarantined int // those of Closing whose end the server has not confirmed within 10s
 	Waiting     int // callers queued for a connection
+	Kept        int // connections that callers may not have: one is kept for a monitor, see ObserveServer
 
 	Lanes [3]LaneStats // by Lane: probe, request, background
 	Tasks TaskStats    // background tasks, those that hold no connection included
@@ -31,7 +32,7 @@ type Stats struct {
 	WaitCount            uint64        // of those, how many had to queue
 	WaitDuration         time.Duration // total time spent queued, by all callers however they left
 	HoldDuration         time.Duration // total time connections were held
-	TimeoutCount         uint64        // callers that left with ErrPoolTimeout
+	TimeoutCount         uint64        // callers that left with ErrPoolTimeout; probes are none
 	ShedCount            uint64        // callers refused at once with ErrOverloaded
 	AcquireCanceledCount uint64        // callers whose own context ended while queued
 	NestedCount          uint64        // callers that asked for a second connection while holding one, and had to queue or, with DB_NESTED=refuse, were refused
@@ -68,9 +69,13 @@ func (s Stats) Open() int { return s.InUse + s.Idle }
 // fewer than PoolSize are open, as SQLAlchemy's figure is.
 func (s Stats) Overflow() int { return s.Open() - s.PoolSize }
 
-// Available is how many connections can be had: Limit, or those there are while
-// the server has no room for more.
+// Available is how many connections callers can have: Limit, less what is kept
+// for a monitor, or those there are while the server has no room for more.
 func (s Stats) Available() int {
+	return max(s.obtainable()-s.Kept, s.InUse)
+}
+
+func (s Stats) obtainable() int {
 	if !s.Server.OK && s.Server.Reason.NoCapacity() {
 		return min(s.Limit, s.Open()+s.Dialing)
 	}

@@ -4,8 +4,12 @@ package pool
 const backgroundTurn = 4
 
 // admitsLocked reports whether lane l may have one more connection. Background
-// work never holds more than half of the limit, and probes one connection.
+// work never holds more than half of the limit, and probes one connection; neither
+// callers nor background work have the place that is kept for a monitor.
 func (g *gate) admitsLocked(l Lane) bool {
+	if kept := g.keptLocked(); kept > 0 && l != LaneProbe && g.callersLocked() >= g.limit-kept {
+		return false
+	}
 	switch l {
 	case LaneBackground:
 		return g.heldBy[l] < g.backgroundCapLocked()

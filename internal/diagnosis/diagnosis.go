@@ -42,7 +42,7 @@ type Scene struct {
 	Waited time.Duration // how long whoever asks why has waited, or the caller first in the queue
 	Failed bool          // somebody failed: there must be a cause
 
-	Limit, MaxOpen, InUse, Idle, Dialing, Closing, Waiting int
+	Limit, MaxOpen, InUse, Idle, Dialing, Closing, Waiting, Kept int
 
 	Background    bool // who asks is background work
 	BackgroundUse int  // connections that background work holds
@@ -145,7 +145,7 @@ func (s *Scene) open() int { return s.InUse + s.Idle }
 
 // full reports whether somebody cannot be served with what there is.
 func (s *Scene) full() bool {
-	return s.Failed || s.Waiting > 0 && s.Idle == 0 && s.Waited >= patience
+	return s.Failed || s.Waiting > 0 && s.Idle <= s.Kept && s.Waited >= patience
 }
 
 // patience is how long a queue may last before it needs a cause.

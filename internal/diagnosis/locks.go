@@ -19,7 +19,7 @@ func (s Scene) lock() Diagnosis {
 	if len(waiting) == 0 || s.full() && 2*len(waiting) < len(s.Holders) {
 		return Diagnosis{}
 	}
-	return s.blocked(s.mainBlocker(waiting), len(waiting), s.Limit)
+	return s.blocked(s.mainBlocker(waiting), len(waiting), max(s.Limit-s.Kept, len(waiting)))
 }
 
 // waitingForLocks are the holders' processes that wait for a lock.

@@ -27,6 +27,8 @@ type Source struct {
 	view    serverview.View
 	queries []serverview.Query
 	wrong   pool.Diagnosis
+	sampled time.Time
+	peak    int
 	seen    pool.ServerView
 	asked   map[string]int // statements by kind: "view", "queries"
 	fail    error          // what statements answer instead
@@ -88,6 +90,25 @@ func (s *Source) Hold(holders ...pool.Holder) { s.mu.Lock(); defer s.mu.Unlock()
 
 // Diagnose is what Suffer left.
 func (s *Source) Diagnose() pool.Diagnosis { s.mu.Lock(); defer s.mu.Unlock(); return s.wrong }
+
+// SampleUsage is the figures of this moment, as if nothing had happened since the last.
+func (s *Source) SampleUsage(threshold int) pool.UsageSample {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	out := pool.UsageSample{Span: now.Sub(s.sampled), Peak: max(s.stats.InUse, s.peak), Waiting: s.stats.Waiting}
+	if s.sampled.IsZero() {
+		out.Span = 0
+	}
+	if s.stats.Usage() >= float64(threshold) {
+		out.Above = out.Span
+	}
+	s.sampled, s.peak = now, 0
+	return out
+}
+
+// Burst is a peak that no look at the figures finds.
+func (s *Source) Burst(peak int) { s.mu.Lock(); defer s.mu.Unlock(); s.peak = peak }
 
 // Suffer sets the diagnosis.
 func (s *Source) Suffer(d pool.Diagnosis) { s.mu.Lock(); defer s.mu.Unlock(); s.wrong = d }

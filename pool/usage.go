@@ -1,0 +1,63 @@
+package pool
+
+import "time"
+
+// UsageSample is what happened between two looks at a pool, as the gate saw it:
+// a look once a second misses what lasts for less.
+type UsageSample struct {
+	Span    time.Duration // since the sample before
+	Peak    int           // the most connections that callers held at once
+	Waiting int           // the most callers that waited at once
+	Above   time.Duration // for how long the threshold was reached
+}
+
+// SampleUsage returns what happened since it was called last, for one caller, a
+// monitor. From now on Above is the time during which at least threshold percent
+// of the connections that can be had are in use.
+func (p *Pool) SampleUsage(threshold int) UsageSample {
+	s := p.Stats()
+	return p.gate.sampleUsage(threshold, s.Available(), time.Now())
+}
+
+// usage is the gate's side of SampleUsage. All fields are guarded by gate.mu.
+type usage struct {
+	level         int           // from how many connections in use on the time counts; 0 before the first sample
+	began         time.Time     // of the present sample
+	peak, waiting int           // the most of each since began
+	above         time.Duration // at or above level since began, up to since
+	since         time.Time     // when the level was reached; zero while it is not
+}
+
+func (g *gate) sampleUsage(threshold, available int, now time.Time) UsageSample {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	u := &g.usage
+	busy := g.busyLocked()
+	out := UsageSample{Peak: max(u.peak, busy), Waiting: max(u.waiting, g.waiting), Above: u.above}
+	if !u.began.IsZero() {
+		out.Span = now.Sub(u.began)
+	}
+	if !u.since.IsZero() {
+		out.Above += now.Sub(u.since)
+	}
+	*u = usage{level: max(1, (threshold*available+99)/100), began: now, peak: busy, waiting: g.waiting}
+	g.usageLocked(now)
+	return out
+}
+
+// usageLocked follows a change of how many connections are in use.
+func (g *gate) usageLocked(now time.Time) {
+	u := &g.usage
+	if u.level == 0 {
+		return
+	}
+	busy := g.busyLocked()
+	u.peak = max(u.peak, busy)
+	switch {
+	case busy >= u.level && u.since.IsZero():
+		u.since = now
+	case busy < u.level && !u.since.IsZero():
+		u.above += now.Sub(u.since)
+		u.since = time.Time{}
+	}
+}
