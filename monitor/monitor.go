@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
@@ -35,6 +36,8 @@ type Monitor struct {
 	opts   options
 	server serverCache
 	hurry  chan struct{} // the checks want a probe and a view before they are due
+
+	draining atomic.Bool // Drain was called
 
 	mu      sync.Mutex // guards everything below
 	state   statusjson.Monitoring

@@ -69,6 +69,8 @@ func (a *app) routes() http.Handler {
 	mux.Handle("/orders/", a.pool.Middleware(orders))
 	mux.HandleFunc("POST /jobs/totals", a.startTotals)
 	mux.Handle("GET /health", a.monitor.Health())
+	mux.Handle("GET /health/live", a.monitor.Live())
+	mux.Handle("GET /health/ready", a.monitor.Ready())
 	mux.Handle("GET /debug/pool-status", a.monitor.PoolStatus())
 	mux.Handle("/{$}", http.RedirectHandler("/orders", http.StatusFound))
 	return withTimeout(mux, requestTime)

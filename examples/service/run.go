@@ -25,6 +25,7 @@ type options struct {
 	addr    string
 	load    bool
 	loadFor time.Duration
+	linger  time.Duration
 }
 
 // run is the whole program: it serves until ctx ends and returns the exit code.
@@ -51,6 +52,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&o.addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 takes any free one")
 	fs.BoolVar(&o.load, "load", false, "drive traffic at itself, so that the status page has something to show")
 	fs.DurationVar(&o.loadFor, "load-for", 10*time.Minute, "how long --load lasts")
+	fs.DurationVar(&o.linger, "linger", 0, "how long to go on serving after SIGTERM while /health/ready says no; Kubernetes: 5s")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -103,9 +105,10 @@ func listen(addr string) (net.Listener, error) {
 	return l, err
 }
 
-// serve answers until ctx ends, then lets requests and jobs finish.
+// serve answers until ctx ends, then lets requests and jobs finish. The monitor
+// goes on until they have.
 func (a *app) serve(ctx context.Context, listener net.Listener, opts options) error {
-	running, cancel := context.WithCancel(ctx)
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer cancel()
@@ -115,7 +118,7 @@ func (a *app) serve(ctx context.Context, listener net.Listener, opts options) er
 		}
 	})
 	if opts.load {
-		background.Go(func() { drive(running, "http://"+listener.Addr().String(), opts.loadFor, a.log) })
+		background.Go(func() { drive(ctx, "http://"+listener.Addr().String(), opts.loadFor, a.log) })
 	}
 
 	server := &http.Server{Handler: a.routes(), ReadHeaderTimeout: 5 * time.Second}
@@ -127,11 +130,15 @@ func (a *app) serve(ctx context.Context, listener net.Listener, opts options) er
 	case <-ctx.Done():
 	}
 	a.log.Info("shutting down", "cause", context.Cause(ctx))
-	return a.shutdown(server)
+	return a.shutdown(server, opts.linger)
 }
 
-// shutdown refuses new requests, waits for those under way, then for the jobs.
-func (a *app) shutdown(server *http.Server) error {
+// shutdown ends the service in the order in which its callers notice nothing:
+// it says that it is not ready, goes on serving until the load balancer has seen
+// that, waits for the requests under way, then for the jobs.
+func (a *app) shutdown(server *http.Server, linger time.Duration) error {
+	a.monitor.Drain()
+	<-time.After(linger)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	return errors.Join(server.Shutdown(ctx), a.pool.Shutdown(ctx))
@@ -142,7 +149,7 @@ func printWelcome(w io.Writer, addr, what string, cfg config.Config) {
 
   http://%[4]s/orders             list (GET) and create (POST)
   http://%[4]s/orders/report      a slow report
-  http://%[4]s/health             for load balancers
+  http://%[4]s/health             for load balancers; /health/live and /health/ready for Kubernetes
   http://%[4]s/debug/pool-status  open this one in a browser
 
   curl http://%[4]s/health

@@ -1,0 +1,151 @@
+package ecosystem
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"io/fs"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/pool"
+	"github.com/golang-migrate/migrate/v4"
+	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
+	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed testdata
+var files embed.FS
+
+// migrators bring a database up to date, each under its own lock.
+var migrators = map[string]func(context.Context, *pool.Pool) error{
+	"goose":          gooseUp,
+	"golang-migrate": migrateUp,
+}
+
+func gooseUp(ctx context.Context, p *pool.Pool) error {
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return err
+	}
+	migrations, err := fs.Sub(files, "testdata/goose")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, p.DB(), migrations, goose.WithSessionLocker(locker))
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+func migrateUp(_ context.Context, p *pool.Pool) error {
+	source, err := iofs.New(files, "testdata/migrate")
+	if err != nil {
+		return err
+	}
+	driver, err := migratepgx.WithInstance(p.DB(), &migratepgx.Config{})
+	if err != nil {
+		return err
+	}
+	m, err := migrate.NewWithInstance("iofs", source, "pgx5", driver)
+	if err != nil {
+		return err
+	}
+	err = m.Up()
+	_, closed := m.Close() // closes p.DB() too; the pool stays open
+	return errors.Join(err, closed)
+}
+
+// Each needs one connection, which holds its lock and runs its migrations, and
+// gives it back at the end. The pool works afterwards, whatever was closed.
+func TestMigrationNeedsOneConnection(t *testing.T) {
+	for name, up := range migrators {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t, 1, 0)
+			if err := up(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+			if n := count(t, p, "select count(*) from pg_indexes where indexname = 'turns_caller'"); n != 1 {
+				t.Errorf("%d indexes", n)
+			}
+			if n := count(t, p, "select count(*) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database()) and pid = pg_backend_pid()"); n != 0 {
+				t.Errorf("%d advisory locks are left", n)
+			}
+		})
+	}
+}
+
+// Replicas that migrate at the same time take turns.
+func TestReplicasMigrateInTurn(t *testing.T) {
+	for name, up := range migrators {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t, 3, 0)
+			failed := make(chan error)
+			for range 3 {
+				go func() { failed <- up(t.Context(), p) }()
+			}
+			for range 3 {
+				if err := <-failed; err != nil && !errors.Is(err, migrate.ErrNoChange) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// Without a free connection a migrator waits for as long as the pool lets it.
+func TestMigrationWaitsInTheQueue(t *testing.T) {
+	for name, up := range migrators {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t, 1, 0, func(cfg *config.Config) { cfg.PoolTimeout = 200 * time.Millisecond })
+			release := hold(t, p)
+			defer release()
+			err := up(t.Context(), p)
+			if err == nil || !errors.Is(err, pool.ErrPoolTimeout) && !strings.Contains(err.Error(), "no connection within") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A migration that lasts longer than DB_STATEMENT_TIMEOUT needs a pool of its
+// own, as docs/guide.md says: one connection, no limit for statements.
+func TestLongMigrationHasItsOwnPool(t *testing.T) {
+	short := open(t, 1, 0, func(cfg *config.Config) { cfg.StatementTimeout = 50 * time.Millisecond })
+	const long = "select pg_sleep(0.2)"
+	if _, err := short.ExecContext(t.Context(), long); err == nil {
+		t.Error("the service's own pool let it run")
+	}
+	err := withMigrationPool(t.Context(), short.Config(), func(ctx context.Context, p *pool.Pool) error {
+		if _, err := p.ExecContext(ctx, long); err != nil {
+			return err
+		}
+		return gooseUp(ctx, p)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// withMigrationPool runs migrate on a pool made for it.
+func withMigrationPool(ctx context.Context, cfg config.Config, migrate func(context.Context, *pool.Pool) error) error {
+	cfg.Name += "-migrations"            // a fleet of its own, not the service's
+	cfg.PoolSize, cfg.MaxOverflow = 1, 0 // goose and golang-migrate need one connection
+	cfg.StatementTimeout = 0             // an index may take an hour
+	cfg.LeakThreshold = 0                // and its lock is no leak
+	p, err := pool.Open(cfg)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return migrate(ctx, p)
+}

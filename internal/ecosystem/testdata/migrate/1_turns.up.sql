@@ -1,0 +1,1 @@
+create table turns (id bigserial primary key, caller integer not null);

@@ -1,0 +1,1 @@
+create index turns_caller on turns (caller);
