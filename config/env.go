@@ -37,6 +37,14 @@ func From(environ map[string]string) (Config, error) {
 	return c, nil
 }
 
+// FromURL returns [Default] with a database: for programs that have a connection
+// string and nothing else. It is checked as [FromEnv] checks DATABASE_URL, and its
+// timeouts count. No variable is read, but for libpq's where the string is silent,
+// by whatever dials later.
+func FromURL(url string) (Config, error) {
+	return From(map[string]string{"DATABASE_URL": url, "HOME": os.Getenv("HOME"), "APPDATA": os.Getenv("APPDATA")})
+}
+
 // parse sets the fields whose variables are set. A field whose variable cannot
 // be read keeps its value.
 func (c *Config) parse(environ map[string]string) []Problem {

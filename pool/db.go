@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"sync"
 	"time"
@@ -25,6 +26,17 @@ import (
 // Closing it, as some libraries do, does not close the pool, and DB then returns a
 // new one.
 func (p *Pool) DB() *sql.DB { return p.lent.get(p) }
+
+// Connector returns what DB opens its connections with, for wrappers of
+// database/sql that make a *sql.DB of their own:
+//
+//	db := otelsql.OpenDB(p.Connector())
+//
+// All that [Pool.DB] says of its *sql.DB holds for that one, but for what somebody
+// else sets on it: leave its SetMaxOpenConns alone, for callers would then wait in
+// database/sql's queue. The caller closes it, before the pool. (A wrapper that
+// takes a driver, p.DB().Driver() say, opens connections past the pool.)
+func (p *Pool) Connector() driver.Connector { return virtuals{p} }
 
 // maxVirtualIdle is how many virtual connections are kept. Each is about a
 // kilobyte; more are made as they are needed.

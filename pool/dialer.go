@@ -26,6 +26,7 @@ type dialer struct {
 	observer    Observer
 	base        *pgx.ConnConfig // as it was at Open; each dial reads it anew
 	network     dialFunc
+	hooks       connHooks
 	hosts       hosts
 	credentials *credentials // nil: the connection string's own
 	options     *connOptions
@@ -193,6 +194,7 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.hooks.edit(cc)
 	mode := t.mode.apply(cc)
 	if t.login != nil {
 		t.login.apply(cc)
@@ -214,7 +216,11 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 	c.pgxConn = dc.(*pgxConn)
 	c.socket, sl.pid = sl.lastSocket(), c.PgConn().PID()
 	c.hole = newPeephole(c.socket.Conn)
-	if err := d.check(ctx, c, cc.RuntimeParams); err != nil {
+	err = d.check(ctx, c, cc.RuntimeParams)
+	if err == nil {
+		err = d.hooks.prepare(ctx, c)
+	}
+	if err != nil {
 		_ = c.pgxConn.Close()
 		return nil, err
 	}

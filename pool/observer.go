@@ -21,9 +21,41 @@ type Observer interface {
 	Dialed(took time.Duration, err error)
 }
 
-// WithObserver has o told of acquisitions, releases and dials. Default: nobody is.
+// WithObserver has o told of acquisitions, releases and dials. Given more than
+// once, each is told, in order. Default: nobody is.
 func WithObserver(o Observer) Option {
-	return func(s *settings) { s.observer = o }
+	return func(s *settings) {
+		if o == nil {
+			return
+		}
+		if s.observer == (nobody{}) {
+			s.observer = o
+			return
+		}
+		s.observer = bothObservers{s.observer, o}
+	}
+}
+
+// bothObservers tells first and then second.
+type bothObservers struct{ first, second Observer }
+
+func (b bothObservers) AcquireStart(ctx context.Context, lane Lane, name string) context.Context {
+	return b.second.AcquireStart(b.first.AcquireStart(ctx, lane, name), lane, name)
+}
+
+func (b bothObservers) AcquireEnd(ctx context.Context, lane Lane, name string, waited time.Duration, err error) {
+	b.first.AcquireEnd(ctx, lane, name, waited, err)
+	b.second.AcquireEnd(ctx, lane, name, waited, err)
+}
+
+func (b bothObservers) Released(lane Lane, name string, held time.Duration) {
+	b.first.Released(lane, name, held)
+	b.second.Released(lane, name, held)
+}
+
+func (b bothObservers) Dialed(took time.Duration, err error) {
+	b.first.Dialed(took, err)
+	b.second.Dialed(took, err)
 }
 
 // nobody observes nothing.

@@ -16,6 +16,7 @@ type settings struct {
 	log      *slog.Logger
 	observer Observer
 	supply   func(ctx context.Context) (Credentials, error)
+	hooks    connHooks
 	network  dialFunc
 	plumbing plumbing
 }

@@ -107,7 +107,7 @@ func newPool(cfg config.Config, s *settings) *Pool {
 	p.gate.demand = p.demand
 	p.gate.supply.timer = time.AfterFunc(time.Hour, p.demand)
 	p.gate.supply.timer.Stop()
-	p.dialer = &dialer{g: p.gate, cfg: cfg, log: s.log, observer: s.observer, network: s.network}
+	p.dialer = &dialer{g: p.gate, cfg: cfg, log: s.log, observer: s.observer, network: s.network, hooks: s.hooks}
 	p.dialer.ctx, p.dialer.stop = context.WithCancel(context.Background())
 	p.dialer.mode.Store(newMode(cfg, cfg.Pooler == config.PoolerPgBouncer))
 	if s.supply != nil {

@@ -57,7 +57,10 @@ func classify(err error) (code string, t trouble) {
 	}
 	var panicked *dialPanic
 	if errors.As(err, &panicked) {
-		return "", trouble{reason: ReasonPanic, remedy: "see the stack in the log: a function given to WithDialFunc or WithCredentials panicked"}
+		return "", trouble{reason: ReasonPanic, remedy: "see the stack in the log: a function given to WithDialFunc, WithCredentials, WithConnConfig or WithAfterConnect panicked"}
+	}
+	if errors.As(err, new(*afterConnectError)) {
+		return sqlState(err), trouble{reason: "after connect", remedy: "see what the function given to WithAfterConnect says"}
 	}
 	if pinned := new(pinnedError); errors.As(err, &pinned) {
 		return "", trouble{reason: "refused by the pooler", permanent: true,
