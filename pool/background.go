@@ -56,7 +56,7 @@ func (p *Pool) Background(ctx context.Context, name string, fn func(ctx context.
 	ctx = ContextWithName(ContextWithLane(context.WithoutCancel(ctx), LaneBackground), name)
 	ctx, cancel := context.WithCancelCause(ctx)
 	t := &Task{name: name, started: time.Now(), cancel: cancel, done: make(chan struct{})}
-	o, err := sessionOptionsOf(opts)
+	o, err := p.sessionOptions(opts)
 	if err == nil {
 		err = p.tasks.add(t)
 	}

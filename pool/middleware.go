@@ -66,7 +66,7 @@ import (
 // Middleware panics when the options exclude one another. See [Pool.MiddlewareFunc]
 // for routers that take a func(http.Handler) http.Handler.
 func (p *Pool) Middleware(next http.Handler, opts ...SessionOption) http.Handler {
-	o, err := sessionOptionsOf(opts)
+	o, err := p.sessionOptions(opts)
 	if err != nil {
 		panic(err)
 	}

@@ -19,6 +19,7 @@ type settings struct {
 	hooks    connHooks
 	network  dialFunc
 	plumbing plumbing
+	session  []SessionOption // defaults
 }
 
 func newSettings(opts []Option) *settings {

@@ -38,6 +38,8 @@ type Pool struct {
 	cfg      config.Config
 	log      *slog.Logger
 	observer Observer // nil when nobody observes
+	defaults []SessionOption
+	retries  retryBudget
 	plumbing plumbing // the service's own, never named as a caller
 
 	table    *pgdriver.Table // of statements that may share connections; nil when none may
@@ -99,7 +101,7 @@ func (p *Pool) warn() {
 
 // newPool puts the parts together.
 func newPool(cfg config.Config, s *settings) *Pool {
-	p := &Pool{cfg: cfg, log: s.log, plumbing: s.plumbing}
+	p := &Pool{cfg: cfg, log: s.log, plumbing: s.plumbing, defaults: s.session}
 	if s.observer != (nobody{}) {
 		p.observer = s.observer // nil costs a query less than being told
 	}

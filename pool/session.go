@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"sync"
+	"sync/atomic"
 )
 
 var (
@@ -44,6 +45,8 @@ type Session struct {
 	route  string   // a name for ctx; "" for what ctx has
 	scope  scope    // what it holds, for the recognition of nested acquisitions
 
+	savepoints atomic.Int64 // begun through DB
+
 	returned bool // the work returned, rather than panicked; only its own goroutine looks
 
 	mu        sync.Mutex    // guards what follows; not held while anything waits
@@ -56,6 +59,8 @@ type Session struct {
 	lost      error         // why a commit was not possible, or failed
 	undone    error         // why a rollback failed
 	committed bool          // the transaction was committed
+	connLost  bool          // the connection broke, or was ended by the server
+	joined    *sql.DB       // what DB returned; may be nil
 }
 
 // dbtx is what a session offers and what it needs: the interface that query
@@ -85,10 +90,14 @@ var _ dbtx = (*Session)(nil)
 // is undone with it, and at the pool's limit it can wait for itself. Pass the
 // session on instead.
 func (p *Pool) WithSession(ctx context.Context, fn func(ctx context.Context, s *Session) error, opts ...SessionOption) error {
-	o, err := sessionOptionsOf(opts)
+	o, err := p.sessionOptions(opts)
 	if err != nil {
 		return err
 	}
+	return p.withSession(ctx, o, fn)
+}
+
+func (p *Pool) withSession(ctx context.Context, o sessionOptions, fn func(ctx context.Context, s *Session) error) error {
 	ctx, unlabel := p.labelled(ctx, nameOf(ctx))
 	defer unlabel()
 	s := p.startSession(ctx, o, FromContext(ctx))

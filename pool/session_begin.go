@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"database/sql"
+	"fmt"
 )
 
 // unit is the connection a session holds, in a transaction or bare. To
@@ -74,10 +75,40 @@ func (s *Session) begin(ctx context.Context) (u *unit, err error) {
 	life := newUnitContext(ctx, s.ctx, s.ctxEnded)
 	life.autocommit = s.opts.autocommit
 	defer func() { u, err = s.begun(life, u, err) }() // also when the driver panics
-	if s.abortable(life) {
-		u, err = s.open(life)
+	if !s.abortable(life) {
+		return nil, nil
 	}
-	return u, err
+	opened, err := s.open(life)
+	if err == nil && len(s.opts.begin) > 0 {
+		err = s.runBegin(opened)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return opened, nil
+}
+
+// runBegin runs the functions of WithBegin in a session of their own on u. When
+// one fails or panics, u is rolled back.
+func (s *Session) runBegin(u *unit) (err error) {
+	first := &Session{pool: s.pool, outer: s.outer, unit: u}
+	first.ctx = sessionContext{u.life, first}
+	done := false
+	defer func() {
+		first.mu.Lock()
+		first.over, first.unit = errBegun, nil
+		first.mu.Unlock()
+		if !done {
+			_, _ = s.endUnit(u, ending{why: errUndone})
+		}
+	}()
+	for _, fn := range s.opts.begin {
+		if err := fn(first.ctx, first); err != nil {
+			return fmt.Errorf("pool: begin: %w", err)
+		}
+	}
+	done = true
+	return nil
 }
 
 // abortable lets finish give up the attempt; false when the session is over.

@@ -61,6 +61,7 @@ func (c *sessionConn) finishLocked(commit bool, over error) error {
 	c.over = over
 	defer c.inner.giveBack(true)
 	c.closeOpenLocked(commit)
+	defer c.noteLossLocked()
 	switch {
 	case c.tx == nil:
 		return nil
@@ -68,6 +69,12 @@ func (c *sessionConn) finishLocked(commit bool, over error) error {
 		return c.tx.Commit()
 	}
 	return c.tx.Rollback()
+}
+
+// noteLossLocked notes whether the connection has ended before it was given back.
+func (c *sessionConn) noteLossLocked() {
+	real, ok := c.real.(interface{ IsClosed() bool })
+	c.lost = ok && real.IsClosed()
 }
 
 // closeOpenLocked closes what the work left open. A commit needs every

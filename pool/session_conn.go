@@ -46,6 +46,7 @@ type sessionConn struct {
 	tx   driver.Tx // nil without a transaction
 	rows []*sessionRows
 	stmt map[*sessionStmt]struct{} // prepared and not closed
+	lost bool                      // the connection had ended before the session did
 	over error                     // what the driver's callers get from now on; nil while the session is open
 	scan *time.Timer               // see sessionRow; made by the first one
 
@@ -129,6 +130,43 @@ func (c *sessionConn) BeginTx(ctx context.Context, opts driver.TxOptions) (drive
 	}
 	c.real = c.inner.real
 	return sessionTx{c}, err
+}
+
+// beginInner begins a transaction in a session that has none.
+func (c *sessionConn) beginInner(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if err := c.lock(); err != nil {
+		return nil, err
+	}
+	defer c.mu.Unlock()
+	tx, err := c.inner.BeginTx(c.bound(ctx), opts)
+	if err != nil {
+		return nil, err
+	}
+	return innerTx{tx, c}, nil
+}
+
+// innerTx is such a transaction.
+type innerTx struct {
+	driver.Tx
+	c *sessionConn
+}
+
+func (t innerTx) Commit() error {
+	if err := t.c.lock(); err != nil {
+		return err
+	}
+	defer t.c.mu.Unlock()
+	return t.Tx.Commit()
+}
+
+// Rollback has nothing to do when the session is over: its connection was not
+// given back with a transaction.
+func (t innerTx) Rollback() error {
+	if t.c.lock() != nil {
+		return nil
+	}
+	defer t.c.mu.Unlock()
+	return t.Tx.Rollback()
 }
 
 // Begin is BeginTx for callers without a context; database/sql is none of them.

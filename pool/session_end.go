@@ -20,6 +20,7 @@ var (
 	errWorkPanicked = overBecause("its work panicked")
 	errCommitted    = overBecause("it was committed")
 	errUndone       = overBecause("it was rolled back")
+	errBegun        = overBecause("the function of WithBegin has returned")
 
 	errStuck      = errors.New("pool: a statement of another goroutine still runs, and does not end with its connection; that is closed as soon as the statement returns")
 	errScanStuck  = errors.New("pool: Row.Scan has not returned; a Scanner panicked, which database/sql cannot survive, or waits for something: recover from panics in Scan methods")
@@ -114,13 +115,25 @@ func (s *Session) settle(e ending, beginning <-chan struct{}, abort func()) {
 	u := s.unit
 	s.mu.Unlock()
 	if u == nil {
+		s.mu.Lock()
+		s.closeJoinedLocked()
+		s.mu.Unlock()
 		return
 	}
 	lost, undone := s.endUnit(u, e)
 	s.mu.Lock()
 	s.lost, s.undone, s.unit = lost, undone, nil
-	s.committed = e.commit && lost == nil
+	s.committed, s.connLost = e.commit && lost == nil, u.conn.lost
+	s.closeJoinedLocked()
 	s.mu.Unlock()
+}
+
+// closeJoinedLocked ends the goroutine of the *sql.DB that DB returned. Nothing
+// that is still used of it is waited for.
+func (s *Session) closeJoinedLocked() {
+	if s.joined != nil {
+		_ = s.joined.Close()
+	}
 }
 
 // endUnit commits or rolls back and gives the connection back.
@@ -190,4 +203,19 @@ func (s *Session) hasCommitted() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.committed
+}
+
+// hasLostConn reports whether the session ended because its connection did, so
+// that nothing of its transaction is left.
+func (s *Session) hasLostConn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connLost
+}
+
+// mayHaveCommitted reports whether the session's work is, or may be, committed.
+func (s *Session) mayHaveCommitted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.committed || errors.Is(s.lost, ErrCommitUnknown)
 }

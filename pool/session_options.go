@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 )
@@ -30,13 +31,43 @@ func WithAutocommit() SessionOption {
 	return func(o *sessionOptions) { o.autocommit = true }
 }
 
+// WithBegin has fn run when the session has got its connection and begun its
+// transaction, before its first statement: for what every statement depends on,
+// such as a tenant of row-level security:
+//
+//	_, err := s.ExecContext(ctx, "select set_config('app.tenant', $1, true)", tenantOf(ctx))
+//
+// A session that runs no statement does not run fn. The session and the context
+// that fn gets are good for fn only; statements of the work wait for it. When fn
+// fails, the transaction is rolled back, the first statement returns the error, and
+// the next one tries again. Several are run in the order in which they were given.
+//
+// What fn sets with set_config(…, true) or SET LOCAL ends with the transaction; with
+// WithAutocommit it would end with the statement.
+func WithBegin(fn func(ctx context.Context, s *Session) error) SessionOption {
+	return func(o *sessionOptions) { o.begin = append(o.begin, fn) }
+}
+
+// WithSessionDefaults has every session of the pool, of WithSession, Middleware
+// and Background, start with these options; those of the call follow. With
+// WithBegin no session can forget its tenant. Statements of the pool's own methods
+// and of DB run in no session.
+func WithSessionDefaults(opts ...SessionOption) Option {
+	return func(s *settings) { s.session = append(s.session, opts...) }
+}
+
 type sessionOptions struct {
 	tx         sql.TxOptions
 	autocommit bool
+	begin      []func(ctx context.Context, s *Session) error
 }
 
-func sessionOptionsOf(opts []SessionOption) (sessionOptions, error) {
+// sessionOptions are the pool's and then those of a call.
+func (p *Pool) sessionOptions(opts []SessionOption) (sessionOptions, error) {
 	var o sessionOptions
+	for _, set := range p.defaults {
+		set(&o)
+	}
 	for _, set := range opts {
 		set(&o)
 	}

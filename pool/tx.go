@@ -91,8 +91,12 @@ func (t *tx) Commit() error {
 // uncommitted ends a transaction whose COMMIT failed. Where the connection has
 // ended too, nobody can tell whether it failed before or after it was done.
 func (t *tx) uncommitted(err error) error {
+	executed := t.c.said.wasExecuted()
 	err = t.c.judge(t.ctx, err)
-	if t.c.IsClosed() || t.c.PgConn().TxStatus() == 'I' {
+	switch {
+	case t.c.IsClosed() && executed:
+		return fmt.Errorf("%w: %w", ErrCommitUnknown, err)
+	case t.c.IsClosed(), t.c.PgConn().TxStatus() == 'I':
 		return err
 	}
 	return errors.Join(err, t.rollback())
