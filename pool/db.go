@@ -36,7 +36,7 @@ func (p *Pool) DB() *sql.DB { return p.lent.get(p) }
 // else sets on it: leave its SetMaxOpenConns alone, for callers would then wait in
 // database/sql's queue. The caller closes it, before the pool. (A wrapper that
 // takes a driver, p.DB().Driver() say, opens connections past the pool.)
-func (p *Pool) Connector() driver.Connector { return virtuals{p} }
+func (p *Pool) Connector() driver.Connector { return virtuals{p, sharesWhenTold} }
 
 // maxVirtualIdle is how many virtual connections are kept. Each is about a
 // kilobyte; more are made as they are needed.

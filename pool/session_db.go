@@ -46,7 +46,7 @@ var _ driver.Connector = joinConnector{}
 func (k joinConnector) Connect(context.Context) (driver.Conn, error) { return &joinConn{s: k.s}, nil }
 
 // Driver returns pgx's driver.
-func (k joinConnector) Driver() driver.Driver { return virtuals{k.s.pool}.Driver() }
+func (k joinConnector) Driver() driver.Driver { return virtuals{p: k.s.pool}.Driver() }
 
 // joinConn is a handle on a session's connection. There may be several: they take turns.
 type joinConn struct{ s *Session }
