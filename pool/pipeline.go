@@ -29,16 +29,20 @@ const (
 type offer struct {
 	statement *pgdriver.Statement // nil when it may not
 	face      pgdriver.Face
-	args      []driver.NamedValue
+	named     []driver.NamedValue // its arguments, from database/sql
+	values    []any               // or from pgx
 	owner     *virtual
 	call      *pgdriver.Call // once it was offered
 	shared    bool           // it went with others, and was answered, or is to read the answers
 }
 
-// values are the arguments as pgx takes them.
-func (o *offer) values() []any {
-	values := make([]any, len(o.args))
-	for i, a := range o.args {
+// arguments are the arguments as pgx takes them.
+func (o *offer) arguments() []any {
+	if o.named == nil {
+		return o.values
+	}
+	values := make([]any, len(o.named))
+	for i, a := range o.named {
 		values[i] = a.Value
 	}
 	return values
@@ -54,7 +58,7 @@ func (p *Pool) offer(k *permit) {
 		why = pgdriver.BecauseNested
 	}
 	if why == pgdriver.Shares {
-		if k.offer.call = pgdriver.NewCall(k.offer.statement, k.offer.face, k.offer.values()); k.offer.call == nil {
+		if k.offer.call = pgdriver.NewCall(k.offer.statement, k.offer.face, k.offer.arguments()); k.offer.call == nil {
 			why = pgdriver.BecauseArguments
 		}
 	}
@@ -121,8 +125,8 @@ func (g *gate) shareLocked(p *permit, now time.Time) {
 }
 
 // disband puts those back in the queue who were to share p's connection: nothing
-// was sent on it.
-func (g *gate) disband(p *permit) {
+// was sent on it. Other connections may be free for them.
+func (g *gate) disband(p *permit, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, c := range p.run[1:] {
@@ -133,6 +137,7 @@ func (g *gate) disband(p *permit) {
 		}
 	}
 	p.call, p.run, p.riders = nil, nil, 0
+	g.dispatchLocked(now)
 }
 
 // passOn makes the holder of to, or of a permit of nobody's, the holder of what

@@ -45,6 +45,8 @@ type Pool struct {
 	table    *pgdriver.Table // of statements that may share connections; nil when none may
 	unshared [pgdriver.ReasonCount]atomic.Uint64
 
+	natives sync.Pool // of *virtual, for Pgx
+
 	gate     *gate
 	front    *sql.DB // of virtual connections, for the pool's methods
 	sessions *sql.DB // the same for sessions

@@ -181,8 +181,8 @@ func (v *virtual) Conn() *pgx.Conn {
 func (v *virtual) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	execute := func(c backend) (driver.Result, error) { return c.ExecContext(ctx, query, args) }
 	if len(args) > 0 { // without, pgx takes the simple protocol
-		if st := v.statement(ctx, query, args); st != nil {
-			return onShared(ctx, v, st, args, resultOf, execute)
+		if o := v.offering(ctx, query, args); o.statement != nil {
+			return onShared(ctx, v, o, resultOf, execute)
 		}
 	}
 	return onReal(ctx, v, wantStatement, execute)
@@ -191,8 +191,8 @@ func (v *virtual) ExecContext(ctx context.Context, query string, args []driver.N
 // QueryContext runs a statement that returns rows.
 func (v *virtual) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	execute := func(c backend) (driver.Rows, error) { return c.QueryContext(ctx, query, args) }
-	if st := v.statement(ctx, query, args); st != nil {
-		return onShared(ctx, v, st, args, rowsOf, execute)
+	if o := v.offering(ctx, query, args); o.statement != nil {
+		return onShared(ctx, v, o, rowsOf, execute)
 	}
 	return onReal(ctx, v, wantStatement, execute)
 }

@@ -50,23 +50,21 @@ func tableFor(mode config.PipelineMode) *pgdriver.Table {
 	return nil
 }
 
-// statement returns what is known of a statement that may share a connection.
-// It is nil for one that may not: because its session is the caller's own, or
-// because it is to be run in pgx's other modes.
-func (v *virtual) statement(ctx context.Context, query string, args []driver.NamedValue) *pgdriver.Statement {
+// offering returns what a statement of database/sql's offers. There is no
+// statement in it when it may not share a connection: because its session is the
+// caller's own, or because it is to be run in pgx's other modes.
+func (v *virtual) offering(ctx context.Context, query string, args []driver.NamedValue) (o offer) {
 	if v.p.table == nil || v.pinned || v.real != nil || !v.shares.allows(ctx) || hasOptions(args) {
-		return nil
+		return o
 	}
-	return v.p.table.Lookup(query)
+	return offer{statement: v.p.table.Lookup(query), face: pgdriver.SQLFace, named: args, owner: v}
 }
 
 // onShared is onReal for a statement that may share a connection: instead of
 // one, its answer may come.
-func onShared[T any](ctx context.Context, v *virtual, st *pgdriver.Statement, args []driver.NamedValue,
-	answer func(*pgdriver.Call) (T, error), call func(backend) (T, error),
-) (T, error) {
-	k := &v.permit
-	k.offer = offer{statement: st, face: pgdriver.SQLFace, args: args, owner: v}
+func onShared[T any](ctx context.Context, v *virtual, o offer, answer func(*pgdriver.Call) (T, error), call func(backend) (T, error)) (T, error) {
+	k, st := &v.permit, o.statement
+	k.offer = o
 	defer k.forget()
 	err := v.take(ctx, wantStatement)
 	if err == nil {
@@ -121,12 +119,12 @@ func (v *virtual) together(ctx context.Context) (c *pgdriver.Call, err error) {
 func (v *virtual) lead(ctx context.Context) (*pgdriver.Call, error) {
 	k, g := &v.permit, v.p.gate
 	if err := v.bind(ctx); err != nil {
-		g.disband(k)
+		g.disband(k, time.Now())
 		return nil, v.replace(ctx, 0)
 	}
 	c, ok := v.real.(*conn)
 	if !ok || !c.pipelines || !c.beginRun() {
-		g.disband(k)
+		g.disband(k, time.Now())
 		return nil, nil
 	}
 	own := pgdriver.Begin(c.linkWith(v.p.table), &runHost{p: v.p, c: c, v: v, k: k, first: k}, k.run)

@@ -39,7 +39,8 @@ type wireSession struct {
 	conn     net.Conn
 	status   byte
 	canceled chan struct{}
-	sql      string // of the latest Parse
+	prepared map[string]string // by name
+	sql      string            // of the latest Parse or Bind
 }
 
 func newWireServer() *wireServer { return &wireServer{sessions: make(map[uint32]*wireSession)} }
@@ -60,7 +61,7 @@ func (s *wireServer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 func (s *wireServer) serve(c net.Conn) {
 	defer c.Close()
-	w := &wireSession{s: s, backend: pgproto3.NewBackend(c, c), conn: c, status: 'I', canceled: make(chan struct{}, 1)}
+	w := &wireSession{s: s, backend: pgproto3.NewBackend(c, c), conn: c, status: 'I', prepared: map[string]string{}, canceled: make(chan struct{}, 1)}
 	start, err := w.backend.ReceiveStartupMessage()
 	if _, ok := start.(*pgproto3.SSLRequest); ok && err == nil {
 		_, _ = c.Write([]byte("N"))
@@ -166,7 +167,7 @@ func (w *wireSession) answer(msg pgproto3.FrontendMessage) bool {
 		w.simple(m.String)
 		w.send(w.ready())
 	case *pgproto3.Parse:
-		w.sql = m.Query
+		w.sql, w.prepared[m.Name] = m.Query, m.Query
 		w.backend.Send(&pgproto3.ParseComplete{})
 	case *pgproto3.Describe:
 		if m.ObjectType == 'S' {
@@ -174,6 +175,7 @@ func (w *wireSession) answer(msg pgproto3.FrontendMessage) bool {
 		}
 		w.backend.Send(oneColumn)
 	case *pgproto3.Bind:
+		w.sql = w.prepared[m.PreparedStatement]
 		w.backend.Send(&pgproto3.BindComplete{})
 	case *pgproto3.Close:
 		w.backend.Send(&pgproto3.CloseComplete{})

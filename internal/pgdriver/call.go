@@ -60,7 +60,7 @@ const (
 // of the statement alone will show.
 func NewCall(st *Statement, face Face, args []any) *Call {
 	desc := st.desc.Load()
-	if desc == nil || len(args) != len(desc.ParamOIDs) || hasOptions(args) {
+	if desc == nil || len(args) != len(desc.ParamOIDs) || HasOptions(args) {
 		return nil
 	}
 	c := &Call{SQL: st.SQL, Face: face, st: st, desc: desc, codec: st.table.codec(), ready: make(chan struct{})}
@@ -88,9 +88,9 @@ func (c *Call) encode(args []any) (ok bool) {
 	return c.size <= MaxRequest
 }
 
-// hasOptions reports whether args begin with pgx's own options, by which a
+// HasOptions reports whether args begin with pgx's own options, by which a
 // query may become a simple one, or another.
-func hasOptions(args []any) bool {
+func HasOptions(args []any) bool {
 	if len(args) == 0 {
 		return false
 	}
