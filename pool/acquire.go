@@ -2,76 +2,77 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // take acquires a connection for ctx: the one entrance to the gate. It waits in
 // the caller's lane for at most pool_timeout. The error says why there is none.
-func (v *virtual) take(ctx context.Context, w want) error {
+func (v *virtual) take(ctx context.Context, w gate.Want) error {
 	k := &v.permit
-	k.want = w
-	if k.by.n == 0 {
-		k.by.capture()
+	k.Want = w
+	if len(k.Callsite.PCs()) == 0 {
+		k.Callsite.Capture()
 	}
 	return v.p.acquire(ctx, k)
 }
 
 // acquire has the gate grant k.
-func (p *Pool) acquire(ctx context.Context, k *permit) error {
+func (p *Pool) acquire(ctx context.Context, k *gate.Permit) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	k.asked = time.Now()
+	k.Asked = time.Now()
 	p.setPatience(ctx, k)
-	if k.internal {
+	if k.Internal {
 		return p.admit(ctx, k)
 	}
-	k.lane, k.name, k.scope = laneOf(ctx), nameOf(ctx), scopeOf(ctx).of(p)
-	k.outer = p.gate.grantOf(k.scope.holding())
+	lane, name := laneOf(ctx), nameOf(ctx)
+	k.Lane, k.Name, k.Scope = gate.Lane(lane), name, scopeOf(ctx).Of(p.gate)
+	k.Outer = p.gate.GrantOf(k.Scope.Holding())
 	if p.observer == nil {
 		return p.admit(ctx, k)
 	}
-	ctx = p.observer.AcquireStart(ctx, k.lane, k.name)
+	ctx = p.observer.AcquireStart(ctx, lane, name)
 	err := p.admit(ctx, k)
-	if k.offer.shared {
-		p.observer.AcquireEnd(ctx, k.lane, k.name, k.waited, nil)
-		p.observer.Released(k.lane, k.name, time.Since(k.grantedAt()))
+	if k.Shared() {
+		p.observer.AcquireEnd(ctx, lane, name, k.GrantedAt().Sub(k.Asked), nil)
+		p.observer.Released(lane, name, time.Since(k.GrantedAt()))
 		return nil
 	}
-	p.observer.AcquireEnd(ctx, k.lane, k.name, time.Since(k.asked), err)
+	p.observer.AcquireEnd(ctx, lane, name, time.Since(k.Asked), err)
 	return err
 }
 
 // setPatience ends the wait at pool_timeout or at ctx's own deadline, whichever is first.
-func (p *Pool) setPatience(ctx context.Context, k *permit) {
-	k.patience, k.ownDeadline = p.cfg.PoolTimeout, false
+func (p *Pool) setPatience(ctx context.Context, k *gate.Permit) {
+	k.Patience, k.OwnDeadline = p.cfg.PoolTimeout, false
 	if d, ok := ctx.Deadline(); ok {
-		if left := d.Sub(k.asked); left < k.patience {
-			k.patience, k.ownDeadline = left, true
+		if left := d.Sub(k.Asked); left < k.Patience {
+			k.Patience, k.OwnDeadline = left, true
 		}
 	}
 }
 
 // admit lets k through the gate or says why not.
-func (p *Pool) admit(ctx context.Context, k *permit) error {
-	if p.cfg.Nested == config.NestedRefuse && k.outer.p != nil {
-		p.gate.countNested()
+func (p *Pool) admit(ctx context.Context, k *gate.Permit) error {
+	if p.cfg.Nested == config.NestedRefuse && k.Outer.P != nil {
+		p.gate.CountNested()
 		return p.explain(k, ErrNested)
 	}
-	return p.explain(k, p.await(ctx, k, p.gate.enter(k, k.asked)))
+	return p.explain(k, p.await(ctx, k, p.gate.Enter(k, k.Asked)))
 }
 
 // acquireAgain is acquire for a permit whose connection was dead, after a pause.
 // With an error the permit has gone back.
-func (p *Pool) acquireAgain(ctx context.Context, k *permit, pause time.Duration) error {
-	err := k.rest(ctx, pause)
+func (p *Pool) acquireAgain(ctx context.Context, k *gate.Permit, pause time.Duration) error {
+	err := rest(ctx, k, pause)
 	if err == nil {
-		err = p.await(ctx, k, p.gate.again(k, time.Now()))
+		err = p.await(ctx, k, p.gate.Again(k, time.Now()))
 	} else {
-		p.gate.release(k, time.Now(), closeUnknown)
+		p.gate.Release(k, time.Now(), gate.CloseUnknown)
 	}
 	if err != nil {
 		p.released(k)
@@ -80,61 +81,27 @@ func (p *Pool) acquireAgain(ctx context.Context, k *permit, pause time.Duration)
 }
 
 // await waits until the gate has decided, if it has not.
-func (p *Pool) await(ctx context.Context, k *permit, d decision) error {
+func (p *Pool) await(ctx context.Context, k *gate.Permit, d gate.Decision) error {
 	switch d {
-	case decidedGranted:
+	case gate.Granted:
 		return nil
-	case decidedRefused:
-		return k.err
+	case gate.Refused:
+		return k.Err
 	}
-	if k.hungry {
-		p.gate.demand()
+	if k.WantsDial {
+		p.gate.Demand()
 	}
 	p.member.wake()
 	p.offer(k)
-	return p.gate.waitTurn(ctx, k)
-}
-
-// waitTurn waits in the queue until the gate has decided about k, or k's caller
-// will not wait any longer. If both happen in the same moment, the decision
-// counts. A wait that takes too long ends with ErrPoolTimeout, whether by
-// pool_timeout (gate.expire) or by ctx's deadline.
-func (g *gate) waitTurn(ctx context.Context, k *permit) error {
-	var answered <-chan struct{} // never, unless it may share
-	if k.offer.call != nil {
-		answered = k.offer.call.Ready()
-	}
-	select {
-	case <-k.ready:
-		return k.err
-	case <-answered:
-		k.offer.shared = true
-		return nil
-	case <-ctx.Done():
-	}
-	err := ctx.Err()
-	switch g.leave(k, time.Now(), errors.Is(err, context.DeadlineExceeded)) {
-	case leftQueue:
-		if errors.Is(err, context.DeadlineExceeded) {
-			return ErrPoolTimeout
-		}
-		return err
-	case leftRun:
-		return err
-	case answeredBefore:
-		k.offer.shared = true
-		return nil
-	}
-	<-k.ready
-	return k.err
+	return p.gate.WaitTurn(ctx, k)
 }
 
 // rest waits a little; it returns why there is no time left for another try.
-func (p *permit) rest(ctx context.Context, d time.Duration) error {
+func rest(ctx context.Context, k *gate.Permit, d time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	left := time.Until(p.waitEnds())
+	left := time.Until(k.WaitEnds())
 	switch {
 	case left <= 0:
 		return ErrPoolTimeout
@@ -152,22 +119,29 @@ func (p *permit) rest(ctx context.Context, d time.Duration) error {
 }
 
 // released is called once for each permit that came back.
-func (p *Pool) released(k *permit) {
-	if k.internal {
+func (p *Pool) released(k *gate.Permit) {
+	if k.Internal {
 		return
 	}
 	if p.observer != nil {
-		p.observer.Released(k.lane, k.name, time.Since(k.grantedAt()))
+		p.observer.Released(Lane(k.Lane), k.Name, time.Since(k.GrantedAt()))
 	}
 	p.cleared(k)
 }
 
 // cleared is released without the observer, who was told before.
-func (p *Pool) cleared(k *permit) {
-	if k.warned {
+func (p *Pool) cleared(k *gate.Permit) {
+	if k.Warned {
 		p.keeper.allClear(k)
 	}
-	if k.hungry {
-		p.gate.demand() // a background task less may leave room for a dial
+	if k.WantsDial {
+		p.gate.Demand() // a background task less may leave room for a dial
 	}
+}
+
+type scopeKey struct{}
+
+func scopeOf(ctx context.Context) *gate.Scope {
+	s, _ := ctx.Value(scopeKey{}).(*gate.Scope)
+	return s
 }

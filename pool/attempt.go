@@ -9,13 +9,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // attempt is one try to connect, as its sockets see it. pgx tries one address
 // after the other, each with and without TLS if sslmode says so; all of that
 // happens under one slot, so at most one of the sockets is open at a time.
 type attempt struct {
-	slot    *slot
+	slot    *gate.Slot
 	hosts   *hosts
 	network dialFunc
 	cancel  *cancelState
@@ -60,8 +62,8 @@ func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, 
 	if err := a.quiet(ctx); err != nil {
 		return nil, err
 	}
-	c := &netConn{g: a.slot.g, slot: a.slot, opened: time.Now()}
-	a.slot.socketOpens(c)
+	c := &netConn{opened: time.Now()}
+	c.session = a.slot.SocketOpens(c)
 	defer func() {
 		if c.Conn == nil { // also when WithDialFunc's function panicked
 			c.sessionEnded()
@@ -111,13 +113,13 @@ func (a *attempt) quiet(ctx context.Context) error {
 	timer := time.NewTimer(quietBound)
 	defer timer.Stop()
 	select {
-	case <-a.slot.whenQuiet():
+	case <-a.slot.WhenQuiet():
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timer.C:
 	}
-	if !a.slot.split() {
+	if !a.slot.Split() {
 		return errStillOpen
 	}
 	return nil

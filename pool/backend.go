@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // backend is a real connection as a virtual one uses it: conn over pgx, or
@@ -22,12 +24,12 @@ type backend interface {
 
 	// ready makes the connection the holder's who has just been granted it. It
 	// returns driver.ErrBadConn when the connection is dead.
-	ready(ctx context.Context, p *permit) error
+	ready(ctx context.Context, p *gate.Permit) error
 	// verdict is called when the holder gives the connection back: why it cannot
 	// go on, or closeUnknown.
-	verdict(now time.Time) closeReason
+	verdict(now time.Time) gate.CloseReason
 	// retireFor notes why it is to be closed when it comes back.
-	retireFor(closeReason)
+	retireFor(gate.CloseReason)
 	// goHome gives it to the *sql.DB that owns it, to be idle there.
 	goHome()
 	// close closes it. Its slot has been given up.

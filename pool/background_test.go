@@ -90,7 +90,7 @@ func TestBackgroundIsCutLooseFromItsCaller(t *testing.T) {
 		err := p.WithSession(ContextWithName(ctx, "GET /orders"), func(ctx context.Context, outer *Session) error {
 			err := insert(ctx, outer)
 			task = p.Background(ctx, "reindex", func(ctx context.Context, s *Session) error {
-				if FromContext(ctx) != s || s == outer || scopeOf(ctx).of(p).holding() != nil {
+				if FromContext(ctx) != s || s == outer || scopeOf(ctx).Of(p.gate).Holding() != nil {
 					t.Error("found its caller's session")
 				}
 				time.Sleep(time.Minute)

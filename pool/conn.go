@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dbpool-go/dbpool/internal/fleet"
+	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
@@ -27,7 +28,7 @@ type pgxConn = stdlib.Conn
 // atomics are read by others.
 type conn struct {
 	*pgxConn
-	*slot
+	*gate.Slot
 	held   *sql.Conn // keeps it checked out of its owner, while it is not at home there
 	socket *netConn  // the connection's own socket, below any TLS
 	hole   *peephole // to look at it while idle
@@ -58,7 +59,7 @@ type conn struct {
 
 // connOptions is what every connection of a pool shares.
 type connOptions struct {
-	expired func(s *slot, now time.Time) bool // whether it should be replaced now
+	expired func(s *gate.Slot, now time.Time) bool // whether it should be replaced now
 
 	breakages     atomic.Uint64 // how many connections were found broken
 	writableSince atomic.Int64  // nanoseconds since 1970: what was dialed before may lead to a server that takes no writes
@@ -87,19 +88,19 @@ func (c *conn) listen(cc *pgx.ConnConfig) {
 }
 
 // ready makes the connection the holder's of p, who has just been granted it.
-func (c *conn) ready(ctx context.Context, p *permit) error {
+func (c *conn) ready(ctx context.Context, p *gate.Permit) error {
 	if c.isStaleWriter() {
-		c.retireFor(closeBroken)
+		c.retireFor(gate.CloseBroken)
 	}
-	if c.retiredFor() != closeUnknown {
+	if c.RetiredFor() != gate.CloseUnknown {
 		return driver.ErrBadConn
 	}
-	c.trusted = p.want != wantConn && c.isFresh()
+	c.trusted = p.Want != gate.WantConn && c.isFresh()
 	if !c.trusted && c.awake(ctx) != nil {
-		c.retireFor(closeBroken)
+		c.retireFor(gate.CloseBroken)
 		return driver.ErrBadConn
 	}
-	c.activity.Store(activityIdle)
+	c.Activity.Store(gate.ActivityIdle)
 	return nil
 }
 
@@ -162,37 +163,37 @@ func (c *conn) roundTrip(ctx context.Context) error {
 
 // verdict is why the connection cannot go on when its holder gives it back;
 // closeUnknown when it can.
-func (c *conn) verdict(now time.Time) closeReason {
+func (c *conn) verdict(now time.Time) gate.CloseReason {
 	reason := c.judgeState(now)
-	if reason == closeUnknown {
+	if reason == gate.CloseUnknown {
 		c.heard, c.breakages = now, c.options.breakages.Load()
 	}
 	return reason
 }
 
-func (c *conn) judgeState(now time.Time) closeReason {
+func (c *conn) judgeState(now time.Time) gate.CloseReason {
 	switch {
-	case c.retiredFor() != closeUnknown:
-		return c.retiredFor()
+	case c.RetiredFor() != gate.CloseUnknown:
+		return c.RetiredFor()
 	case c.cancel.uncertain.Load():
-		return closeCanceled
+		return gate.CloseCanceled
 	case c.IsClosed():
-		return closeBroken
+		return gate.CloseBroken
 	case c.PgConn().TxStatus() != 'I', c.PgConn().IsBusy():
-		return closeUnclean
-	case c.isSurplus():
-		return closeSurplus
-	case c.options.expired(c.slot, now):
-		return closeRecycled
+		return gate.CloseUnclean
+	case c.IsSurplus():
+		return gate.CloseSurplus
+	case c.options.expired(c.Slot, now):
+		return gate.CloseRecycled
 	}
-	return closeUnknown
+	return gate.CloseUnknown
 }
 
 // Close ends the connection; its owner calls it. The slot comes free when the
 // server has ended its session. That the farewell did not get through is no
 // error: the end is the same.
 func (c *conn) Close() error {
-	if c.activity.Load() == activityReclaimed {
+	if c.Activity.Load() == gate.ActivityReclaimed {
 		return nil // its holder still has it, and says the farewell
 	}
 	if c.closed {
@@ -201,11 +202,11 @@ func (c *conn) Close() error {
 	c.closed = true
 	switch {
 	case c.cancel.uncertain.Load():
-		c.retireFor(closeCanceled)
+		c.retireFor(gate.CloseCanceled)
 	case c.IsClosed():
-		c.retireFor(closeBroken)
+		c.retireFor(gate.CloseBroken)
 	}
-	c.g.lost(c.slot)
+	c.Gate().Lost(c.Slot)
 	_ = c.pgxConn.Close()
 	return nil
 }
@@ -213,7 +214,7 @@ func (c *conn) Close() error {
 // close has the owner close the connection. One that was taken away from its
 // holder has left the owner already.
 func (c *conn) close() {
-	if c.activity.Load() == activityReclaimed {
+	if c.Activity.Load() == gate.ActivityReclaimed {
 		_ = c.pgxConn.Close()
 		return
 	}
@@ -244,7 +245,7 @@ func (c *conn) saidFarewell() {
 }
 
 // discard closes a connection in the middle of what its holder does with it.
-func (c *conn) discard(reason closeReason) {
+func (c *conn) discard(reason gate.CloseReason) {
 	c.retireFor(reason)
 	c.close()
 }

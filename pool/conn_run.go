@@ -3,6 +3,7 @@ package pool
 import (
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
@@ -33,8 +34,8 @@ func (c *conn) knows(st *pgdriver.Statement) bool {
 // beginRun is begin for the statements of several callers. It reports false when
 // the connection cannot be used.
 func (c *conn) beginRun() bool {
-	before := c.activity.Load()
-	if c.PgConn().IsBusy() || before == activityReclaimed || !c.activity.CompareAndSwap(before, activityRunning) {
+	before := c.Activity.Load()
+	if c.PgConn().IsBusy() || before == gate.ActivityReclaimed || !c.Activity.CompareAndSwap(before, gate.ActivityRunning) {
 		return false
 	}
 	c.trusted = false

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 func TestLimitsOfDBBreakNothing(t *testing.T) {
@@ -277,7 +278,7 @@ func TestRestingConnectionsGoHome(t *testing.T) {
 		if s := p.db.Stats(); s.MaxOpenConnections != 5 || s.InUse != 5 {
 			t.Errorf("at once: %+v", s)
 		}
-		time.Sleep(restAfter + 2*maxPeriod)
+		time.Sleep(gate.RestAfter + 2*maxPeriod)
 		if s := p.db.Stats(); s.Idle != 2 || s.InUse != 3 {
 			t.Errorf("rested: %d at home, %d not", s.Idle, s.InUse)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/diagnosis"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // Diagnosis says why callers get no connection, in a sentence that is the same
@@ -68,13 +69,13 @@ type ServerBlocker struct {
 func (p *Pool) ObserveServer(v ServerView) {
 	p.server.Store(&v)
 	now := time.Now()
-	p.gate.keepPlace(v.KeepPlace, now)
+	p.gate.KeepPlace(v.KeepPlace, now)
 	switch d := p.Diagnose(); {
 	case d.Verdict == VerdictLock || d.Verdict == VerdictServerHung:
-		p.gate.lend(false, now)
-	case p.gate.wantsKept(now) && now.Sub(v.At) < lendAfter:
-		p.gate.lend(true, now)
-		p.gate.demand()
+		p.gate.Lend(false, now)
+	case p.gate.WantsKept(now) && now.Sub(v.At) < gate.LendAfter:
+		p.gate.Lend(true, now)
+		p.gate.Demand()
 	}
 }
 
@@ -116,19 +117,19 @@ func (p *Pool) scene(s Stats) diagnosis.Scene {
 	view, silent := p.serverView()
 	out := diagnosis.Scene{
 		At: s.At, Limit: s.Limit, MaxOpen: s.MaxOpen(), InUse: s.InUse, Idle: s.Idle, Dialing: s.Dialing, Closing: s.Closing, Waiting: s.Waiting, Kept: s.Kept,
-		BackgroundUse: s.Lanes[LaneBackground].InUse, BackgroundCap: backgroundCap(s.Limit), Timeout: p.cfg.StatementTimeout,
+		BackgroundUse: s.Lanes[LaneBackground].InUse, BackgroundCap: gate.BackgroundCap(s.Limit), Timeout: p.cfg.StatementTimeout,
 		Access: p.access(s), View: view, Silent: silent,
 	}
 	if s.Fleet.Mode == config.FleetEnforce {
 		out.Fleet = diagnosis.Fleet{Replicas: s.Fleet.Replicas, Usable: s.Fleet.Usable}
 	}
-	out.Usual, out.Waited, out.NestedWaiting = p.gate.pressure(s.At)
+	out.Usual, out.Waited, out.NestedWaiting = p.gate.Pressure(s.At)
 	out.Holders = p.holdersFor(view, s.At)
 	return out
 }
 
 func (p *Pool) access(s Stats) diagnosis.Access {
-	a := diagnosis.Access{OK: s.Server.OK, Full: p.gate.serverFull(), Reason: string(s.Server.Reason), Since: s.Server.Since, NoAnswer: s.Server.Reason == ReasonNoAnswer}
+	a := diagnosis.Access{OK: s.Server.OK, Full: p.gate.ServerFull(), Reason: string(s.Server.Reason), Since: s.Server.Since, NoAnswer: s.Server.Reason == ReasonNoAnswer}
 	if d := s.LastDialError; d != nil && !s.Server.OK {
 		a.Remedy = d.Remedy
 		if a.Full && d.Remedy != "" && s.Fleet.Mode == config.FleetEnforce {
@@ -166,14 +167,14 @@ func (p *Pool) serverView() (*diagnosis.View, time.Time) {
 // holdersFor describes all holders, but names only those that a diagnosis may
 // name: where a connection was asked for is costly to look up.
 func (p *Pool) holdersFor(view *diagnosis.View, now time.Time) []diagnosis.Holder {
-	held := p.gate.oldest(0)
+	held := p.gate.Oldest(0)
 	out := make([]diagnosis.Holder, len(held))
 	background, leak := false, false
 	for i := range held {
 		k, h := &held[i], &out[i]
-		h.Held, h.Doing, h.Background = max(0, now.Sub(k.granted)), diagnosis.Doing(activityName(k.activity)), k.lane == LaneBackground
-		if k.slot != nil {
-			h.PID = k.slot.pid
+		h.Held, h.Doing, h.Background = max(0, now.Sub(k.Since)), diagnosis.Doing(gate.ActivityName(k.Activity)), k.Lane == gate.Background
+		if k.Slot != nil {
+			h.PID = k.Slot.PID
 		}
 		h.Leaking = p.cfg.LeakThreshold > 0 && h.Held >= p.cfg.LeakThreshold
 		leaks := h.Leaking && h.Doing != diagnosis.Running
@@ -198,27 +199,9 @@ func blocks(view *diagnosis.View, pid uint32) bool {
 }
 
 // whoAsked is "api/report.go:88 (GET /report)".
-func (p *Pool) whoAsked(k *holderRecord) string {
-	if k.name == "" {
-		return k.by.place(p.plumbing)
+func (p *Pool) whoAsked(k *gate.Holding) string {
+	if k.Name == "" {
+		return (*caller)(&k.Callsite).place(p.plumbing)
 	}
-	return k.by.place(p.plumbing) + " (" + k.name + ")"
-}
-
-// pressure is how long connections were held of late, how long the caller that
-// is next has waited, and how many of those that wait hold a connection already.
-func (g *gate) pressure(now time.Time) (usual, waited time.Duration, nested int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for l := range g.queue {
-		for k := g.queue[l].first; k != nil; k = k.next {
-			if k == g.queue[l].first {
-				waited = max(waited, now.Sub(k.asked))
-			}
-			if k.outer.p != nil {
-				nested++
-			}
-		}
-	}
-	return g.pace.usual(now), waited, nested
+	return (*caller)(&k.Callsite).place(p.plumbing) + " (" + k.Name + ")"
 }

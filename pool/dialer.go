@@ -15,12 +15,13 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // dialer opens connections when the gate wants them. Each dial runs in its own
 // goroutine with its own deadline, whatever becomes of the callers that wait.
 type dialer struct {
-	g           *gate
+	g           *gate.Gate
 	cfg         config.Config
 	log         *slog.Logger
 	observer    Observer
@@ -30,8 +31,8 @@ type dialer struct {
 	hosts       hosts
 	credentials *credentials // nil: the connection string's own
 	options     *connOptions
-	member      *member                                                               // nil without a fleet
-	dial        func(ctx context.Context, sl *slot, k *fleet.Permit) (backend, error) // opens a connection, whose owner has it then
+	member      *member                                                                    // nil without a fleet
+	dial        func(ctx context.Context, sl *gate.Slot, k *fleet.Permit) (backend, error) // opens a connection, whose owner has it then
 	mode        atomic.Pointer[mode]
 	generation  atomic.Uint64 // raised by Recycle
 	timeout     timeoutReport
@@ -44,20 +45,20 @@ type dialer struct {
 // demand starts the dials that the gate wants now, after telling whom it
 // concerns which slots have come free. It never blocks.
 func (d *dialer) demand() {
-	for _, tell := range d.g.takeFreed() {
+	for _, tell := range d.g.TakeFreed() {
 		tell()
 	}
-	for range d.g.startDials(time.Now()) {
+	for range d.g.StartDials(time.Now()) {
 		go d.run() // counted as dialing until it ends, which Pool.Close waits for
 	}
 }
 
 // run makes one dial and hands its outcome to the gate.
 func (d *dialer) run() {
-	sl := &slot{g: d.g}
+	sl := d.g.NewSlot()
 	k, ok := d.member.permit()
 	if !ok {
-		d.g.postpone(sl) // the share has just changed; it will ask again
+		d.g.Postpone(sl) // the share has just changed; it will ask again
 		return
 	}
 	started := time.Now()
@@ -73,11 +74,11 @@ func (d *dialer) run() {
 }
 
 // handOver gives a dialed connection to the gate; after the pool's end it is closed.
-func (d *dialer) handOver(sl *slot, c backend) {
-	sl.backend = c
-	took, trouble := d.g.dialed(sl, time.Now())
+func (d *dialer) handOver(sl *gate.Slot, c backend) {
+	sl.Backend, sl.Doing = c, c.doing
+	took, trouble := d.g.Dialed(sl, time.Now())
 	if !took {
-		d.g.abandon(sl)
+		d.g.Abandon(sl)
 		c.close()
 		return
 	}
@@ -86,9 +87,9 @@ func (d *dialer) handOver(sl *slot, c backend) {
 	}
 }
 
-func (d *dialer) failed(sl *slot, err error) *DialError {
+func (d *dialer) failed(sl *gate.Slot, err error) *DialError {
 	e, t := newDialError(err, time.Now())
-	if d.g.dialFailed(sl, e, t, time.Now()) {
+	if d.g.DialFailed(sl, t.failure(e), time.Now()) {
 		attrs := []any{"pool", d.cfg.Name, "reason", e.Reason, "error", e.Message, "remedy", e.Remedy}
 		if panicked := new(dialPanic); errors.As(err, &panicked) {
 			attrs = append(attrs, "stack", string(panicked.stack))
@@ -100,11 +101,11 @@ func (d *dialer) failed(sl *slot, err error) *DialError {
 
 // survive is open, of which a panic is a failed dial: in a function given to
 // WithDialFunc, say. Nobody but the pool could recover from it.
-func (d *dialer) survive(sl *slot, k *fleet.Permit) (c backend, err error) {
+func (d *dialer) survive(sl *gate.Slot, k *fleet.Permit) (c backend, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			d.member.refused(k, false)
-			if s := sl.lastSocket(); s != nil && s.Conn != nil {
+			if s := lastSocket(sl); s != nil && s.Conn != nil {
 				s.hangUp()
 			}
 			c, err = nil, newDialPanic(v)
@@ -131,7 +132,7 @@ const maxTries = 4
 
 // open dials, authenticates and checks one connection within ConnectTimeout:
 // all hosts and all tries together.
-func (d *dialer) open(ctx context.Context, sl *slot, k *fleet.Permit) (*conn, error) {
+func (d *dialer) open(ctx context.Context, sl *gate.Slot, k *fleet.Permit) (*conn, error) {
 	try, err := d.firstTry(ctx)
 	for n := 1; err == nil; n++ {
 		var c *conn
@@ -189,7 +190,7 @@ func (d *dialer) nextTry(ctx context.Context, t try, err error) (try, error) {
 }
 
 // connect makes one connection attempt and checks what it got.
-func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
+func (d *dialer) connect(ctx context.Context, sl *gate.Slot, t try) (*conn, error) {
 	cc, err := readConnConfig(d.cfg.DatabaseURL)
 	if err != nil {
 		return nil, err
@@ -214,7 +215,7 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 		return nil, err
 	}
 	c.pgxConn = dc.(*pgxConn)
-	c.socket, sl.pid = sl.lastSocket(), c.PgConn().PID()
+	c.socket, sl.PID = lastSocket(sl), c.PgConn().PID()
 	c.hole = newPeephole(c.socket.Conn)
 	err = d.check(ctx, c, cc.RuntimeParams)
 	if err == nil {
@@ -228,9 +229,9 @@ func (d *dialer) connect(ctx context.Context, sl *slot, t try) (*conn, error) {
 }
 
 // newConn is a connection about to be dialed.
-func (d *dialer) newConn(sl *slot, m *mode) *conn {
-	c := &conn{slot: sl, options: d.options, mode: m, born: time.Now()}
-	sl.generation, sl.recycleAt = d.generation.Load(), c.born.Add(dueAfter(d.cfg.PoolRecycle))
-	c.cancel.count = &d.g.cancels
+func (d *dialer) newConn(sl *gate.Slot, m *mode) *conn {
+	c := &conn{Slot: sl, options: d.options, mode: m, born: time.Now()}
+	sl.Generation, sl.RecycleAt = d.generation.Load(), c.born.Add(dueAfter(d.cfg.PoolRecycle))
+	c.cancel.count = &d.g.Cancels
 	return c
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // What callers branch on, with errors.Is. Each comes wrapped in a typed error
@@ -16,10 +17,10 @@ import (
 var (
 	// ErrPoolTimeout: no connection within Config.PoolTimeout or the caller's
 	// own deadline. It also satisfies errors.Is(err, context.DeadlineExceeded).
-	ErrPoolTimeout = errors.New("pool: no connection in time")
+	ErrPoolTimeout = gate.ErrTimeout
 	// ErrOverloaded: refused at once, because the wait would have been longer
 	// than the caller can wait, or because Config.MaxWaiters already wait.
-	ErrOverloaded = errors.New("pool: overloaded")
+	ErrOverloaded = gate.ErrOverloaded
 	// ErrServerFull: no connection in time, and the server refuses new ones, or
 	// the fleet's budget on it is used up (DB_FLEET=enforce).
 	// It satisfies errors.Is(err, ErrPoolTimeout) as well.
@@ -29,9 +30,9 @@ var (
 	ErrNested = errors.New("pool: nested acquisition refused")
 	// ErrReclaimed: the connection was taken away from a holder that had left
 	// it without a statement for too long. Only with DB_RECLAIM_AFTER.
-	ErrReclaimed = errors.New("pool: connection reclaimed: it was held without a running statement for longer than DB_RECLAIM_AFTER allows")
+	ErrReclaimed = gate.ErrReclaimed
 	// ErrClosed: the pool is closed or shutting down.
-	ErrClosed = errors.New("pool: closed")
+	ErrClosed = gate.ErrClosed
 )
 
 // Verdict is the most likely cause of a failed acquisition.
@@ -159,7 +160,7 @@ func (e *AcquireError) bound() string {
 	if e.Lane != LaneBackground {
 		return ""
 	}
-	return fmt.Sprintf(" for background work, which has %d of the %d that it may have", e.Stats.Lanes[LaneBackground].InUse, backgroundCap(e.Stats.Limit))
+	return fmt.Sprintf(" for background work, which has %d of the %d that it may have", e.Stats.Lanes[LaneBackground].InUse, gate.BackgroundCap(e.Stats.Limit))
 }
 
 // Unwrap makes errors.Is find Kind, and for timeouts also

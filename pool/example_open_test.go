@@ -84,7 +84,7 @@ func ExamplePool_DB() {
 
 // What database/sql has no word for is done by pgx itself, on a connection of
 // the pool: COPY, batches, LISTEN, types. It must not keep what it was given.
-func ExamplePool_Conn() {
+func ExamplePool_Conn_raw() {
 	copyOrders := func(ctx context.Context, p *pool.Pool, rows [][]any) (copied int64, err error) {
 		c, err := p.Conn(ctx)
 		if err != nil {

@@ -4,18 +4,19 @@ import (
 	"fmt"
 
 	"github.com/dbpool-go/dbpool/internal/diagnosis"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // explainedHolders is how many of the longest holders an AcquireError names.
 const explainedHolders = 3
 
 // explain turns the gate's decision about k into the error that answers why.
-func (p *Pool) explain(k *permit, err error) error {
-	if err == nil || k.internal {
+func (p *Pool) explain(k *gate.Permit, err error) error {
+	if err == nil || k.Internal {
 		return err
 	}
 	switch e := err.(type) {
-	case *refusal:
+	case *gate.Refusal:
 		return p.overloaded(k, e)
 	case *DialError:
 		return fmt.Errorf("pool %q: %w", p.cfg.Name, e)
@@ -28,30 +29,30 @@ func (p *Pool) explain(k *permit, err error) error {
 
 // overloaded is the error of a caller refused at once. It is made in a
 // microsecond or two: the diagnosis is one that was made a moment ago.
-func (p *Pool) overloaded(k *permit, r *refusal) error {
+func (p *Pool) overloaded(k *gate.Permit, r *gate.Refusal) error {
 	s := p.Stats()
-	d := p.diagnoseRefusal(s, r.wait)
+	d := p.diagnoseRefusal(s, r.Wait)
 	return &AcquireError{
-		Kind: ErrOverloaded, Lane: k.lane, PredictedWait: r.wait, PredictedWork: r.work, QueueFull: r.full,
-		Waited: s.At.Sub(k.asked), Patience: k.patience, Stats: s, Verdict: d.Verdict, Diagnosis: d,
+		Kind: ErrOverloaded, Lane: Lane(k.Lane), PredictedWait: r.Wait, PredictedWork: r.Work, QueueFull: r.Full,
+		Waited: s.At.Sub(k.Asked), Patience: k.Patience, Stats: s, Verdict: d.Verdict, Diagnosis: d,
 	}
 }
 
 // failure is the error of a caller that waited in vain, or for itself.
-func (p *Pool) failure(k *permit, kind error) error {
+func (p *Pool) failure(k *gate.Permit, kind error) error {
 	s := p.Stats()
 	e := &AcquireError{
 		Kind:     kind,
-		Lane:     k.lane,
-		Waited:   s.At.Sub(k.asked),
-		Patience: k.patience,
+		Lane:     Lane(k.Lane),
+		Waited:   s.At.Sub(k.Asked),
+		Patience: k.Patience,
 		Stats:    s,
-		Holders:  p.describeAll(p.gate.oldest(explainedHolders), s.At),
-		Caller:   k.by.place(p.plumbing),
+		Holders:  p.describeAll(p.gate.Oldest(explainedHolders), s.At),
+		Caller:   (*caller)(&k.Callsite).place(p.plumbing),
 	}
 	scene := p.scene(s)
-	scene.Failed, scene.Waited, scene.Caller, scene.Background = true, e.Waited, e.Caller, k.lane == LaneBackground
-	if h, ok := p.gate.holding(k.outer); ok {
+	scene.Failed, scene.Waited, scene.Caller, scene.Background = true, e.Waited, e.Caller, k.Lane == gate.Background
+	if h, ok := p.gate.Holding(k.Outer); ok {
 		outer := p.describe(&h, s.At)
 		e.Outer = &outer
 		scene.Outer = &diagnosis.Holder{Who: p.whoAsked(&h), Held: outer.Held, Doing: diagnosis.Doing(outer.Activity), PID: outer.PID}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 var (
@@ -238,7 +239,7 @@ func TestErrorTellsOfAnOldDialError(t *testing.T) {
 		s.refuseAll("53300", "sorry, too many clients already")
 		_ = p.PingContext(within(t, time.Second))
 		s.refuseAll("", "")
-		time.Sleep(idleProbe + maxPeriod)
+		time.Sleep(gate.IdleProbe + maxPeriod)
 		held := holdAll(t, p, 1)[0]
 		defer held.Close()
 		err := p.PingContext(within(t, time.Second))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // member is the pool as a replica of its fleet: each dial needs a permit of the
@@ -34,7 +35,7 @@ func (p *Pool) join() {
 	m := &member{p: p, done: make(chan struct{})}
 	m.f = fleet.New(m, p.fleetOptions())
 	p.member, p.dialer.member = m, m
-	p.gate.setShare(m.f.Share())
+	p.gate.SetShare(m.f.Share())
 	go m.run(p.dialer.ctx) // Close waits for it
 }
 
@@ -100,7 +101,7 @@ func (m *member) enter(ctx context.Context, k *fleet.Permit, c *conn) error {
 	var pg *pgconn.PgError
 	switch {
 	case err == nil:
-		c.fleetSession, c.slot.onFree, c.slot.surplus = session, session.Gone, session.Surplus
+		c.fleetSession, c.OnFree, c.Surplus = session, session.Gone, session.Surplus
 	case errors.As(err, &pg):
 		err = &fleetError{pg}
 	}
@@ -118,22 +119,22 @@ const fleetRemedy = "GRANT SELECT ON pg_catalog.pg_locks, pg_catalog.pg_stat_act
 
 // wake tells the fleet that somebody waits although the pool itself has room.
 func (m *member) wake() {
-	if m != nil && m.p.gate.heldBack() {
+	if m != nil && m.p.gate.HeldBack() {
 		m.f.Wake()
 	}
 }
 
 // Load is what the pool is asked for.
 func (m *member) Load() fleet.Load {
-	return fleet.Load(m.p.gate.load())
+	return fleet.Load(m.p.gate.Load())
 }
 
 // SetShare bounds the pool's sessions, in any state.
 func (m *member) SetShare(n int) {
-	if m.p.gate.setShare(n) {
+	if m.p.gate.SetShare(n) {
 		m.p.shrink()
 	}
-	m.p.gate.demand() // a permit may be had now that could not be before
+	m.p.gate.Demand() // a permit may be had now that could not be before
 }
 
 // Borrow runs use on an open session between two uses.
@@ -148,8 +149,8 @@ func (m *member) Borrow(ctx context.Context, use func(*fleet.Session, fleet.Lock
 // for it. A connection on which use fails is closed.
 func (p *Pool) borrow(ctx context.Context, use func(*conn) error) error {
 	v := &virtual{p: p}
-	v.permit.by.capture()
-	v.permit.internal, v.permit.lane, v.permit.name = true, LaneProbe, "fleet"
+	v.permit.Callsite.Capture()
+	v.permit.Internal, v.permit.Lane, v.permit.Name = true, gate.Probe, "fleet"
 	if err := v.hold(ctx); err != nil {
 		if err == ErrPoolTimeout {
 			return context.DeadlineExceeded // ErrPoolTimeout is for callers, and comes with the figures
@@ -160,7 +161,7 @@ func (p *Pool) borrow(ctx context.Context, use func(*conn) error) error {
 	c := v.real.(*conn)
 	err := use(c)
 	if err != nil {
-		c.retireFor(closeBroken)
+		c.retireFor(gate.CloseBroken)
 	}
 	return err
 }

@@ -17,7 +17,7 @@ import (
 func bounded(r *rig, share int) {
 	r.cfg.Fleet = config.FleetEnforce
 	r.prover = &prover{p: r.Pool, last: FleetStats{At: time.Now(), Replicas: 8, Usable: 16}}
-	r.gate.setShare(share)
+	r.gate.SetShare(share)
 }
 
 // A caller that waits for the fleet's sake is not told to make the pool larger.
@@ -35,7 +35,7 @@ func TestErrorNamesTheFleetsShare(t *testing.T) {
 		late.wantError(ErrServerFull)
 		wantVerdict(t, late.err, ErrServerFull, VerdictShare)
 		wantText(t, late.err, `pool "db": no connection within 3s (size 4, overflow 0, in use 2, idle 0, dialing 0, closing 0, waiting 0; `+
-			`the fleet's budget leaves it 2 now, of 16 for 8 replicas; oldest held 2s by unknown, idle, then 2s by unknown, idle); `+
+			`the fleet's budget leaves it 2 now, of 16 for 8 replicas; oldest held 2s by pool/rig_test.go:N, idle, then 2s by pool/rig_test.go:N, idle); `+
 			`verdict: fleet share; the fleet's budget leaves this replica 2 of 4 (16 for 8 replicas), and that is not enough: run fewer replicas, or raise DB_FLEET_BUDGET or what the server allows`)
 		releaseAll(others)
 	})
@@ -45,24 +45,16 @@ func TestErrorNamesTheFleetsShare(t *testing.T) {
 func TestErrorTellsThatTheFleetIsTooLarge(t *testing.T) {
 	inRig(t, 4, func(t *testing.T, r *rig) {
 		bounded(r, 1)
-		r.gate.setConns(0)
-		sl := &slot{g: r.gate}
-		r.gate.mu.Lock()
-		r.gate.dialing++
-		r.gate.mu.Unlock()
+		setConns(t, r.gate, 0)
+		sl := r.gate.Reserve()
+		sl.SocketOpens(nil) // the session that found no place
 		full := &fleet.NoRoomError{Members: 20, Plan: fleet.Plan{Tokens: 15, Headroom: 1}}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		waiting := r.ask(ctx)
 		e, trouble := newDialError(full, time.Now())
-		r.gate.dialFailed(sl, e, trouble, time.Now())
-		if wait := time.Until(r.gate.supply.retryAt); wait > 0 {
-			t.Errorf("the next dial waits %v longer than the fleet wants", wait)
-		}
-		r.gate.setShare(0)
-		r.gate.mu.Lock()
-		r.gate.closing++ // the session that found no place
-		r.gate.mu.Unlock()
+		r.gate.DialFailed(sl, trouble.failure(e), time.Now())
+		r.gate.SetShare(0)
 		time.Sleep(4 * time.Second)
 		waiting.wantError(ErrServerFull)
 		got := wantVerdict(t, waiting.err, ErrServerFull, VerdictShare)
@@ -81,18 +73,15 @@ func TestErrorTellsThatTheFleetIsTooLarge(t *testing.T) {
 // the server says of a full server is not this pool's to mend.
 func TestErrorOfAReplicaThatNeverGotIn(t *testing.T) {
 	inRig(t, 4, func(t *testing.T, r *rig) {
+		setConns(t, r.gate, 0)
+		sl := r.gate.Reserve()
 		bounded(r, 0)
 		r.prover.last = FleetStats{}
-		r.gate.setConns(0)
-		sl := &slot{g: r.gate}
-		r.gate.mu.Lock()
-		r.gate.dialing++
-		r.gate.mu.Unlock()
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		waiting := r.ask(ctx)
 		e, trouble := newDialError(&pgconn.PgError{Code: stateTooManyConnections, Message: "sorry, too many clients already"}, time.Now())
-		r.gate.dialFailed(sl, e, trouble, time.Now())
+		r.gate.DialFailed(sl, trouble.failure(e), time.Now())
 		time.Sleep(4 * time.Second)
 		waiting.wantError(ErrServerFull)
 		text := waiting.err.Error()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // The fleet's looks go on all day. They are first in line, and in no figure
@@ -14,11 +16,11 @@ func TestFleetsLookIsInNoStatistics(t *testing.T) {
 		look := func(within time.Duration) error {
 			ctx, cancel := context.WithTimeout(t.Context(), within)
 			defer cancel()
-			k := &permit{internal: true, lane: LaneProbe}
+			k := &gate.Permit{Internal: true, Lane: gate.Probe}
 			if err := r.acquire(ctx, k); err != nil {
 				return err
 			}
-			if wanted := r.gate.load().Wanted; wanted > wants {
+			if wanted := r.gate.Load().Wanted; wanted > wants {
 				t.Errorf("the look itself is taken for demand: %d wanted, by %d callers", wanted, wants)
 			}
 			r.leave(k)
@@ -54,10 +56,10 @@ func TestFleetsLookIsInNoStatistics(t *testing.T) {
 			t.Errorf("waits %v and %v, %d and %d in the histograms", before.WaitDuration, s.WaitDuration, s.Wait.Count, s.Hold.Count)
 		}
 		releaseAll(r.fill(2))
-		if busy := r.gate.load().Wanted; busy != 2 {
+		if busy := r.gate.Load().Wanted; busy != 2 {
 			t.Errorf("busy at most %d since the last look; want the 2 of the callers", busy)
 		}
-		if busy := r.gate.load().Wanted; busy != 0 {
+		if busy := r.gate.Load().Wanted; busy != 0 {
 			t.Errorf("busy %d although nobody holds anything", busy)
 		}
 	})

@@ -153,7 +153,7 @@ func reach(t *testing.T, what string, fleet []*replica, each, all int) {
 			for i, r := range fleet {
 				s := r.Stats()
 				t.Logf("%d: %d in use, %d idle, %d dialing, %d closing, %d waiting, limit %d, %+v; last dial error %v; owed %d",
-					i, s.InUse, s.Idle, s.Dialing, s.Closing, s.Waiting, s.Limit, s.Fleet, s.LastDialError, r.gate.load().Keep-s.Open())
+					i, s.InUse, s.Idle, s.Dialing, s.Closing, s.Waiting, s.Limit, s.Fleet, s.LastDialError, r.gate.Load().Keep-s.Open())
 			}
 			t.Fatalf("%s: %v after %v, want at least %d each and %d in all", what, now, time.Since(began), each, all)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // New returns a pool over db, of any driver, with the limits of cfg: over
@@ -73,7 +74,7 @@ func (p *Pool) warnOfForeign() {
 // as long as the pool has it. What the driver lacks is done as database/sql would
 // do it without.
 type foreignConn struct {
-	*slot
+	*gate.Slot
 	held  *sql.Conn
 	inner driver.Conn
 	inTx  bool
@@ -81,20 +82,20 @@ type foreignConn struct {
 }
 
 // openForeign takes a connection out of the *sql.DB given to New.
-func (p *Pool) openForeign(ctx context.Context, sl *slot, _ *fleet.Permit) (backend, error) {
+func (p *Pool) openForeign(ctx context.Context, sl *gate.Slot, _ *fleet.Permit) (backend, error) {
 	held, err := p.foreign.Conn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sl.generation, sl.recycleAt = p.dialer.generation.Load(), time.Now().Add(dueAfter(p.cfg.PoolRecycle))
-	c := &foreignConn{slot: sl, held: held}
+	sl.Generation, sl.RecycleAt = p.dialer.generation.Load(), time.Now().Add(dueAfter(p.cfg.PoolRecycle))
+	c := &foreignConn{Slot: sl, held: held}
 	err = held.Raw(func(dc any) error { c.inner = dc.(driver.Conn); return nil })
 	return c, err
 }
 
 // ready resets the session if the driver does that between two uses.
-func (c *foreignConn) ready(ctx context.Context, _ *permit) error {
-	if c.retiredFor() != closeUnknown {
+func (c *foreignConn) ready(ctx context.Context, _ *gate.Permit) error {
+	if c.RetiredFor() != gate.CloseUnknown {
 		return driver.ErrBadConn
 	}
 	if r, ok := c.inner.(driver.SessionResetter); ok && c.used {
@@ -103,19 +104,19 @@ func (c *foreignConn) ready(ctx context.Context, _ *permit) error {
 		}
 	}
 	c.used = true
-	c.activity.Store(activityIdle)
+	c.Activity.Store(gate.ActivityIdle)
 	return nil
 }
 
 // verdict is why the connection cannot go on.
-func (c *foreignConn) verdict(time.Time) closeReason {
+func (c *foreignConn) verdict(time.Time) gate.CloseReason {
 	if v, ok := c.inner.(driver.Validator); ok && !v.IsValid() {
-		c.retireFor(closeBroken)
+		c.retireFor(gate.CloseBroken)
 	}
-	return c.retiredFor()
+	return c.RetiredFor()
 }
 
-func (c *foreignConn) retireFor(r closeReason) { c.slot.retireFor(r) }
+func (c *foreignConn) retireFor(r gate.CloseReason) { c.Slot.RetireFor(r) }
 
 // close has the *sql.DB close the connection.
 func (c *foreignConn) close() {
@@ -134,7 +135,7 @@ func (c *foreignConn) hangUp() {}
 func (*foreignConn) traffic() (uint32, bool) { return 0, true }
 
 // doing is what was noted at the beginning and end of each call.
-func (c *foreignConn) doing() int32 { return c.activity.Load() }
+func (c *foreignConn) doing() int32 { return c.Activity.Load() }
 
 // pgx is nil: the connection is another driver's.
 func (*foreignConn) pgx() *pgx.Conn { return nil }
@@ -142,23 +143,23 @@ func (*foreignConn) pgx() *pgx.Conn { return nil }
 // run marks that a statement runs. A panic, of a driver.Valuer say, becomes an
 // error and costs the connection, as in conn.shield.
 func (c *foreignConn) run(call func() error) (err error) {
-	c.activity.Store(activityRunning)
+	c.Activity.Store(gate.ActivityRunning)
 	finished := false
 	defer func() {
 		if !finished {
 			err = newPanicError(recover())
-			c.retireFor(closeUnclean)
+			c.retireFor(gate.CloseUnclean)
 		}
-		after := activityIdle
+		after := gate.ActivityIdle
 		if c.inTx {
-			after = activityTx
+			after = gate.ActivityTx
 		}
-		c.activity.Store(after)
+		c.Activity.Store(after)
 	}()
 	err = call()
 	finished = true
 	if errors.Is(err, driver.ErrBadConn) {
-		c.retireFor(closeBroken)
+		c.retireFor(gate.CloseBroken)
 	}
 	return err
 }

@@ -12,16 +12,20 @@ import (
 )
 
 // gateOnly returns a pool whose size connections do not exist.
-func gateOnly(size int) *Pool {
+func gateOnly(b *testing.B, size int) *Pool {
+	return gateWith(b, size, 100*365*24*time.Hour) // nobody is refused
+}
+
+func gateWith(b *testing.B, size int, timeout time.Duration) *Pool {
 	cfg := config.Default()
-	cfg.PoolSize, cfg.MaxOverflow, cfg.PoolTimeout = size, 0, 100*365*24*time.Hour // nobody is refused
+	cfg.PoolSize, cfg.MaxOverflow, cfg.PoolTimeout = size, 0, timeout
 	p := newPool(cfg, newSettings(nil))
-	p.gate.setConns(size)
+	setConns(b, p.gate, size)
 	return p
 }
 
 func BenchmarkGateUncontended(b *testing.B) {
-	p := gateOnly(10)
+	p := gateOnly(b, 10)
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	b.ReportAllocs()
@@ -37,17 +41,19 @@ func BenchmarkGateUncontended(b *testing.B) {
 // BenchmarkGateRefusal refuses a caller that cannot be served in time, error
 // and figures included.
 func BenchmarkGateRefusal(b *testing.B) {
-	p := gateOnly(1)
-	p.gate.pace.granted(time.Now())
-	p.gate.pace.returned(time.Now(), time.Hour)
+	p := gateWith(b, 1, time.Millisecond)
+	if k, err := p.enter(b.Context()); err != nil {
+		b.Fatal(err)
+	} else {
+		time.Sleep(20 * time.Millisecond) // which is what others are expected to need
+		p.leave(k)
+	}
 	if _, err := p.enter(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
-	defer cancel()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := p.enter(ctx); err == nil {
+		if _, err := p.enter(b.Context()); err == nil {
 			b.Fatal("served")
 		}
 	}
@@ -55,7 +61,7 @@ func BenchmarkGateRefusal(b *testing.B) {
 
 // BenchmarkGateHandover passes one connection from waiter to waiter.
 func BenchmarkGateHandover(b *testing.B) {
-	p := gateOnly(10)
+	p := gateOnly(b, 10)
 	b.SetParallelism(500)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
@@ -76,7 +82,7 @@ const crowdSize = 100_000
 // before the others are served. It reports what each of them costs.
 func BenchmarkWaiters(b *testing.B) {
 	for b.Loop() {
-		p := gateOnly(1)
+		p := gateOnly(b, 1)
 		held, err := p.enter(b.Context())
 		if err != nil {
 			b.Fatal(err)

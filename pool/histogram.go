@@ -1,37 +1,20 @@
 package pool
 
-import "time"
+import (
+	"time"
 
-// HistogramBounds are the upper bounds of a Histogram's buckets; the last
-// bucket has none.
-var histogramBounds = [...]time.Duration{
-	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
-	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
-	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
-	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
-	time.Second, 2500 * time.Millisecond, 5 * time.Second,
-	10 * time.Second, 30 * time.Second, time.Minute,
-}
+	"github.com/dbpool-go/dbpool/internal/gate"
+)
 
 // HistogramBounds returns the inclusive upper bounds of the buckets of every
 // Histogram, smallest first. The last bucket, which has no bound, is not listed.
-func HistogramBounds() []time.Duration { return append([]time.Duration(nil), histogramBounds[:]...) }
+func HistogramBounds() []time.Duration { return append([]time.Duration(nil), gate.Bounds[:]...) }
 
 // Histogram counts durations in fixed buckets. It is a value: a copy is a snapshot.
 type Histogram struct {
-	Counts [len(histogramBounds) + 1]uint64 // per bucket, not cumulative
-	Count  uint64                           // all observations
-	Sum    time.Duration                    // their sum
-}
-
-func (h *Histogram) observe(d time.Duration) {
-	i := 0
-	for i < len(histogramBounds) && d > histogramBounds[i] {
-		i++
-	}
-	h.Counts[i]++
-	h.Count++
-	h.Sum += d
+	Counts [len(gate.Bounds) + 1]uint64 // per bucket, not cumulative
+	Count  uint64                       // all observations
+	Sum    time.Duration                // their sum
 }
 
 // Quantile returns an upper estimate of the q-quantile (0 < q <= 1): the bound
@@ -44,11 +27,11 @@ func (h Histogram) Quantile(q float64) time.Duration {
 	rank, seen := uint64(q*float64(h.Count)+0.5), uint64(0)
 	for i, n := range h.Counts {
 		seen += n
-		if seen >= max(rank, 1) && i < len(histogramBounds) {
-			return histogramBounds[i]
+		if seen >= max(rank, 1) && i < len(gate.Bounds) {
+			return gate.Bounds[i]
 		}
 	}
-	return histogramBounds[len(histogramBounds)-1]
+	return gate.Bounds[len(gate.Bounds)-1]
 }
 
 // Sub returns the observations made after earlier was taken.

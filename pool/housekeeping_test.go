@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // TestSweepIsNoOverflow has the keeper look for what is to be replaced while
@@ -98,17 +99,17 @@ func TestResizeWhileOneIsClosing(t *testing.T) {
 // connection died, wait for another in vain.
 func TestInternalTimeoutIsInNoStatistics(t *testing.T) {
 	inRig(t, 1, func(t *testing.T, r *rig) {
-		k := &permit{internal: true, lane: LaneProbe}
+		k := &gate.Permit{Internal: true, Lane: gate.Probe}
 		if err := r.acquire(t.Context(), k); err != nil {
 			t.Fatal(err)
 		}
-		r.gate.setConns(0)
+		r.gate.Lose(k, gate.CloseBroken)
 		if err := r.acquireAgain(t.Context(), k, 0); !errors.Is(err, ErrPoolTimeout) {
 			t.Error(err)
 		}
 		if n := r.Stats().TimeoutCount; n != 0 {
 			t.Errorf("%d timed out", n)
 		}
-		r.gate.setConns(1)
+		setConns(t, r.gate, 1)
 	})
 }

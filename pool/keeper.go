@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // keeper does what nobody asks for and somebody has to: it lets overflow go
@@ -14,14 +16,14 @@ type keeper struct {
 	p      *Pool
 	done   chan struct{}
 	wake   chan struct{} // an early round, for log lines that are owed
-	silent map[outer]silence
+	silent map[gate.Grant]silence
 
 	mu   sync.Mutex // guards owed
 	owed []cameBack // leaks that came back and have not been logged yet
 }
 
 type cameBack struct {
-	holderRecord
+	gate.Holding
 	at time.Time
 }
 
@@ -64,14 +66,14 @@ func (k *keeper) round(now time.Time) (next time.Duration) {
 	k.logAllClears()
 	k.warnOfLeaks(now)
 	k.reclaim(now)
-	k.p.gate.forgetMonitor(now)
+	k.p.gate.ForgetMonitor(now)
 	if k.p.lent.unlimit() {
 		k.p.log.Warn("limits set on Pool.DB were removed: the pool's own apply to it", "pool", k.p.cfg.Name,
 			"remedy", "set DB_POOL_SIZE and DB_MAX_OVERFLOW, or call Pool.Resize")
 	}
 	next = min(next, k.p.replaceDue(now))
 	k.p.settleIdle(now)
-	k.p.gate.demand()
+	k.p.gate.Demand()
 	return next
 }
 
@@ -80,7 +82,7 @@ func (k *keeper) warnOfLeaks(now time.Time) {
 	if k.p.cfg.LeakThreshold == 0 {
 		return
 	}
-	for _, leak := range k.p.gate.newLeaks(now, k.p.cfg.LeakThreshold) {
+	for _, leak := range k.p.gate.NewLeaks(now, k.p.cfg.LeakThreshold) {
 		h := k.p.describe(&leak, now)
 		k.p.log.Warn("connection held too long", append(holderAttrs(k.p.cfg.Name, h), "stack", h.Stack)...)
 	}
@@ -93,9 +95,9 @@ func holderAttrs(pool string, h Holder) []any {
 
 // allClear notes that a connection came back after its warning. It may be
 // called under database/sql's locks, so the line is written by the keeper.
-func (k *keeper) allClear(p *permit) {
+func (k *keeper) allClear(p *gate.Permit) {
 	k.mu.Lock()
-	k.owed = append(k.owed, cameBack{p.recordLocked(), time.Now()}) // it is its owner's again
+	k.owed = append(k.owed, cameBack{p.Holding(), time.Now()}) // it is its owner's again
 	k.mu.Unlock()
 	select {
 	case k.wake <- struct{}{}:
@@ -109,7 +111,7 @@ func (k *keeper) logAllClears() {
 	k.owed = nil
 	k.mu.Unlock()
 	for _, r := range owed {
-		k.p.log.Info("connection came back", "pool", k.p.cfg.Name, "held", r.at.Sub(r.granted).Round(time.Millisecond),
-			"caller", r.by.place(k.p.plumbing), "name", r.name)
+		k.p.log.Info("connection came back", "pool", k.p.cfg.Name, "held", r.at.Sub(r.Since).Round(time.Millisecond),
+			"caller", (*caller)(&r.Callsite).place(k.p.plumbing), "name", r.Name)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // watched is a rig whose monitor saw a server, and what blocked it.
@@ -42,7 +44,7 @@ func TestAPlaceIsKeptForTheMonitor(t *testing.T) {
 		}
 		fifth.wantWaiting()
 		// The server, asked just now, knows of no lock: the place is lent.
-		time.Sleep(lendAfter)
+		time.Sleep(gate.LendAfter)
 		watched(r)
 		fifth.wantServed()
 		if probes(t, r) {
@@ -60,8 +62,8 @@ func TestTheKeptPlaceIsNotLentWhileALockIsHeld(t *testing.T) {
 		watched(r)
 		held := r.fill(4)
 		fifth := r.ask(t.Context())
-		time.Sleep(lendAfter)
-		r.gate.lend(false, time.Now())
+		time.Sleep(gate.LendAfter)
+		r.gate.Lend(false, time.Now())
 		r.ObserveServer(ServerView{At: time.Now(), Silent: time.Now(), KeepPlace: true})
 		fifth.wantWaiting()
 		if !probes(t, r) {
@@ -81,8 +83,8 @@ func TestTheKeptPlaceGoesWithItsMonitor(t *testing.T) {
 		fifth.wantServed()
 		releaseAll(append(held, fifth))
 		watched(r)
-		time.Sleep(keptFor)
-		r.gate.forgetMonitor(time.Now())
+		time.Sleep(gate.KeptFor)
+		r.gate.ForgetMonitor(time.Now())
 		held = r.fill(5)
 		releaseAll(held)
 	})

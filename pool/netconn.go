@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // netConn is a socket that keeps its slot until the server has closed its end.
@@ -27,8 +29,7 @@ import (
 // that never began is not, see dialBound.
 type netConn struct {
 	net.Conn
-	g        *gate
-	slot     *slot // guarded by g.mu
+	session  *gate.Socket
 	opened   time.Time
 	closing  sync.Once
 	farewell atomic.Bool // Close was called
@@ -136,13 +137,7 @@ func (c *netConn) endSending() bool {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite() == nil
 	}
-	return c.isEstablished()
-}
-
-func (c *netConn) isEstablished() bool {
-	c.g.mu.Lock()
-	defer c.g.mu.Unlock()
-	return c.slot.established
+	return c.session.Established()
 }
 
 // drain reads until the server closes its end. Deadlines that pgx sets
@@ -150,7 +145,7 @@ func (c *netConn) isEstablished() bool {
 func (c *netConn) drain() {
 	defer c.finish()
 	var bound time.Time
-	if !c.isEstablished() {
+	if !c.session.Established() {
 		bound = c.opened.Add(dialBound)
 	}
 	for {
@@ -169,12 +164,7 @@ func (c *netConn) finish() {
 
 // sessionEnded gives the socket's part of the slot back, once.
 func (c *netConn) sessionEnded() {
-	c.ended.Do(func() {
-		c.g.mu.Lock()
-		c.slot.socketClosedLocked()
-		c.g.mu.Unlock()
-		c.g.demand()
-	})
+	c.ended.Do(c.session.Ended)
 }
 
 // isDeadline reports whether err is a deadline of ours that passed, and not the
@@ -184,4 +174,12 @@ func isDeadline(err error) bool { return isTimeout(err) && !errors.Is(err, sysca
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()
+}
+
+// lastSocket is the one that was opened last under sl; nil before the first.
+func lastSocket(sl *gate.Slot) *netConn {
+	if k := sl.LastSocket(); k != nil {
+		return k.Conn.(*netConn)
+	}
+	return nil
 }

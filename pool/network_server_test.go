@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -192,7 +193,7 @@ func TestHiddenEnd(t *testing.T) {
 	if err := p.PingContext(t.Context()); err == nil {
 		t.Error("there was a connection beyond the limit")
 	}
-	until(t, 2*quarantineAfter, "the slots are quarantined", func() bool { return p.Stats().Quarantined == limit })
+	until(t, 2*gate.QuarantineAfter, "the slots are quarantined", func() bool { return p.Stats().Quarantined == limit })
 	proxy.HideFIN(false)
 	proxy.Cut()
 	until(t, 5*time.Second, "the slots are free", func() bool { return p.Stats().Closing == 0 })

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // The *sql.DB that owns the real connections, and what database/sql does
@@ -103,7 +105,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 }
 
 // IsValid is called when the connection goes home, and says whether it may stay.
-func (c *conn) IsValid() bool { return c.retiredFor() == closeUnknown && !c.IsClosed() }
+func (c *conn) IsValid() bool { return c.RetiredFor() == gate.CloseUnknown && !c.IsClosed() }
 
 // openOwner makes the *sql.DB that owns the pool's connections.
 func (p *Pool) openOwner() {
@@ -133,7 +135,7 @@ func (p *Pool) adopt(ctx context.Context, dialed *conn) error {
 		case c == dialed && err == nil:
 			return nil
 		case err == nil:
-			p.gate.broughtBack(c.slot, time.Now())
+			p.gate.BroughtBack(c.Slot, time.Now())
 		case !errors.Is(err, driver.ErrBadConn):
 			return err
 		}
@@ -142,28 +144,28 @@ func (p *Pool) adopt(ctx context.Context, dialed *conn) error {
 
 // fetch takes a connection that is idle at its owner for the holder of k. It
 // leaves k without one when the owner has just closed it.
-func (p *Pool) fetch(ctx context.Context, k *permit) {
-	ctx, cancel := context.WithDeadline(ctx, k.waitEnds())
+func (p *Pool) fetch(ctx context.Context, k *gate.Permit) {
+	ctx, cancel := context.WithDeadline(ctx, k.WaitEnds())
 	defer cancel()
 	c, err := p.checkOut(ctx, nil)
 	if err != nil {
-		p.gate.fetched(k, nil)
+		p.gate.Fetched(k, nil)
 		return
 	}
-	p.gate.fetched(k, c.slot)
+	p.gate.Fetched(k, c.Slot)
 }
 
 // bringBack has all connections that are idle at the owner come out to the gate,
 // for housekeeping. It reports false when there is none.
 func (p *Pool) bringBack() (came bool) {
-	for p.gate.atHome() > 0 {
+	for p.gate.AtHome() > 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), minPeriod)
 		c, err := p.checkOut(ctx, nil)
 		cancel()
 		if err != nil {
 			return came
 		}
-		p.gate.broughtBack(c.slot, time.Now())
+		p.gate.BroughtBack(c.Slot, time.Now())
 		came = true
 	}
 	return came

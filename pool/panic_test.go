@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // brittleConn panics in one Write after it was armed.
@@ -141,7 +143,7 @@ func TestPanicInADial(t *testing.T) {
 				server = s
 				a := askWire(t.Context(), p, "x")
 				<-a.done
-				if a.err != nil || a.after > 2*maxBackoff {
+				if a.err != nil || a.after > 2*gate.MaxBackoff {
 					t.Errorf("%v after %s", a.err, a.after)
 				}
 				if d := p.Stats().LastDialError; d == nil || d.Reason != "panic" || d.Message != "panic: brittle" {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
@@ -38,7 +39,7 @@ func (x *Pgx) lend() (*virtual, error) {
 	if v == nil {
 		v = &virtual{p: x.p, shares: sharesAlways}
 	}
-	v.permit.by.capture()
+	v.permit.Callsite.Capture()
 	return v, nil
 }
 
@@ -60,7 +61,7 @@ func (x *Pgx) Exec(ctx context.Context, sql string, args ...any) (pgconn.Command
 	if o := v.nativeOffering(sql, args); o.statement != nil && len(args) > 0 {
 		return onShared(ctx, v, o, tagOf, call)
 	}
-	return onReal(ctx, v, wantStatement, call)
+	return onReal(ctx, v, gate.WantStatement, call)
 }
 
 // Query runs a statement that returns rows, as pgxpool.Pool.Query does. The
@@ -90,7 +91,7 @@ func (v *virtual) nativeRows(ctx context.Context, sql string, args []any) (rows 
 	if o := v.nativeOffering(sql, args); o.statement != nil {
 		rows, err = onShared(ctx, v, o, nativeRowsOf, call)
 	} else {
-		rows, err = onReal(ctx, v, wantStatement, call)
+		rows, err = onReal(ctx, v, gate.WantStatement, call)
 	}
 	finished = true
 	_, held := rows.(*heldRows)
@@ -120,7 +121,7 @@ func (v *virtual) nativeOffering(sql string, args []any) (o offer) {
 	if v.p.table == nil || pgdriver.HasOptions(args) {
 		return o
 	}
-	return offer{statement: v.p.table.Lookup(sql), face: pgdriver.PgxFace, values: args, owner: v}
+	return offer{statement: v.p.table.Lookup(sql), face: pgdriver.PgxFace, values: args}
 }
 
 func tagOf(c *pgdriver.Call) (pgconn.CommandTag, error) {
@@ -169,7 +170,7 @@ func (c *conn) nativeQuery(ctx context.Context, v *virtual, sql string, args []a
 		c.end()
 		return nil, c.judge(ctx, err)
 	}
-	c.activity.CompareAndSwap(activityRunning, activityRows)
+	c.Activity.CompareAndSwap(gate.ActivityRunning, gate.ActivityRows)
 	return r, nil
 }
 
@@ -245,7 +246,7 @@ func (r *heldRows) Close() {
 	if r.err = r.Rows.Err(); r.err != nil && r.ctx.Err() != nil {
 		r.err = r.c.judgeCanceled(r.ctx, r.err)
 	}
-	r.c.activity.CompareAndSwap(activityRows, activityRunning)
+	r.c.Activity.CompareAndSwap(gate.ActivityRows, gate.ActivityRunning)
 	r.c.end()
 	r.v.done(true)
 	r.v, r.c = nil, nil

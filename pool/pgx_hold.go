@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // WithPgx calls fn with a connection of pgx's own, for what goes beyond single
@@ -110,7 +112,7 @@ func (x *Pgx) BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error
 	if err != nil {
 		return nil, err
 	}
-	tx, err := onReal(ctx, v, wantTransaction, func(b backend) (pgx.Tx, error) {
+	tx, err := onReal(ctx, v, gate.WantTransaction, func(b backend) (pgx.Tx, error) {
 		c := b.(*conn)
 		if err := c.begin(ctx); err != nil {
 			return nil, err

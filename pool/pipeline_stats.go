@@ -2,6 +2,7 @@ package pool
 
 import (
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
@@ -17,22 +18,11 @@ type PipelineStats struct {
 
 // RunLengths counts runs by how many statements they had: 2, up to 4, up to 8,
 // and so on, as RunLengthBounds says; the last bucket has no bound.
-type RunLengths [len(runLengthBounds) + 1]uint64
+type RunLengths [len(gate.RunLengthBounds) + 1]uint64
 
 // RunLengthBounds returns the inclusive upper bounds of the buckets of
 // RunLengths, smallest first. The last bucket, which has no bound, is not listed.
-func RunLengthBounds() []int { return append([]int(nil), runLengthBounds[:]...) }
-
-// runLengthBounds are the upper bounds; nothing is shared by fewer than two.
-var runLengthBounds = [...]int{2, 4, 8, 16, 32, 64}
-
-func (l *RunLengths) observe(n int) {
-	i := 0
-	for i < len(runLengthBounds) && n > runLengthBounds[i] {
-		i++
-	}
-	l[i]++
-}
+func RunLengthBounds() []int { return append([]int(nil), gate.RunLengthBounds[:]...) }
 
 // UnsharedStats counts statements of the pool's own methods that waited for a
 // connection and could not go with others, by the first reason that applied.
@@ -52,20 +42,14 @@ func (u UnsharedStats) Total() uint64 {
 }
 
 // pipelineStats returns what the gate and the callers have counted.
-func (p *Pool) pipelineStats() PipelineStats {
+func (p *Pool) pipelineStats(g gate.Snapshot) PipelineStats {
 	count := func(why pgdriver.Reason) uint64 { return p.unshared[why].Load() }
-	s := p.gate.pipelineStats()
-	s.Mode = p.cfg.Pipeline
-	s.Unshared = UnsharedStats{
-		Text: count(pgdriver.BecauseText), New: count(pgdriver.BecauseNew), NotSelect: count(pgdriver.BecauseNotSelect),
-		Slow: count(pgdriver.BecauseSlow), Large: count(pgdriver.BecauseLarge),
-		Nested: count(pgdriver.BecauseNested), Arguments: count(pgdriver.BecauseArguments),
+	return PipelineStats{
+		Mode: p.cfg.Pipeline, SharedCount: g.SharedCount, RunCount: g.RunCount, RunLengths: RunLengths(g.RunLengths),
+		Unshared: UnsharedStats{
+			Text: count(pgdriver.BecauseText), New: count(pgdriver.BecauseNew), NotSelect: count(pgdriver.BecauseNotSelect),
+			Slow: count(pgdriver.BecauseSlow), Large: count(pgdriver.BecauseLarge),
+			Nested: count(pgdriver.BecauseNested), Arguments: count(pgdriver.BecauseArguments),
+		},
 	}
-	return s
-}
-
-func (g *gate) pipelineStats() PipelineStats {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return PipelineStats{SharedCount: g.counts.shared, RunCount: g.counts.runs, RunLengths: g.counts.runLengths}
 }

@@ -29,6 +29,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
+	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
@@ -47,7 +48,7 @@ type Pool struct {
 
 	natives sync.Pool // of *virtual, for Pgx
 
-	gate     *gate
+	gate     *gate.Gate
 	front    *sql.DB // of virtual connections, for the pool's methods
 	sessions *sql.DB // the same for sessions
 	lent     lentDB  // the same for DB
@@ -107,10 +108,9 @@ func newPool(cfg config.Config, s *settings) *Pool {
 	if s.observer != (nobody{}) {
 		p.observer = s.observer // nil costs a query less than being told
 	}
-	p.gate = newGate(cfg)
-	p.gate.demand = p.demand
-	p.gate.supply.timer = time.AfterFunc(time.Hour, p.demand)
-	p.gate.supply.timer.Stop()
+	p.gate = gate.New(gate.Options{
+		PoolSize: cfg.PoolSize, MaxOpen: cfg.MaxOpen(), MaxWaiters: cfg.MaxWaiters, Linger: cfg.OverflowLinger, Demand: p.demand,
+	})
 	p.dialer = &dialer{g: p.gate, cfg: cfg, log: s.log, observer: s.observer, network: s.network, hooks: s.hooks}
 	p.dialer.ctx, p.dialer.stop = context.WithCancel(context.Background())
 	p.dialer.mode.Store(newMode(cfg, cfg.Pooler == config.PoolerPgBouncer))
@@ -131,7 +131,7 @@ func (p *Pool) demand() {
 }
 
 // dialOwn opens a connection that the pool's own *sql.DB owns.
-func (p *Pool) dialOwn(ctx context.Context, sl *slot, k *fleet.Permit) (backend, error) {
+func (p *Pool) dialOwn(ctx context.Context, sl *gate.Slot, k *fleet.Permit) (backend, error) {
 	c, err := p.dialer.open(ctx, sl, k)
 	if err != nil {
 		return nil, err
@@ -204,12 +204,12 @@ func (p *Pool) Resize(poolSize, maxOverflow int) error {
 	p.resizing.Lock()
 	defer p.resizing.Unlock()
 	// The owner is the first to allow more and the last to allow less.
-	was, _ := p.gate.settings()
+	was, _ := p.gate.Settings()
 	p.limitOwner(max(was, cfg.MaxOpen()), poolSize)
-	p.gate.resize(poolSize, cfg.MaxOpen())
+	p.gate.Resize(poolSize, cfg.MaxOpen())
 	p.limitOwner(cfg.MaxOpen(), poolSize)
 	p.shrink()
-	p.gate.demand()
+	p.gate.Demand()
 	return nil
 }
 

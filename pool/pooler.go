@@ -95,11 +95,11 @@ func (d *dialer) check(ctx context.Context, c *conn, sent map[string]string) err
 	if err != nil {
 		return &checkError{err}
 	}
-	if pid != c.pid && !c.mode.pooler && d.cfg.Pooler != config.PoolerNone {
+	if pid != c.PID && !c.mode.pooler && d.cfg.Pooler != config.PoolerNone {
 		return errPooled
 	}
 	pinned := c.mode.pinned
-	if pid != c.pid && !c.mode.pooler {
+	if pid != c.PID && !c.mode.pooler {
 		own := maps.Clone(sent)
 		maps.DeleteFunc(own, func(name, value string) bool { return c.mode.guard[name] == value })
 		_, pinned = moveParameters(own) // a pooler that was ruled out may have swallowed them

@@ -1,6 +1,10 @@
 package pool
 
-import "time"
+import (
+	"time"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
+)
 
 // silence is how long a holder has been seen to exchange nothing with the server.
 type silence struct {
@@ -14,18 +18,18 @@ func (k *keeper) reclaim(now time.Time) {
 	if k.p.cfg.ReclaimAfter == 0 {
 		return
 	}
-	seen := make(map[outer]silence)
-	for _, h := range k.p.gate.oldest(0) {
-		if h.slot == nil {
+	seen := make(map[gate.Grant]silence)
+	for _, h := range k.p.gate.Oldest(0) {
+		if h.Slot == nil {
 			continue
 		}
-		s, known := k.silent[h.outer]
-		if n, busy := h.slot.backend.traffic(); !known || s.traffic != n || busy {
+		s, known := k.silent[h.Grant]
+		if n, busy := h.Slot.Backend.(backend).traffic(); !known || s.traffic != n || busy {
 			s = silence{traffic: n, since: now}
 		}
-		seen[h.outer] = s
+		seen[h.Grant] = s
 		if now.Sub(s.since) >= k.p.cfg.ReclaimAfter && k.p.takeAway(h, now) {
-			h.activity = activityReclaimed
+			h.Activity = gate.ActivityReclaimed
 			k.p.log.Warn("connection reclaimed", holderAttrs(k.p.cfg.Name, k.p.describe(&h, now))...)
 		}
 	}
@@ -38,20 +42,20 @@ func (k *keeper) reclaim(now time.Time) {
 // all of them or not.
 func (c *conn) traffic() (n uint32, busy bool) {
 	doing := c.doing()
-	return c.said.traffic.Load(), doing == activityRunning || doing == activityListening
+	return c.said.traffic.Load(), doing == gate.ActivityRunning || doing == gate.ActivityListening
 }
 
 // doing is what the holder does with the connection. What goes over the wire
 // tells of statements that a function given to sql.Conn.Raw runs.
 func (c *conn) doing() int32 {
-	a := c.activity.Load()
+	a := c.Activity.Load()
 	switch {
 	case c.socket.farewell.Load():
 		return a
-	case a == activityRows && c.said.reading.Load(), (a == activityIdle || a == activityTx) && c.said.owed.Load() > 0:
-		return activityRunning
-	case (a == activityIdle || a == activityTx) && c.said.reading.Load():
-		return activityListening
+	case a == gate.ActivityRows && c.said.reading.Load(), (a == gate.ActivityIdle || a == gate.ActivityTx) && c.said.owed.Load() > 0:
+		return gate.ActivityRunning
+	case (a == gate.ActivityIdle || a == gate.ActivityTx) && c.said.reading.Load():
+		return gate.ActivityListening
 	}
 	return a
 }
@@ -59,14 +63,14 @@ func (c *conn) doing() int32 {
 // takeAway ends the session of a holder that runs nothing, and gives its place
 // to others. The holder is left with a connection that is good for nothing but
 // being given back, which may never happen.
-func (p *Pool) takeAway(h holderRecord, now time.Time) bool {
-	if !p.gate.takeAway(h, now) {
+func (p *Pool) takeAway(h gate.Holding, now time.Time) bool {
+	if !p.gate.TakeAway(h, now) {
 		return false
 	}
-	h.slot.backend.hangUp()
-	p.gate.demand()
+	h.Slot.Backend.(backend).hangUp()
+	p.gate.Demand()
 	if p.observer != nil {
-		p.observer.Released(h.lane, h.name, now.Sub(h.granted))
+		p.observer.Released(Lane(h.Lane), h.Name, now.Sub(h.Since))
 	}
 	return true
 }

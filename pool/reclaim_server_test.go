@@ -23,8 +23,8 @@ func TestReclaimedInTheMomentOfGivingBack(t *testing.T) {
 	var thief, holders sync.WaitGroup
 	thief.Go(func() {
 		for ctx.Err() == nil {
-			for _, k := range p.gate.oldest(0) {
-				if k.slot != nil && p.takeAway(k, time.Now()) {
+			for _, k := range p.gate.Oldest(0) {
+				if k.Slot != nil && p.takeAway(k, time.Now()) {
 					taken++
 				}
 			}

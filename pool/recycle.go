@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // recycler paces the replacement of connections, so that they never go all at
@@ -13,7 +15,7 @@ import (
 // while it is idle there. What is due is kept out of there until it has been
 // replaced: database/sql knows no pace, nor whether the server gives anything new.
 type recycler struct {
-	g          *gate
+	g          *gate.Gate
 	lifetime   time.Duration
 	generation *atomic.Uint64
 }
@@ -28,7 +30,7 @@ func dueAfter(lifetime time.Duration) time.Duration { return lifetime*3/4 + rand
 
 // gap is the least time between two replacements for age.
 func (r *recycler) gap() time.Duration {
-	return max(recycleGap, r.lifetime/time.Duration(10*max(1, r.g.currentLimit())))
+	return max(recycleGap, r.lifetime/time.Duration(10*max(1, r.g.Limit())))
 }
 
 // soonest reports whether any connection is due that nobody holds, and how soon
@@ -36,9 +38,9 @@ func (r *recycler) gap() time.Duration {
 // given back.
 func (r *recycler) soonest(now time.Time) (next time.Duration, due bool) {
 	next, gap := maxPeriod, r.gap()
-	r.g.anyIdle(func(s *slot) bool {
+	r.g.AnyIdle(func(s *gate.Slot) bool {
 		switch {
-		case s.isSurplus(), r.outdated(s):
+		case s.IsSurplus(), r.outdated(s):
 			next, due = recycleGap, true
 		case r.due(s, now):
 			next, due = min(next, gap), true
@@ -56,22 +58,22 @@ func (p *Pool) replaceDue(now time.Time) (next time.Duration) {
 		return next
 	}
 	p.bringBack()
-	for s := p.gate.claim((*slot).isSurplus); s != nil; s = p.gate.claim((*slot).isSurplus) {
-		p.discard(s, closeSurplus)
+	for s := p.gate.Claim((*gate.Slot).IsSurplus); s != nil; s = p.gate.Claim((*gate.Slot).IsSurplus) {
+		p.discard(s, gate.CloseSurplus)
 	}
-	s := p.gate.claim(func(s *slot) bool { return p.recycler.due(s, now) })
+	s := p.gate.Claim(func(s *gate.Slot) bool { return p.recycler.due(s, now) })
 	switch {
 	case s == nil:
 	case p.recycler.expired(s, now):
-		p.discard(s, closeRecycled)
+		p.discard(s, gate.CloseRecycled)
 	default:
-		p.gate.unclaim(s, now)
+		p.gate.Unclaim(s, now)
 	}
 	return next
 }
 
 // expired reports whether s is to be replaced now: it is due, and it is its turn.
-func (r *recycler) expired(s *slot, now time.Time) bool {
+func (r *recycler) expired(s *gate.Slot, now time.Time) bool {
 	if !r.due(s, now) {
 		return false
 	}
@@ -79,17 +81,19 @@ func (r *recycler) expired(s *slot, now time.Time) bool {
 	if !r.outdated(s) {
 		gap = r.gap()
 	}
-	if r.g.takeTurn(now, gap) {
+	if r.g.TakeTurn(now, gap) {
 		return true
 	}
-	r.g.demand() // of a successor, if that is what is missing
+	r.g.Demand() // of a successor, if that is what is missing
 	return false
 }
 
-func (r *recycler) due(s *slot, now time.Time) bool { return now.After(s.recycleAt) || r.outdated(s) }
+func (r *recycler) due(s *gate.Slot, now time.Time) bool {
+	return now.After(s.RecycleAt) || r.outdated(s)
+}
 
 // outdated reports whether s was dialed before the last Recycle.
-func (r *recycler) outdated(s *slot) bool { return s.generation != r.generation.Load() }
+func (r *recycler) outdated(s *gate.Slot) bool { return s.Generation != r.generation.Load() }
 
 // Recycle replaces every connection that is open now, one after the other, each
 // when it is idle or given back: after a password change, a failover, a new

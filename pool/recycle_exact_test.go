@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // leaveIdle opens n connections and gives them back.
@@ -41,10 +42,8 @@ func wantReplaced(t *testing.T, p *Pool, open, recycled int) {
 	if now := int(s.OpenedCount - s.Closed.Total()); now != open {
 		t.Errorf("%d opened more than closed, want %d", now, open)
 	}
-	p.gate.mu.Lock()
-	defer p.gate.mu.Unlock()
-	if u := p.gate.supply; u.owed != 0 || u.successor != successorNone {
-		t.Errorf("left over: %d owed, successor %d", u.owed, u.successor)
+	if p.gate.Snapshot(time.Now(), 0).Replacing {
+		t.Error("a replacement is still wanted")
 	}
 }
 
@@ -96,7 +95,7 @@ func TestRecycleTwice(t *testing.T) {
 			if n := p.Stats().OpenedCount; n > uint64(3*open+1) {
 				t.Errorf("opened %d for %d", n, open)
 			}
-			if p.gate.anyIdle(func(s *slot) bool { return s.generation != 2 }) {
+			if p.gate.AnyIdle(func(s *gate.Slot) bool { return s.Generation != 2 }) {
 				t.Error("an old one is left")
 			}
 		})
@@ -122,10 +121,7 @@ func wantOpen(t *testing.T, p *Pool, open int) {
 	t.Helper()
 	for range 10_000 {
 		synctest.Wait()
-		p.gate.mu.Lock()
-		calm := p.gate.supply.owed == 0 && p.gate.supply.successor == successorNone && p.gate.dialing+p.gate.closing == 0
-		p.gate.mu.Unlock()
-		if calm {
+		if g := p.gate.Snapshot(time.Now(), 0); !g.Replacing && g.Dialing+g.Closing == 0 {
 			break
 		}
 		time.Sleep(time.Millisecond)
@@ -149,7 +145,7 @@ func TestRecycleWhileRefused(t *testing.T) {
 				t.Errorf("%d open while the server refuses, want %d or one less", n, open)
 			}
 			s.refuseAll("", "")
-			time.Sleep(idleProbe + maxBackoff)
+			time.Sleep(gate.IdleProbe + gate.MaxBackoff)
 			wantReplaced(t, p, open, open)
 		})
 	}
@@ -173,7 +169,7 @@ func TestRecycleAfterTroubleWithoutRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.refuseAll("", "")
-		time.Sleep(idleProbe + 5*maxPeriod)
+		time.Sleep(gate.IdleProbe + 5*maxPeriod)
 		if st := p.Stats(); !st.Server.OK || st.Closed.Recycled != 2 || st.Open() != 2 {
 			t.Errorf("server %+v, closed %+v, %d open", st.Server, st.Closed, st.Open())
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // history is what became of a pool's connections, moment by moment.
@@ -115,7 +116,7 @@ func TestNothingRecycledAtTheLimit(t *testing.T) {
 		if h := follow(p, 10*lifetime); len(h.closed) != 1 {
 			t.Errorf("closed after %s", h.closed)
 		}
-		if n := p.Stats().DialErrorCount; n > uint64(10*lifetime/idleProbe)+2 {
+		if n := p.Stats().DialErrorCount; n > uint64(10*lifetime/gate.IdleProbe)+2 {
 			t.Errorf("%d dials for nobody", n)
 		}
 		s.refuseAll("", "")
@@ -159,26 +160,5 @@ func TestLinger(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// A fleet finds places one after the other: what is owed is given up only when
-// it has found none for a while.
-func TestDebtsLastWhileTheFleetPaysThem(t *testing.T) {
-	g := newGate(config.Config{PoolSize: 5, MaxOverflow: 5})
-	g.setShare(0) // no room
-	now := time.Now()
-	for range 4 {
-		g.supply.closedLocked(true, now)
-	}
-	for paid := 1; paid <= 3; paid++ {
-		now = now.Add(shareGap)
-		if g.takeTurn(now, recycleGap); g.supply.owed != 5-paid {
-			t.Fatalf("%d owed when the fleet had found %d places", g.supply.owed, paid-1)
-		}
-		g.supply.replacedLocked(now)
-	}
-	if g.takeTurn(now.Add(shareGap+1), recycleGap); g.supply.owed != 0 {
-		t.Errorf("%d owed although the fleet finds no place", g.supply.owed)
 	}
 }

@@ -13,10 +13,10 @@ func TestResizeUnderAShareIsUndoneByALargerShare(t *testing.T) {
 	p := openShared(t, 4, 0, nil)
 	defer p.Close()
 	share := func(n int) { // what member.SetShare does
-		if p.gate.setShare(n) {
+		if p.gate.SetShare(n) {
 			p.shrink()
 		}
-		p.gate.demand()
+		p.gate.Demand()
 	}
 	share(1)
 	if err := p.Resize(4, 0); err != nil {
@@ -41,11 +41,11 @@ func TestResizeUnderAShareIsUndoneByALargerShare(t *testing.T) {
 func TestShareOfNothingIsNotUnlimited(t *testing.T) {
 	p := openShared(t, 4, 0, nil)
 	defer p.Close()
-	p.gate.setShare(0)
+	p.gate.SetShare(0)
 	p.shrink()
 	_ = p.Resize(4, 0)
-	p.gate.setShare(4)
-	p.gate.demand()
+	p.gate.SetShare(4)
+	p.gate.Demand()
 	for range 10 {
 		if err := p.PingContext(t.Context()); err != nil {
 			t.Fatal(err)
@@ -60,10 +60,10 @@ func TestOverflowLingersAfterTheShareGrew(t *testing.T) {
 	p := openShared(t, 1, 7, nil)
 	defer p.Close()
 	share := func(n int) {
-		if p.gate.setShare(n) {
+		if p.gate.SetShare(n) {
 			p.shrink()
 		}
-		p.gate.demand()
+		p.gate.Demand()
 	}
 	burst := func(n int) {
 		var cs []*sql.Conn

@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // rows notes when the rows of a query are closed. Each query has its own:
@@ -42,7 +44,7 @@ func (r *rows) judge(err error) error {
 		return err
 	case r.c.open == r && sqlState(err) == stateReadOnly:
 		r.c.noteReadOnly(err)
-	case r.c.activity.Load() == activityReclaimed:
+	case r.c.Activity.Load() == gate.ActivityReclaimed:
 		return ErrReclaimed
 	case r.c.said.refused.Load():
 		return &copyError{err}
@@ -65,7 +67,7 @@ func (r *rows) Close() error {
 	err := r.Rows.Close()
 	if c := r.c; c.open == r {
 		c.open = nil
-		c.activity.CompareAndSwap(activityRows, activityRunning)
+		c.Activity.CompareAndSwap(gate.ActivityRows, gate.ActivityRunning)
 		c.end()
 	}
 	return r.judge(err)

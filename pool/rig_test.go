@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // rig is a gate with callers but without a database: whoever is let in holds a
@@ -30,63 +31,57 @@ func inRig(t *testing.T, size int, test func(t *testing.T, r *rig), edit ...func
 			e(&cfg)
 		}
 		r := &rig{newPool(cfg, newSettings(nil)), t}
-		r.gate.setConns(cfg.MaxOpen())
+		setConns(t, r.gate, cfg.MaxOpen())
 		test(t, r)
 		synctest.Wait()
 		if s := r.Stats(); s.InUse+s.Waiting != 0 {
 			t.Errorf("left behind: %d in use, %d waiting", s.InUse, s.Waiting)
 		}
-		r.gate.supply.timer.Stop()
-		r.gate.expiry.timer.Stop()
+		r.gate.Close()
 	})
 }
 
-// setConns makes n connections exist, opening some or losing some.
-func (g *gate) setConns(n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for g.conns < n {
-		s := &slot{g: g, state: slotOpen}
-		g.conns++
-		g.open[s] = struct{}{}
-		g.putLocked(s, time.Now())
+// setConns makes n connections exist, opening some or closing idle ones.
+func setConns(t testing.TB, g *gate.Gate, n int) {
+	t.Helper()
+	now := time.Now()
+	open := func() int { s := g.Snapshot(now, 0); return s.InUse + s.Idle }
+	for open() < n {
+		g.Dialed(g.Reserve(), now)
 	}
-	for s := range g.open {
-		if g.conns > n && s.place != placeHeld {
-			g.lostLocked(s, closeSurplus)
+	for open() > n {
+		s := g.Claim(func(*gate.Slot) bool { return true })
+		if s == nil {
+			t.Fatalf("%d connections are in use, and %d are to be left", open(), n)
 		}
+		s.RetireFor(gate.CloseSurplus)
+		g.Lost(s)
 	}
-	for s := range g.open {
-		if g.conns > n {
-			g.lostLocked(s, closeSurplus)
-		}
-	}
-	g.dispatchLocked(time.Now())
 }
 
 // enter asks for a connection as a virtual connection does.
-func (p *Pool) enter(ctx context.Context) (*permit, error) {
-	k := &permit{}
-	k.by.capture()
+func (p *Pool) enter(ctx context.Context) (*gate.Permit, error) {
+	k := &gate.Permit{}
+	k.Callsite.Capture()
 	return k, p.acquire(ctx, k)
 }
 
 // leave gives it back.
-func (p *Pool) leave(k *permit) { p.leaveFor(k, closeUnknown) }
+func (p *Pool) leave(k *gate.Permit) { p.leaveFor(k, gate.CloseUnknown) }
 
 // leaveFor gives it back for a reason for which it cannot go on.
-func (p *Pool) leaveFor(k *permit, reason closeReason) bool {
-	f := p.gate.release(k, time.Now(), reason)
-	if f.released {
+func (p *Pool) leaveFor(k *gate.Permit, reason gate.CloseReason) bool {
+	f := p.gate.Release(k, time.Now(), reason)
+	if f.Released {
 		p.released(k)
 	}
-	return f.released
+	return f.Released
 }
 
 // visit is one caller: in the queue, holding, or gone with an error.
 type visit struct {
 	r      *rig
-	k      *permit
+	k      *gate.Permit
 	err    error
 	asked  time.Time
 	done   chan struct{} // closed when the gate has decided
@@ -190,4 +185,22 @@ func timedPool(t *testing.T, size int, d *hookDriver, edits ...func(*config.Conf
 		t.Fatal(err)
 	}
 	return p, log
+}
+
+// wantConsistent checks what is true of every snapshot.
+func wantConsistent(t *testing.T, s Stats) {
+	t.Helper()
+	var lanes LaneStats
+	for _, l := range s.Lanes {
+		lanes.InUse += l.InUse
+		lanes.Waiting += l.Waiting
+	}
+	switch {
+	case min(s.InUse, s.Idle, s.Dialing, s.Closing, s.Waiting, s.Quarantined) < 0,
+		lanes != LaneStats{s.InUse, s.Waiting},
+		s.Wait.Count != s.AcquireCount, s.Hold.Sum != s.HoldDuration, s.Wait.Sum > s.WaitDuration,
+		s.WaitCount > s.AcquireCount, s.Hold.Count > s.AcquireCount,
+		s.Quarantined > s.Closing, s.DialErrorCount > s.DialCount, s.Limit > s.MaxOpen():
+		t.Errorf("contradicts itself: %+v", s)
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 var (
@@ -41,9 +43,9 @@ type Session struct {
 	opts   sessionOptions
 	ctx    context.Context // of the whole work; FromContext finds the session in it
 	cancel context.CancelFunc
-	outer  *Session // the session around this one, of any pool; nil if none
-	route  string   // a name for ctx; "" for what ctx has
-	scope  scope    // what it holds, for the recognition of nested acquisitions
+	outer  *Session   // the session around this one, of any pool; nil if none
+	route  string     // a name for ctx; "" for what ctx has
+	scope  gate.Scope // what it holds, for the recognition of nested acquisitions
 
 	savepoints atomic.Int64 // begun through DB
 

@@ -18,9 +18,9 @@ type unit struct {
 // startSession returns an open session whose context is a child of ctx.
 func (p *Pool) startSession(ctx context.Context, o sessionOptions, outer *Session) *Session {
 	s := &Session{pool: p, opts: o, outer: outer}
-	s.scope.pool = p
+	s.scope.Gate = p.gate
 	if outer != nil {
-		s.scope.outer = &outer.scope
+		s.scope.Outer = &outer.scope
 	}
 	ctx, s.cancel = context.WithCancel(ctx)
 	s.ctx = sessionContext{ctx, s}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // interrupter is a connection whose running call can be made to fail, which
@@ -103,6 +105,6 @@ func (c *sessionConn) closeOpenLocked(commit bool) {
 // belong to the driver. pgx's belong to their reader.
 func (c *sessionConn) spoilReadLocked() {
 	if _, ours := c.real.(*conn); !ours && c.real != nil && len(c.rows) > 0 {
-		c.real.retireFor(closeUnclean)
+		c.real.retireFor(gate.CloseUnclean)
 	}
 }

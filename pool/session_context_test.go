@@ -96,7 +96,7 @@ func TestEndOfContextRollsBackAtOnce(t *testing.T) {
 				return err
 			}
 			time.Sleep(time.Minute)
-			if rolledBack.Load() != 1 || p.Stats().InUse != 0 || scopeOf(ctx).of(p).holding() != nil {
+			if rolledBack.Load() != 1 || p.Stats().InUse != 0 || scopeOf(ctx).Of(p.gate).Holding() != nil {
 				t.Error("the connection is still held")
 			}
 			if err := insert(context.Background(), s); !errors.Is(err, ErrSessionDone) || !errors.Is(err, context.DeadlineExceeded) {

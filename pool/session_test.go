@@ -273,7 +273,7 @@ func TestSessionNests(t *testing.T) {
 		mock.ExpectCommit()
 	}
 	err := p.WithSession(t.Context(), func(ctx context.Context, outer *Session) error {
-		if FromContext(ctx) != outer || scopeOf(ctx).of(p).holding() != nil {
+		if FromContext(ctx) != outer || scopeOf(ctx).Of(p.gate).Holding() != nil {
 			t.Error("the session is not in its context, or seems to hold a connection")
 		}
 		if err := insert(ctx, outer); err != nil {
@@ -284,11 +284,11 @@ func TestSessionNests(t *testing.T) {
 				if FromContext(ctx) != inner || other.FromContext(ctx) != between {
 					t.Error("found the wrong session")
 				}
-				if scopeOf(ctx).of(p).holding() != outer.scope.held.Load() || scopeOf(ctx).of(other).holding() != nil {
+				if scopeOf(ctx).Of(p.gate).Holding() != outer.scope.Holding() || scopeOf(ctx).Of(other.gate).Holding() != nil {
 					t.Error("found the wrong holder")
 				}
 				err := insert(ctx, inner)
-				if p.Stats().InUse != 2 || scopeOf(ctx).of(p).holding() != inner.scope.held.Load() {
+				if p.Stats().InUse != 2 || scopeOf(ctx).Of(p.gate).Holding() != inner.scope.Holding() {
 					t.Error("the inner session has no connection of its own")
 				}
 				return err

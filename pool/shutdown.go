@@ -23,20 +23,20 @@ func (p *Pool) Close() error {
 
 func (p *Pool) close() error {
 	p.closed.Store(true)
-	p.gate.close()
+	p.gate.Close()
 	p.dialer.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 	defer cancel()
 	err := p.tasks.shutdown(canceled(ctx))
-	for _, s := range p.gate.takeIdle() {
-		s.backend.close()
+	for _, s := range p.gate.TakeIdle() {
+		s.Backend.(backend).close()
 	}
 	err = errors.Join(err, p.lent.close(), p.front.Close(), p.sessions.Close(), cmp.Or(p.db, p.foreign).Close())
 	<-p.keeper.done
 	p.member.wait()
 	p.prover.wait()
 	select {
-	case <-p.gate.whenIdleGone():
+	case <-p.gate.WhenIdleGone():
 	case <-ctx.Done():
 	}
 	return err
@@ -56,8 +56,8 @@ func canceled(ctx context.Context) context.Context {
 func (p *Pool) Shutdown(ctx context.Context) error {
 	err := p.tasks.shutdown(ctx)
 	p.closed.Store(true)
-	p.gate.close()
-	released := p.gate.whenReleased()
+	p.gate.Close()
+	released := p.gate.WhenReleased()
 	select {
 	case <-released:
 	case <-ctx.Done():

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dbpool-go/dbpool/internal/fleet"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // SQLSTATE codes that decide what becomes of a dial or a connection.
@@ -42,6 +43,11 @@ type trouble struct {
 	full      bool // the server has no room: ErrServerFull
 	permanent bool // trying again cannot help
 	paced     bool // whoever refused says itself when to try again
+}
+
+// failure is what the gate has to know of e.
+func (t trouble) failure(e *DialError) gate.Failure {
+	return gate.Failure{Err: e, At: e.At, Reason: string(t.reason), Full: t.full, Permanent: t.permanent, Paced: t.paced}
 }
 
 // classify tells what a failed dial means: by SQLSTATE, then by the text for

@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // errBusy is said here because pgx's own error would become driver.ErrBadConn,
@@ -30,8 +32,8 @@ func (c *conn) beginAfter(ctx context.Context, look bool) error {
 	if c.PgConn().IsBusy() {
 		return errBusy
 	}
-	before := c.activity.Load()
-	if before == activityReclaimed || !c.activity.CompareAndSwap(before, activityRunning) {
+	before := c.Activity.Load()
+	if before == gate.ActivityReclaimed || !c.Activity.CompareAndSwap(before, gate.ActivityRunning) {
 		return ErrReclaimed
 	}
 	if (look || c.cancel.isPending()) && c.awake(ctx) != nil {
@@ -47,19 +49,19 @@ func (c *conn) beginAfter(ctx context.Context, look bool) error {
 func (c *conn) end() {
 	c.watch.end()
 	c.said.end()
-	after := activityIdle
+	after := gate.ActivityIdle
 	if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
-		after = activityTx
+		after = gate.ActivityTx
 	}
 	c.noteTxEnd()
-	c.activity.CompareAndSwap(activityRunning, after)
+	c.Activity.CompareAndSwap(gate.ActivityRunning, after)
 }
 
 // abandon gives the connection up when a driver call panicked, in a
 // driver.Valuer say, or in what WithDialFunc returned.
 func (c *conn) abandon() {
 	c.watch.end()
-	c.discard(closeUnclean)
+	c.discard(gate.CloseUnclean)
 }
 
 // shield turns a panic of a driver call into an error, where database/sql would
@@ -147,7 +149,7 @@ func (c *conn) opened(ctx context.Context, r driver.Rows, err error) (driver.Row
 	if !c.PgConn().IsBusy() {
 		c.watch.end() // all is here already
 	}
-	c.activity.CompareAndSwap(activityRunning, activityRows)
+	c.Activity.CompareAndSwap(gate.ActivityRunning, gate.ActivityRows)
 	c.open = &rows{Rows: r.(*stdlib.Rows), c: c, ctx: ctx}
 	return c.open, nil
 }

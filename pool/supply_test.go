@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // askWire makes a call in the background and tells when and how it ended.
@@ -54,7 +55,7 @@ func TestGovernor(t *testing.T) {
 			callers = append(callers, askWire(t.Context(), p, "sleep 10s"))
 		}
 		time.Sleep(time.Second)
-		if n := len(s.dialTimes(begun.Add(-1))); n > maxDials+10 {
+		if n := len(s.dialTimes(begun.Add(-1))); n > gate.MaxDials+10 {
 			t.Errorf("%d dials in the first second", n)
 		}
 		time.Sleep(time.Minute)
@@ -68,7 +69,7 @@ func TestGovernor(t *testing.T) {
 		s.refuseAll("", "")
 		room := time.Now()
 		times := awaitDials(t, s, room, 2+4+8)
-		if late := times[0].Sub(room); late > maxBackoff {
+		if late := times[0].Sub(room); late > gate.MaxBackoff {
 			t.Errorf("room was found after %s", late)
 		}
 		// The ramp: one, and each time as many as have succeeded, doubled.
@@ -139,7 +140,7 @@ func TestConnectTimeout(t *testing.T) {
 		s.deaf = false
 		s.mu.Unlock()
 		<-a.done
-		if a.err != nil || a.after > 3*time.Second+minBackoff {
+		if a.err != nil || a.after > 3*time.Second+gate.MinBackoff {
 			t.Errorf("%v after %s", a.err, a.after)
 		}
 	})
@@ -334,7 +335,7 @@ func TestQuarantine(t *testing.T) {
 			t.Fatalf("%d closing", st.Closing)
 		}
 		s.with(func(f *wireFaults) { f.end = 0 })
-		time.Sleep(quarantineAfter - 1)
+		time.Sleep(gate.QuarantineAfter - 1)
 		if st := p.Stats(); st.Quarantined != 0 {
 			t.Error("quarantined too early")
 		}
@@ -343,7 +344,7 @@ func TestQuarantine(t *testing.T) {
 			t.Error("not quarantined")
 		}
 		askWire(t.Context(), p, "x").want(t, p.cfg.PoolTimeout, ErrPoolTimeout)
-		time.Sleep(2*time.Minute - quarantineAfter - p.cfg.PoolTimeout)
+		time.Sleep(2*time.Minute - gate.QuarantineAfter - p.cfg.PoolTimeout)
 		askWire(t.Context(), p, "x").want(t, 0, nil)
 		if _, peak, _ := s.figures(); peak != 1 {
 			t.Errorf("%d sessions at once", peak)
@@ -368,7 +369,7 @@ func TestHopeless(t *testing.T) {
 			t.Errorf("%d dials for three callers in one moment", n)
 		}
 		s.refuseAll("", "")
-		time.Sleep(minBackoff)
+		time.Sleep(gate.MinBackoff)
 		askWire(t.Context(), p, "x").want(t, 0, nil)
 		if st := p.Stats(); !st.Server.OK {
 			t.Errorf("%+v", st.Server)
@@ -402,7 +403,7 @@ func TestTroublePasses(t *testing.T) {
 			t.Fatalf("%+v", st.Server)
 		}
 		s.refuseAll("", "")
-		time.Sleep(idleProbe + maxPeriod + maxBackoff)
+		time.Sleep(gate.IdleProbe + maxPeriod + gate.MaxBackoff)
 		synctest.Wait()
 		if st := p.Stats(); !st.Server.OK || st.Idle != 1 {
 			t.Errorf("%+v, %d idle", st.Server, st.Idle)

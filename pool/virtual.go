@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // virtual is a connection as the callers' *sql.DB sees it: it costs nothing. It
@@ -21,7 +23,8 @@ import (
 type virtual struct {
 	p      *Pool
 	shares sharing
-	permit permit
+	permit gate.Permit
+	offer  offer   // the statement, if it may share a connection
 	real   backend // nil while it has none
 	pinned bool    // the session is the caller's own: something was done in it
 }
@@ -49,15 +52,15 @@ var _ driver.Connector = virtuals{}
 // Connect makes a virtual connection. For sql.DB.Conn it has a real one.
 func (c virtuals) Connect(ctx context.Context) (driver.Conn, error) {
 	v := &virtual{p: c.p, shares: c.shares}
-	v.permit.by.capture()
-	switch c.p.sites.kind(v.permit.by.pcs[:v.permit.by.n]) {
+	v.permit.Callsite.Capture()
+	switch c.p.sites.kind(v.permit.Callsite.PCs()) {
 	case checkoutForConn:
 		if n, ours := ctx.Value(nudgeKey{}).(nudge); ours {
 			return v, n.err
 		}
 		return v, v.hold(ctx)
 	case checkoutForOpener:
-		v.permit.by.n = 0 // who waits for it shows when it asks
+		v.permit.Callsite.Clear() // who waits for it shows when it asks
 	}
 	return v, nil
 }
@@ -69,7 +72,7 @@ func (virtuals) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
 // connection turns out to be dead before anything was done: after a restart of
 // the server all of them may be. All tries happen under one permit, with one
 // patience and one place in the queue.
-func onReal[T any](ctx context.Context, v *virtual, w want, call func(backend) (T, error)) (result T, err error) {
+func onReal[T any](ctx context.Context, v *virtual, w gate.Want, call func(backend) (T, error)) (result T, err error) {
 	if v.pinned {
 		return call(v.real)
 	}
@@ -80,11 +83,11 @@ func onReal[T any](ctx context.Context, v *virtual, w want, call func(backend) (
 }
 
 // tries is onReal for a permit that was granted, unless there is an error.
-func tries[T any](ctx context.Context, v *virtual, w want, err error, call func(backend) (T, error)) (result T, _ error) {
+func tries[T any](ctx context.Context, v *virtual, w gate.Want, err error, call func(backend) (T, error)) (result T, _ error) {
 	for pause := time.Duration(0); err == nil; pause = min(2*pause+firstPause, lastPause) {
 		if err = v.bind(ctx); err == nil {
 			if result, err = call(v.real); !errors.Is(err, driver.ErrBadConn) {
-				v.pinned = w.pins()
+				v.pinned = w.Pins()
 				return result, err
 			}
 		}
@@ -105,13 +108,13 @@ func (v *virtual) bind(ctx context.Context) error {
 	if v.real != nil {
 		return nil
 	}
-	if v.permit.slot == nil {
+	if v.permit.Slot == nil {
 		v.p.fetch(ctx, &v.permit)
 	}
-	if v.permit.slot == nil {
+	if v.permit.Slot == nil {
 		return driver.ErrBadConn
 	}
-	v.real = v.permit.slot.backend
+	v.real = v.permit.Slot.Backend.(backend)
 	return v.real.ready(ctx, &v.permit)
 }
 
@@ -120,10 +123,10 @@ func (v *virtual) bind(ctx context.Context) error {
 func (v *virtual) replace(ctx context.Context, pause time.Duration) error {
 	if c := v.real; c != nil {
 		v.real = nil
-		c.retireFor(closeBroken)
-		v.p.gate.lose(&v.permit, closeBroken)
+		c.retireFor(gate.CloseBroken)
+		v.p.gate.Lose(&v.permit, gate.CloseBroken)
 		c.close()
-		v.p.gate.demand()
+		v.p.gate.Demand()
 	}
 	return v.p.acquireAgain(ctx, &v.permit, pause)
 }
@@ -137,7 +140,7 @@ func (v *virtual) giveBack(sound bool) {
 	}
 	v.real, v.pinned = nil, false
 	if !sound {
-		c.retireFor(closeUnclean)
+		c.retireFor(gate.CloseUnclean)
 	}
 	if v.p.putBack(&v.permit, c) {
 		v.p.released(&v.permit)
@@ -146,24 +149,24 @@ func (v *virtual) giveBack(sound bool) {
 
 // putBack gives back the connection c that was granted to k. It reports false
 // when k had lost it before.
-func (p *Pool) putBack(k *permit, c backend) (released bool) {
+func (p *Pool) putBack(k *gate.Permit, c backend) (released bool) {
 	now := time.Now()
 	reason := c.verdict(now)
-	if reason != closeUnknown {
+	if reason != gate.CloseUnknown {
 		c.retireFor(reason)
 	}
-	f := p.gate.release(k, now, reason)
-	if f.discard {
+	f := p.gate.Release(k, now, reason)
+	if f.Discard {
 		c.close()
-		p.gate.demand()
+		p.gate.Demand()
 	}
-	return f.released
+	return f.Released
 }
 
 // hold takes the real connection now, for a caller who is to have it before the
 // first statement.
 func (v *virtual) hold(ctx context.Context) error {
-	_, err := onReal(ctx, v, wantConn, func(backend) (struct{}, error) { return struct{}{}, nil })
+	_, err := onReal(ctx, v, gate.WantConn, func(backend) (struct{}, error) { return struct{}{}, nil })
 	return err
 }
 
@@ -185,7 +188,7 @@ func (v *virtual) ExecContext(ctx context.Context, query string, args []driver.N
 			return onShared(ctx, v, o, resultOf, execute)
 		}
 	}
-	return onReal(ctx, v, wantStatement, execute)
+	return onReal(ctx, v, gate.WantStatement, execute)
 }
 
 // QueryContext runs a statement that returns rows.
@@ -194,12 +197,12 @@ func (v *virtual) QueryContext(ctx context.Context, query string, args []driver.
 	if o := v.offering(ctx, query, args); o.statement != nil {
 		return onShared(ctx, v, o, rowsOf, execute)
 	}
-	return onReal(ctx, v, wantStatement, execute)
+	return onReal(ctx, v, gate.WantStatement, execute)
 }
 
 // BeginTx begins a transaction.
 func (v *virtual) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	return onReal(ctx, v, wantTransaction, func(c backend) (driver.Tx, error) { return c.BeginTx(ctx, opts) })
+	return onReal(ctx, v, gate.WantTransaction, func(c backend) (driver.Tx, error) { return c.BeginTx(ctx, opts) })
 }
 
 // Begin is BeginTx for callers without a context; database/sql is none of them.
@@ -209,14 +212,14 @@ func (v *virtual) Begin() (driver.Tx, error) {
 
 // Ping makes a round trip.
 func (v *virtual) Ping(ctx context.Context) error {
-	_, err := onReal(ctx, v, wantStatement, func(c backend) (struct{}, error) { return struct{}{}, c.Ping(ctx) })
+	_, err := onReal(ctx, v, gate.WantStatement, func(c backend) (struct{}, error) { return struct{}{}, c.Ping(ctx) })
 	return err
 }
 
 // PrepareContext has the server check a statement. That does not make the session
 // the caller's own: what is prepared can run on any connection.
 func (v *virtual) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	return onReal(ctx, v, wantPreparation, func(c backend) (driver.Stmt, error) {
+	return onReal(ctx, v, gate.WantPreparation, func(c backend) (driver.Stmt, error) {
 		s, err := c.PrepareContext(ctx, query)
 		if err != nil {
 			return nil, err
@@ -238,8 +241,8 @@ func (*virtual) CheckNamedValue(*driver.NamedValue) error { return nil }
 // no session yet; for sql.DB.Conn driver.ErrBadConn leads to Connect, whose error,
 // unlike this one's, reaches the caller.
 func (v *virtual) ResetSession(context.Context) error {
-	v.permit.by.capture()
-	if v.p.sites.kind(v.permit.by.pcs[:v.permit.by.n]) == checkoutForConn {
+	v.permit.Callsite.Capture()
+	if v.p.sites.kind(v.permit.Callsite.PCs()) == checkoutForConn {
 		return driver.ErrBadConn
 	}
 	return nil

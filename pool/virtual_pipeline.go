@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
@@ -57,23 +58,23 @@ func (v *virtual) offering(ctx context.Context, query string, args []driver.Name
 	if v.p.table == nil || v.pinned || v.real != nil || !v.shares.allows(ctx) || hasOptions(args) {
 		return o
 	}
-	return offer{statement: v.p.table.Lookup(query), face: pgdriver.SQLFace, named: args, owner: v}
+	return offer{statement: v.p.table.Lookup(query), face: pgdriver.SQLFace, named: args}
 }
 
 // onShared is onReal for a statement that may share a connection: instead of
 // one, its answer may come.
 func onShared[T any](ctx context.Context, v *virtual, o offer, answer func(*pgdriver.Call) (T, error), call func(backend) (T, error)) (T, error) {
-	k, st := &v.permit, o.statement
-	k.offer = o
-	defer k.forget()
-	err := v.take(ctx, wantStatement)
+	st := o.statement
+	v.permit.Owner, v.offer = v, o
+	defer v.forget()
+	err := v.take(ctx, gate.WantStatement)
 	if err == nil {
 		var c *pgdriver.Call
 		if c, err = v.together(ctx); c != nil {
 			return answer(c)
 		}
 	}
-	return tries(ctx, v, wantStatement, err, func(b backend) (T, error) {
+	return tries(ctx, v, gate.WantStatement, err, func(b backend) (T, error) {
 		c, ok := b.(*conn)
 		if !ok || !c.pipelines {
 			return call(b)
@@ -89,19 +90,21 @@ func onShared[T any](ctx context.Context, v *virtual, o offer, answer func(*pgdr
 	})
 }
 
-// forget lets go of what the permit was used to share. The gate looks at it only
-// while the permit is queued or shared.
-func (p *permit) forget() { p.offer, p.call, p.run = offer{}, nil, nil }
+// forget lets go of what was shared.
+func (v *virtual) forget() {
+	v.offer, v.permit.Owner = offer{}, nil
+	v.permit.Forget()
+}
 
 // together returns the call that was answered with others; nil when the
 // statement is to be executed alone.
 func (v *virtual) together(ctx context.Context) (c *pgdriver.Call, err error) {
 	k := &v.permit
 	switch {
-	case k.run != nil:
+	case k.Run() != nil:
 		c, err = v.lead(ctx)
-	case k.offer.shared:
-		c = k.offer.call
+	case k.Shared():
+		c = v.offer.call
 		if c.Leads() && !c.Lead(ctx) {
 			return nil, ctx.Err()
 		}
@@ -110,8 +113,8 @@ func (v *virtual) together(ctx context.Context) (c *pgdriver.Call, err error) {
 		return c, err
 	}
 	c.Discard()
-	k.forget()
-	err = v.p.await(ctx, k, v.p.gate.rejoin(k, time.Now()))
+	v.forget()
+	err = v.p.await(ctx, k, v.p.gate.Rejoin(k, time.Now()))
 	return nil, v.p.explain(k, err)
 }
 
@@ -119,19 +122,28 @@ func (v *virtual) together(ctx context.Context) (c *pgdriver.Call, err error) {
 func (v *virtual) lead(ctx context.Context) (*pgdriver.Call, error) {
 	k, g := &v.permit, v.p.gate
 	if err := v.bind(ctx); err != nil {
-		g.disband(k, time.Now())
+		g.Disband(k, time.Now())
 		return nil, v.replace(ctx, 0)
 	}
 	c, ok := v.real.(*conn)
 	if !ok || !c.pipelines || !c.beginRun() {
-		g.disband(k, time.Now())
+		g.Disband(k, time.Now())
 		return nil, nil
 	}
-	own := pgdriver.Begin(c.linkWith(v.p.table), &runHost{p: v.p, c: c, v: v, k: k, first: k}, k.run)
+	own := pgdriver.Begin(c.linkWith(v.p.table), &runHost{p: v.p, c: c, v: v, k: k, first: k}, callsOf(k.Run()))
 	if !own.Lead(ctx) {
 		return nil, ctx.Err()
 	}
 	return own, nil
+}
+
+// callsOf are the statements of a run.
+func callsOf(run []gate.Rider) []*pgdriver.Call {
+	calls := make([]*pgdriver.Call, len(run))
+	for i, r := range run {
+		calls[i] = r.Call.(*pgdriver.Call)
+	}
+	return calls
 }
 
 // learn has the server describe a statement that could share a connection but for that.
@@ -170,9 +182,9 @@ func errorOf(err error) error {
 type runHost struct {
 	p     *Pool
 	c     *conn
-	v     *virtual // whose caller leads; nil for nobody's
-	k     *permit  // which holds the connection
-	first *permit  // of the caller who led from the start
+	v     *virtual     // whose caller leads; nil for nobody's
+	k     *gate.Permit // which holds the connection
+	first *gate.Permit // of the caller who led from the start
 }
 
 var _ pgdriver.Host = (*runHost)(nil)
@@ -182,13 +194,13 @@ func (h *runHost) Cancel() (ended func()) { return h.c.cancelRunning() }
 
 // HandOn makes another caller, or nobody, the holder of the connection.
 func (h *runHost) HandOn(to *pgdriver.Call) {
-	v, k := (*virtual)(nil), &permit{name: h.k.name, by: h.k.by, asked: time.Now()}
+	v, k := (*virtual)(nil), &gate.Permit{Name: h.k.Name, Callsite: h.k.Callsite, Asked: time.Now()}
 	if to != nil {
 		v = to.Owner.(*virtual)
 		k = &v.permit
 		v.real = h.c
 	}
-	if h.p.gate.passOn(h.k, k) && h.k == h.first {
+	if h.p.gate.PassOn(h.k, k) && h.k == h.first {
 		h.p.released(h.k)
 	}
 	h.detach()
@@ -206,7 +218,7 @@ func (h *runHost) detach() {
 func (h *runHost) Over(err error) {
 	h.c.end()
 	if err != nil {
-		h.c.retireFor(closeBroken)
+		h.c.retireFor(gate.CloseBroken)
 	}
 	h.detach()
 	switch {

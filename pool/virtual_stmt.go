@@ -3,6 +3,8 @@ package pool
 import (
 	"context"
 	"database/sql/driver"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // virtualStmt is a prepared statement of a virtual connection. It runs on whatever
@@ -35,7 +37,7 @@ func (s *virtualStmt) Close() error {
 
 // ExecContext runs the statement.
 func (s *virtualStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	return onReal(ctx, s.v, wantStatement, func(c backend) (driver.Result, error) {
+	return onReal(ctx, s.v, gate.WantStatement, func(c backend) (driver.Result, error) {
 		if err := s.prepareOn(ctx, c); err != nil {
 			return nil, err
 		}
@@ -45,7 +47,7 @@ func (s *virtualStmt) ExecContext(ctx context.Context, args []driver.NamedValue)
 
 // QueryContext runs the statement.
 func (s *virtualStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	return onReal(ctx, s.v, wantStatement, func(c backend) (driver.Rows, error) {
+	return onReal(ctx, s.v, gate.WantStatement, func(c backend) (driver.Rows, error) {
 		if err := s.prepareOn(ctx, c); err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package pgdriver
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -150,3 +151,6 @@ func (c *Call) wake() {
 		close(c.ready)
 	}
 }
+
+// Cost is what the server is expected to need for the statement.
+func (c *Call) Cost() time.Duration { return c.st.Cost() }

@@ -1,4 +1,4 @@
-package pool
+package gate
 
 import "time"
 
@@ -9,78 +9,78 @@ import "time"
 // replaced by it, whoever asked for it and whatever the reason; what is
 // recycled without one is owed a dial. So a pool has as many connections after
 // Recycle as before.
-type successor uint8
+type replacement uint8
 
 const (
-	successorNone   successor = iota
-	successorWanted           // to be dialed before anything is closed
-	successorDialed           // open: the pool has one connection too many
+	replacementNone   replacement = iota
+	replacementWanted             // to be dialed before anything is closed
+	replacementDialed             // open: the pool has one connection too many
 )
 
 // closedLocked notes that a connection was closed, and whether it is to be
 // replaced. Others that are due ask for a successor of their own.
-func (s *supply) closedLocked(replace bool, now time.Time) {
-	if replace && s.successor != successorDialed {
-		s.owed++
-		s.owedAt = now
+func (s *dials) closedLocked(replace bool, now time.Time) {
+	if replace && s.replacement != replacementDialed {
+		s.pending++
+		s.pendingAt = now
 	}
-	s.successor = successorNone
+	s.replacement = replacementNone
 }
 
 // replacedLocked notes that a connection was dialed.
-func (s *supply) replacedLocked(now time.Time) {
+func (s *dials) replacedLocked(now time.Time) {
 	switch {
-	case s.owed > 0:
-		s.owed--
-		s.owedAt = now
-	case s.successor == successorWanted:
-		s.successor = successorDialed
+	case s.pending > 0:
+		s.pending--
+		s.pendingAt = now
+	case s.replacement == replacementWanted:
+		s.replacement = replacementDialed
 	}
 }
 
 // forgoLocked gives up replacing what has been closed already.
-func (s *supply) forgoLocked() {
-	s.owed = 0
-	if s.successor == successorWanted {
-		s.successor = successorNone
+func (s *dials) forgoLocked() {
+	s.pending = 0
+	if s.replacement == replacementWanted {
+		s.replacement = replacementNone
 	}
 }
 
 // replacementsLocked is how many dials are wanted for replacements. A server in
 // trouble is not asked for them; see idleProbe.
-func (s *supply) replacementsLocked() (owed, ahead int) {
+func (s *dials) replacementsLocked() (pending, ahead int) {
 	switch {
 	case !s.state.OK:
 		return 0, 0
-	case s.successor == successorWanted:
-		return s.owed, 1
+	case s.replacement == replacementWanted:
+		return s.pending, 1
 	}
-	return s.owed, 0
+	return s.pending, 0
 }
 
 // replacingLocked is how many dials are needed where callers need so many. What
 // takes the place of a closed connection serves one of them.
-func (g *gate) replacingLocked(callers int) int {
-	owed, ahead := g.supply.replacementsLocked()
-	return max(owed, callers) + ahead
+func (g *Gate) replacingLocked(callers int) int {
+	pending, ahead := g.dials.replacementsLocked()
+	return max(pending, callers) + ahead
 }
 
 // takeTurn allows one replacement per gap, and none while another one's
 // successor is still being dialed or the server refuses dials. Where the limit
 // has room the successor is dialed first: if there is none to be had, because
 // the new password is wrong say, nothing is lost.
-func (g *gate) takeTurn(now time.Time, gap time.Duration) bool {
+func (g *Gate) TakeTurn(now time.Time, gap time.Duration) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := &g.supply
-	if g.shared && g.roomLocked() <= 0 && now.Sub(s.owedAt) > shareGap {
-		s.owed = 0 // the fleet has no place for it
+	s := &g.dials
+	if g.shared && g.roomLocked() <= 0 && now.Sub(s.pendingAt) > shareGap {
+		s.pending = 0 // the fleet has no place for it
 	}
-	if g.closed || g.conns > g.limit || g.dialing > 0 || s.owed > 0 || !s.state.OK || now.Sub(s.recycled) < gap {
+	if g.closed || g.conns > g.limit || g.dialing > 0 || s.pending > 0 || !s.state.OK || now.Sub(s.recycled) < gap {
 		return false
 	}
-	if s.successor != successorDialed && g.roomLocked() > 0 {
-		s.successor = successorWanted // whoever asked sees to the dial
+	if s.replacement != replacementDialed && g.roomLocked() > 0 {
+		s.replacement = replacementWanted // whoever asked sees to the dial
 		return false
 	}
 	s.recycled = now

@@ -1,15 +1,15 @@
-package pool
+package gate
 
 import "time"
 
 // permitList is a doubly linked list through permit.prev and permit.next:
 // leaving it from the middle is O(1), whatever its length.
 type permitList struct {
-	first, last *permit
+	first, last *Permit
 	n           int
 }
 
-func (l *permitList) push(p *permit) {
+func (l *permitList) push(p *Permit) {
 	p.prev, p.next = l.last, nil
 	if l.last != nil {
 		l.last.next = p
@@ -21,7 +21,7 @@ func (l *permitList) push(p *permit) {
 }
 
 // insert puts p before next; at the end if that is nil.
-func (l *permitList) insert(p, next *permit) {
+func (l *permitList) insert(p, next *Permit) {
 	if next == nil {
 		l.push(p)
 		return
@@ -36,7 +36,7 @@ func (l *permitList) insert(p, next *permit) {
 	l.n++
 }
 
-func (l *permitList) remove(p *permit) {
+func (l *permitList) remove(p *Permit) {
 	if p.prev != nil {
 		p.prev.next = p.next
 	} else {
@@ -52,19 +52,19 @@ func (l *permitList) remove(p *permit) {
 }
 
 // queueLocked makes p wait at the end of its lane.
-func (g *gate) queueLocked(p *permit) {
-	if p.outer.p != nil {
+func (g *Gate) queueLocked(p *Permit) {
+	if p.Outer.P != nil {
 		g.counts.nested++
 	}
 	g.waitLocked(p)
-	g.queue[p.lane].push(p)
+	g.queue[p.Lane].push(p)
 	g.peak = max(g.peak, g.wantedLocked())
 }
 
 // requeueLocked makes p wait before all those in its lane who asked after it.
-func (g *gate) requeueLocked(p *permit) {
+func (g *Gate) requeueLocked(p *Permit) {
 	g.waitLocked(p)
-	l := &g.queue[p.lane]
+	l := &g.queue[p.Lane]
 	before := l.first
 	for before != nil && before.arrival < p.arrival {
 		before = before.next
@@ -74,26 +74,26 @@ func (g *gate) requeueLocked(p *permit) {
 }
 
 // waitLocked is what both have in common.
-func (g *gate) waitLocked(p *permit) {
+func (g *Gate) waitLocked(p *Permit) {
 	p.state = permitQueued
 	if p.ready == nil {
 		p.ready = make(chan struct{}, 1)
 	}
-	p.hungry = g.roomLocked() > 0
+	p.WantsDial = g.roomLocked() > 0
 	g.waiting++
 	g.usage.waiting = max(g.usage.waiting, g.waiting)
 	g.expireLocked(p)
 }
 
 // unqueueLocked takes p out of its lane, wherever in it p stands.
-func (g *gate) unqueueLocked(p *permit) {
-	g.queue[p.lane].remove(p)
+func (g *Gate) unqueueLocked(p *Permit) {
+	g.queue[p.Lane].remove(p)
 	g.waiting--
 }
 
 // finishLocked ends the wait of p, which has left its queue, without a connection.
-func (g *gate) finishLocked(p *permit, now time.Time, err error) {
-	p.err = err
+func (g *Gate) finishLocked(p *Permit, now time.Time, err error) {
+	p.Err = err
 	g.giveUpLocked(p)
 	g.countWaitLocked(p, now)
 	p.ready <- struct{}{}
@@ -110,7 +110,7 @@ const (
 )
 
 // leave takes a caller out that will not wait any longer.
-func (g *gate) leave(p *permit, now time.Time, timedOut bool) departure {
+func (g *Gate) leave(p *Permit, now time.Time, timedOut bool) departure {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch p.state {
@@ -130,7 +130,7 @@ func (g *gate) leave(p *permit, now time.Time, timedOut bool) departure {
 	switch {
 	case timedOut:
 		g.countTimeoutLocked(p)
-	case !p.internal:
+	case !p.Internal:
 		g.counts.canceled++
 	}
 	return leftQueue
@@ -138,25 +138,25 @@ func (g *gate) leave(p *permit, now time.Time, timedOut bool) departure {
 
 // countTimeoutLocked counts a caller whose wait took too long. A monitor's probe
 // is no caller.
-func (g *gate) countTimeoutLocked(p *permit) {
-	if !p.internal && p.lane != LaneProbe {
+func (g *Gate) countTimeoutLocked(p *Permit) {
+	if !p.Internal && p.Lane != Probe {
 		g.counts.timedOut++
 	}
 }
 
 // countWaitLocked counts the time of a caller that waited in vain.
-func (g *gate) countWaitLocked(p *permit, now time.Time) {
-	since := p.asked
+func (g *Gate) countWaitLocked(p *Permit, now time.Time) {
+	since := p.Asked
 	if p.again {
-		since = p.grantedAt() // the time until then was counted
+		since = p.GrantedAt() // the time until then was counted
 	}
-	if !p.internal {
+	if !p.Internal {
 		g.counts.waitDuration += max(0, now.Sub(since))
 	}
 }
 
 // refuseAllLocked ends the wait of everybody in the queue with err.
-func (g *gate) refuseAllLocked(err error) {
+func (g *Gate) refuseAllLocked(err error) {
 	now := time.Now()
 	for l := range g.queue {
 		for p := g.queue[l].first; p != nil; p = g.queue[l].first {

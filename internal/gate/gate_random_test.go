@@ -1,4 +1,4 @@
-package pool
+package gate
 
 import (
 	"context"
@@ -8,8 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/dbpool-go/dbpool/config"
 )
 
 // crowd does random things at a gate and knows what must be true of it.
@@ -19,7 +17,7 @@ type crowd struct {
 	rnd     *rand.Rand
 	waiting []*guest // in order of arrival
 	holding []*guest
-	tally   struct{ asked, served, released, timedOut, shed, canceled, early, closed uint64 }
+	tally   struct{ asked, served, released, timedOut, shed, canceled, early, closed, probes uint64 }
 	closed  bool
 }
 
@@ -39,7 +37,7 @@ func TestGateKeepsItsPromisesWhateverHappens(t *testing.T) {
 			}
 			c.end()
 			c.check()
-		}, func(c *config.Config) { c.MaxWaiters, c.PoolTimeout = 12, 2*time.Second })
+		}, func(o *Options, r *rig) { o.MaxWaiters, r.timeout = 12, 2*time.Second })
 	}
 }
 
@@ -51,8 +49,8 @@ func (c *crowd) step() {
 }
 
 func (c *crowd) arrive() {
-	m := &guest{lane: Lane(c.rnd.IntN(int(laneCount)))}
-	ctx := inLane(c.t, m.lane)
+	m := &guest{lane: Lane(c.rnd.IntN(int(lanes)))}
+	ctx := inLane(c.t.Context(), m.lane)
 	if c.rnd.IntN(2) == 0 {
 		ctx, m.cancel = context.WithCancel(ctx)
 	} else {
@@ -71,11 +69,11 @@ func (c *crowd) leave() {
 	}
 }
 
-func (c *crowd) release() { c.giveBack(closeUnknown) }
-func (c *crowd) lose()    { c.giveBack(closeBroken) }
+func (c *crowd) release() { c.giveBack(CloseUnknown) }
+func (c *crowd) lose()    { c.giveBack(CloseBroken) }
 
 // giveBack has a random holder give its connection back, or lose it.
-func (c *crowd) giveBack(reason closeReason) {
+func (c *crowd) giveBack(reason CloseReason) {
 	if len(c.holding) == 0 {
 		return
 	}
@@ -83,7 +81,7 @@ func (c *crowd) giveBack(reason closeReason) {
 	k := c.holding[i].k
 	c.holding[i].cancel()
 	c.holding = slices.Delete(c.holding, i, i+1)
-	if !c.leaveFor(k, reason) {
+	if !c.Release(k, time.Now(), reason).Released {
 		c.t.Error("the permit did not come back")
 	}
 	c.tally.released++
@@ -91,30 +89,30 @@ func (c *crowd) giveBack(reason closeReason) {
 
 // open opens a connection if there is room.
 func (c *crowd) open() {
-	if s := c.Stats(); s.Open() < s.Limit {
-		c.gate.setConns(s.Open() + 1)
+	if s := c.figures(); s.InUse+s.Idle < s.Limit {
+		c.setConns(s.InUse + s.Idle + 1)
 	}
 }
 
 func (c *crowd) resize() {
 	if c.rnd.IntN(2) == 0 {
-		c.gate.setShare(c.rnd.IntN(8))
+		c.SetShare(c.rnd.IntN(8))
 		return
 	}
-	c.gate.resize(1+c.rnd.IntN(3), 4+c.rnd.IntN(5))
+	c.Resize(1+c.rnd.IntN(3), 4+c.rnd.IntN(5))
 }
 
 // sort finds out what became of those who waited. In each lane nobody may have
 // been served before one who came earlier and still waits.
 func (c *crowd) sort() {
-	var passed [laneCount]bool // somebody of this lane waits
+	var passed [lanes]bool // somebody of this lane waits
 	c.waiting = slices.DeleteFunc(c.waiting, func(m *guest) bool {
 		if !m.decided() {
 			passed[m.lane] = true
 			return false
 		}
 		if m.err == nil && passed[m.lane] {
-			c.t.Errorf("a %s was served out of turn", m.lane)
+			c.t.Errorf("one of lane %d was served out of turn", m.lane)
 		}
 		c.count(m)
 		return true
@@ -128,9 +126,11 @@ func (c *crowd) count(m *guest) {
 		n.served++
 		c.holding = append(c.holding, m)
 		return
-	case m.k.asked.IsZero():
+	case m.k.Asked.IsZero():
 		n.early++ // its context had ended
-	case errors.Is(m.err, ErrPoolTimeout):
+	case errors.Is(m.err, ErrTimeout) && m.lane == Probe:
+		n.probes++ // a monitor's, which is no caller
+	case errors.Is(m.err, ErrTimeout):
 		n.timedOut++
 	case errors.Is(m.err, ErrOverloaded):
 		n.shed++
@@ -147,38 +147,38 @@ func (c *crowd) count(m *guest) {
 // check compares Stats with what the crowd knows.
 func (c *crowd) check() {
 	c.t.Helper()
-	s, n := c.Stats(), c.tally
+	s, n := c.figures(), c.tally
 	wantConsistent(c.t, s)
-	if s.InUse+s.Waiting != len(c.holding)+len(c.waiting) || len(c.Holders(0)) != len(c.holding) {
+	if s.InUse+s.Waiting != len(c.holding)+len(c.waiting) || len(c.Oldest(0)) != len(c.holding) {
 		c.t.Errorf("in use %d + waiting %d, but %d hold and %d wait", s.InUse, s.Waiting, len(c.holding), len(c.waiting))
 	}
-	if s.AcquireCount != n.served || s.Hold.Count != n.released || s.TimeoutCount != n.timedOut || s.ShedCount != n.shed || s.AcquireCanceledCount != n.canceled {
+	if s.Acquired != n.served || s.Hold.Count != n.released || s.TimedOut != n.timedOut || s.Shed != n.shed || s.Canceled != n.canceled {
 		c.t.Errorf("%+v\n%+v", s, n)
 	}
-	if sum := n.served + n.timedOut + n.shed + n.canceled + n.early + n.closed + uint64(len(c.waiting)); sum != n.asked {
+	if sum := n.served + n.timedOut + n.shed + n.canceled + n.early + n.closed + n.probes + uint64(len(c.waiting)); sum != n.asked {
 		c.t.Errorf("%d asked, %d accounted for", n.asked, sum)
 	}
-	c.gate.mu.Lock()
-	defer c.gate.mu.Unlock()
-	if p := c.gate.nextLocked(); p != nil && c.gate.freeLocked() {
-		c.t.Errorf("a connection is free and a %s waits", p.lane)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.nextLocked(); p != nil && c.freeLocked() {
+		c.t.Errorf("a connection is free and one of lane %d waits", p.Lane)
 	}
 }
 
 // wantConsistent checks what is true of every snapshot.
-func wantConsistent(t *testing.T, s Stats) {
+func wantConsistent(t *testing.T, s Snapshot) {
 	t.Helper()
-	var lanes LaneStats
+	var sum LaneFigures
 	for _, l := range s.Lanes {
-		lanes.InUse += l.InUse
-		lanes.Waiting += l.Waiting
+		sum.InUse += l.InUse
+		sum.Waiting += l.Waiting
 	}
 	switch {
 	case min(s.InUse, s.Idle, s.Dialing, s.Closing, s.Waiting, s.Quarantined) < 0,
-		lanes != LaneStats{s.InUse, s.Waiting},
-		s.Wait.Count != s.AcquireCount, s.Hold.Sum != s.HoldDuration, s.Wait.Sum > s.WaitDuration,
-		s.WaitCount > s.AcquireCount, s.Hold.Count > s.AcquireCount,
-		s.Quarantined > s.Closing, s.DialErrorCount > s.DialCount, s.Limit > s.MaxOpen():
+		sum != LaneFigures{s.InUse, s.Waiting},
+		s.Wait.Count != s.Acquired, s.Hold.Sum != s.HoldDuration, s.Wait.Sum > s.WaitDuration,
+		s.Waited > s.Acquired, s.Hold.Count > s.Acquired,
+		s.Quarantined > s.Closing, s.DialErrors > s.Dials, s.Limit > s.Configured:
 		t.Errorf("contradicts itself: %+v", s)
 	}
 }
@@ -186,7 +186,7 @@ func wantConsistent(t *testing.T, s Stats) {
 func (c *crowd) end() {
 	if c.rnd.IntN(2) == 0 {
 		c.closed = true
-		c.gate.close()
+		c.Close()
 	}
 	c.sort()
 	for len(c.holding) > 0 {
@@ -202,4 +202,11 @@ func (c *crowd) end() {
 		synctest.Wait()
 		c.sort()
 	}
+}
+
+// seeded returns a random generator whose seed is in the test's log.
+func seeded(t *testing.T) *rand.Rand {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
 }

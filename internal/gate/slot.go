@@ -1,4 +1,4 @@
-package pool
+package gate
 
 import (
 	"sync/atomic"
@@ -13,29 +13,80 @@ import (
 //	            └───────────────────▲
 //
 // All fields are guarded by gate.mu.
-type slot struct {
-	g           *gate
+type Slot struct {
+	g           *Gate
 	state       slotState
 	established bool          // it has been open
-	last        *netConn      // the socket opened last; the others were closed, or split off
+	last        *Socket       // the one opened last; the others were closed, or split off
 	sockets     int           // opened under this slot and not yet closed by the server
 	quiet       chan struct{} // closed when sockets falls to 0; nil when nobody waits
 	gaveUp      time.Time     // when it became closing
-	onFree      func()        // called, outside the lock, when it has come free; may be nil
 	place       slotPlace     // while it is open
 	idleSince   time.Time     // when it came to rest among the warm ones
-	backend     backend       // its connection; set before it opens
 
-	pid        uint32       // the server's process, once open
-	recycleAt  time.Time    // when it is due to be replaced: a random moment before PoolRecycle is over
-	generation uint64       // the pool's, when it was dialed
-	surplus    func() bool  // whether the fleet wants it closed; nil without a fleet
-	activity   atomic.Int32 // what its holder does with it
-	retired    atomic.Int32 // a closeReason; see retireFor
+	// Who dials sets these before the slot opens.
+	Backend    any          // the connection
+	Doing      func() int32 // what its holder does with it, if more is known than Activity; asked under the gate's lock
+	PID        uint32       // the server's process
+	RecycleAt  time.Time    // when it is due to be replaced: a random moment before PoolRecycle is over
+	Generation uint64       // the pool's, when it was dialed
+	Surplus    func() bool  // whether the fleet wants it closed; nil without a fleet
+	OnFree     func()       // called, outside the lock, when it has come free; may be nil
+
+	Activity atomic.Int32 // what its holder does with it
+	retired  atomic.Int32 // a CloseReason; see RetireFor
+}
+
+func (s *Slot) doing() int32 {
+	if s.Doing != nil {
+		return s.Doing()
+	}
+	return s.Activity.Load()
+}
+
+// Gate is the slot's.
+func (s *Slot) Gate() *Gate { return s.g }
+
+// NewSlot returns a slot for a dial that StartDials has counted.
+func (g *Gate) NewSlot() *Slot { return &Slot{g: g} }
+
+// Reserve returns a slot for a dial that nobody waits for; nil when the limit has
+// no room for one.
+func (g *Gate) Reserve() *Slot {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed || g.roomLocked() < 1 {
+		return nil
+	}
+	g.dialing++
+	g.counts.dials++
+	return &Slot{g: g}
+}
+
+// Socket is a network connection that was opened under a slot.
+type Socket struct {
+	Conn any   // the connection, for whoever opened it
+	slot *Slot // guarded by Gate.mu
+}
+
+// Ended notes that the server closed the socket, or that it can be believed to have.
+func (k *Socket) Ended() {
+	g := k.slot.g
+	g.mu.Lock()
+	k.slot.socketClosedLocked()
+	g.mu.Unlock()
+	g.Demand()
+}
+
+// Established reports whether the session of the socket's slot has been open.
+func (k *Socket) Established() bool {
+	k.slot.g.mu.Lock()
+	defer k.slot.g.mu.Unlock()
+	return k.slot.established
 }
 
 // isSurplus reports whether the fleet wants s closed when it is given back.
-func (s *slot) isSurplus() bool { return s.surplus != nil && s.surplus() }
+func (s *Slot) IsSurplus() bool { return s.Surplus != nil && s.Surplus() }
 
 type slotState uint8
 
@@ -48,10 +99,10 @@ const (
 
 // quarantineAfter is how long the server may take to end a session before its
 // slot counts as quarantined: a network partition, or a statement that cannot be cancelled.
-const quarantineAfter = 10 * time.Second
+const QuarantineAfter = 10 * time.Second
 
 // openLocked turns a dialed slot into a usable connection.
-func (s *slot) openLocked() {
+func (s *Slot) openLocked() {
 	s.state, s.established = slotOpen, true
 	s.g.dialing--
 	s.g.conns++
@@ -60,7 +111,7 @@ func (s *slot) openLocked() {
 }
 
 // giveUpLocked ends the use of a slot; it comes free now or when its sockets do.
-func (s *slot) giveUpLocked(now time.Time) {
+func (s *Slot) giveUpLocked(now time.Time) {
 	switch s.state {
 	case slotDialing:
 		s.g.dialing--
@@ -75,7 +126,7 @@ func (s *slot) giveUpLocked(now time.Time) {
 	s.freeIfQuietLocked()
 }
 
-func (s *slot) freeIfQuietLocked() {
+func (s *Slot) freeIfQuietLocked() {
 	if s.sockets > 0 {
 		return
 	}
@@ -87,30 +138,32 @@ func (s *slot) freeIfQuietLocked() {
 		s.state = slotFree
 		s.g.closing--
 		delete(s.g.closingSlots, s)
-		if s.onFree != nil {
-			s.g.freed = append(s.g.freed, s.onFree)
+		if s.OnFree != nil {
+			s.g.freed = append(s.g.freed, s.OnFree)
 		}
 		s.g.watchLocked()
 	}
 }
 
 // socketOpens notes that one more socket is being opened under this slot.
-func (s *slot) socketOpens(c *netConn) {
+func (s *Slot) SocketOpens(c any) *Socket {
 	s.g.mu.Lock()
 	defer s.g.mu.Unlock()
 	s.sockets++
-	s.last = c
+	s.last = &Socket{Conn: c, slot: s}
+	return s.last
 }
 
 // socketClosedLocked notes that the server closed a socket, or that it can be
-// believed to have: see netConn.
-func (s *slot) socketClosedLocked() {
+// believed to have.
+func (s *Slot) socketClosedLocked() {
 	s.sockets--
 	s.freeIfQuietLocked()
 }
 
-// lastSocket is the one that a successful connect attempt is left with.
-func (s *slot) lastSocket() *netConn {
+// LastSocket is the one that a successful connect attempt is left with; nil
+// before the first.
+func (s *Slot) LastSocket() *Socket {
 	s.g.mu.Lock()
 	defer s.g.mu.Unlock()
 	return s.last
@@ -119,7 +172,7 @@ func (s *slot) lastSocket() *netConn {
 // whenQuiet returns a channel that is closed when no socket is open under this
 // slot. A connect that tries another host, or goes on without TLS, waits for it,
 // so that all its attempts together are one session to the server.
-func (s *slot) whenQuiet() <-chan struct{} {
+func (s *Slot) WhenQuiet() <-chan struct{} {
 	s.g.mu.Lock()
 	defer s.g.mu.Unlock()
 	if s.quiet == nil {
@@ -133,7 +186,7 @@ func (s *slot) whenQuiet() <-chan struct{} {
 // split gives a socket whose end does not come a slot of its own, if the limit
 // has room for one: then the connect attempt can go on at another host while a
 // session that may or may not exist at the first one stays counted.
-func (s *slot) split() bool {
+func (s *Slot) Split() bool {
 	s.g.mu.Lock()
 	defer s.g.mu.Unlock()
 	if s.sockets == 0 {
@@ -142,7 +195,7 @@ func (s *slot) split() bool {
 	if s.g.roomLocked() < 1 {
 		return false
 	}
-	old := &slot{g: s.g, state: slotClosing, sockets: 1, gaveUp: time.Now()}
+	old := &Slot{g: s.g, state: slotClosing, sockets: 1, gaveUp: time.Now()}
 	s.last.slot = old
 	s.g.closing++
 	s.g.closingSlots[old] = struct{}{}
@@ -151,31 +204,31 @@ func (s *slot) split() bool {
 }
 
 // lost notes that the connection of s is about to be closed while nobody holds it.
-func (g *gate) lost(s *slot) {
+func (g *Gate) Lost(s *Slot) {
 	g.mu.Lock()
-	g.lostLocked(s, closeUnknown)
+	g.lostLocked(s, CloseUnknown)
 	g.mu.Unlock()
-	g.demand()
+	g.Demand()
 }
 
 // lostLocked gives s up, once, and counts why.
-func (g *gate) lostLocked(s *slot, why closeReason) {
+func (g *Gate) lostLocked(s *Slot, why CloseReason) {
 	if s.state != slotOpen {
 		return
 	}
-	s.retireFor(why)
+	s.RetireFor(why)
 	now := time.Now()
 	reason := s.closedBecause(g.closed, now)
 	g.counts.closedFor.add(reason)
 	delete(g.open, s)
 	g.leavePlaceLocked(s)
 	s.giveUpLocked(now)
-	turn := s.retiredFor() == closeRecycled // else its owner closed it, which leaves PoolSize of them
-	g.supply.closedLocked(turn || reason == closeRecycled && g.conns < g.poolSize, now)
+	turn := s.RetiredFor() == CloseRecycled // else its owner closed it, which leaves PoolSize of them
+	g.dials.closedLocked(turn || reason == CloseRecycled && g.conns < g.poolSize, now)
 }
 
 // postpone takes back a dial that was not to be begun now.
-func (g *gate) postpone(s *slot) {
+func (g *Gate) Postpone(s *Slot) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.counts.dials--
@@ -183,7 +236,7 @@ func (g *gate) postpone(s *slot) {
 }
 
 // abandon gives up a slot whose connection never came into use.
-func (g *gate) abandon(s *slot) {
+func (g *Gate) Abandon(s *Slot) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s.giveUpLocked(time.Now())

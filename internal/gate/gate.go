@@ -1,12 +1,10 @@
-package pool
+package gate
 
 import (
 	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/dbpool-go/dbpool/config"
 )
 
 // gate decides who may hold a connection. It hands out permits: never more
@@ -20,11 +18,11 @@ import (
 // The lock's contract: mu guards every field below it. It is a leaf: nothing
 // that locks, blocks, logs or runs user code is called under it, so it may be
 // taken under database/sql's own locks. Methods that end in Locked expect it held.
-type gate struct {
+type Gate struct {
 	maxWaiters int
 	linger     time.Duration // how long overflow stays open after its last use
-	demand     func()        // called, outside the lock, when connections may be wanted
-	cancels    atomic.Uint64
+	Demand     func()        // called, outside the lock, when connections may be wanted
+	Cancels    atomic.Uint64
 
 	mu         sync.Mutex
 	configured int  // pool_size + max_overflow
@@ -37,15 +35,15 @@ type gate struct {
 
 	held    int // permits handed out; InUse
 	peak    int // the most wanted at once since load was asked last; see wantedLocked
-	heldBy  [laneCount]int
+	heldBy  [lanes]int
 	holders permitList // oldest first
 
-	warm     []*slot // connections that nobody holds, the one used last at the end
+	warm     []*Slot // connections that nobody holds, the one used last at the end
 	home     int     // connections idle in the *sql.DB that owns them
 	fetching int     // holders who are about to take one from there
 	claimed  int     // connections that housekeeping has for a moment
 
-	queue    [laneCount]permitList
+	queue    [lanes]permitList
 	waiting  int    // in all queues
 	arrivals uint64 // callers that have asked
 	turn     int    // requests served since background last had its turn
@@ -59,10 +57,10 @@ type gate struct {
 	closed   bool
 	watchers []watcher
 
-	open         map[*slot]struct{} // the usable connections
-	closingSlots map[*slot]struct{}
+	open         map[*Slot]struct{} // the usable connections
+	closingSlots map[*Slot]struct{}
 	freed        []func() // to be called outside the lock; see slot.onFree
-	supply       supply
+	dials        dials
 	counts       counters
 }
 
@@ -74,127 +72,148 @@ type counters struct {
 	opened, dials, dialErrors, leaks                   uint64
 	shared, runs                                       uint64
 	runLengths                                         RunLengths
-	closedFor                                          ClosedStats
+	closedFor                                          Closed
 }
 
-func newGate(cfg config.Config) *gate {
-	g := &gate{
-		maxWaiters:   cfg.MaxWaiters,
-		demand:       func() {},
-		configured:   cfg.MaxOpen(),
-		limit:        cfg.MaxOpen(),
-		poolSize:     cfg.PoolSize,
-		linger:       cfg.OverflowLinger,
-		open:         make(map[*slot]struct{}),
-		closingSlots: make(map[*slot]struct{}),
-		supply:       supply{state: ServerState{OK: true, Since: time.Now()}, window: maxDials},
+// What a gate says to callers that get no connection.
+var (
+	ErrTimeout    = errors.New("pool: no connection in time")
+	ErrOverloaded = errors.New("pool: overloaded")
+	ErrReclaimed  = errors.New("pool: connection reclaimed: it was held without a running statement for longer than DB_RECLAIM_AFTER allows")
+	ErrClosed     = errors.New("pool: closed")
+)
+
+// Options are the settings of a gate.
+type Options struct {
+	PoolSize   int           // connections beyond it are overflow
+	MaxOpen    int           // the most connections, in any state
+	MaxWaiters int           // the most callers in the queue; 0 for no bound
+	Linger     time.Duration // how long overflow stays open after its last use
+	Demand     func()        // called, outside the lock, when connections may be wanted
+}
+
+// New returns a gate without any connection.
+func New(o Options) *Gate {
+	g := &Gate{
+		maxWaiters:   o.MaxWaiters,
+		Demand:       o.Demand,
+		configured:   o.MaxOpen,
+		limit:        o.MaxOpen,
+		poolSize:     o.PoolSize,
+		linger:       o.Linger,
+		open:         make(map[*Slot]struct{}),
+		closingSlots: make(map[*Slot]struct{}),
+		dials:        dials{state: ServerState{OK: true, Since: time.Now()}, window: MaxDials},
 	}
 	g.expiry.timer = time.AfterFunc(time.Hour, g.expire)
 	g.expiry.timer.Stop()
+	g.dials.timer = time.AfterFunc(time.Hour, o.Demand)
+	g.dials.timer.Stop()
 	return g
 }
 
 // enter asks for a connection.
-func (g *gate) enter(p *permit, now time.Time) decision {
+func (g *Gate) Enter(p *Permit, now time.Time) Decision {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	p.state, p.slot, p.again, p.warned = permitNew, nil, false, false
+	p.state, p.Slot, p.again, p.Warned = permitNew, nil, false, false
 	p.call, p.run, p.riders = nil, nil, 0
+	p.offered, p.shared = nil, false
 	g.arrivals++
 	p.arrival = g.arrivals
-	if p.err = g.refusalLocked(p, now); p.err != nil {
+	if p.Err = g.refusalLocked(p, now); p.Err != nil {
 		p.state = permitDone
-		if errors.Is(p.err, ErrOverloaded) {
+		if errors.Is(p.Err, ErrOverloaded) {
 			g.counts.shed++
 		}
-		return decidedRefused
+		return Refused
 	}
-	if g.servableLocked(p.lane) {
+	if g.servableLocked(p.Lane) {
 		g.grantLocked(p, now)
-		return decidedGranted
+		return Granted
 	}
 	g.queueLocked(p)
-	return decidedQueued
+	return Queued
 }
 
 // freeLocked reports whether a connection is ready for one more holder.
-func (g *gate) freeLocked() bool {
+func (g *Gate) freeLocked() bool {
 	return (len(g.warm) > 0 || g.home > g.fetching) && g.held < g.limit
 }
 
 // servableLocked reports whether a newcomer in lane l need not wait. Nobody can
 // be ahead of it then: whoever waits in l while l has room is served at once.
-func (g *gate) servableLocked(l Lane) bool { return g.freeLocked() && g.admitsLocked(l) }
+func (g *Gate) servableLocked(l Lane) bool { return g.freeLocked() && g.admitsLocked(l) }
 
 // refusalLocked says why p must not even queue; nil when it may.
-func (g *gate) refusalLocked(p *permit, now time.Time) error {
+func (g *Gate) refusalLocked(p *Permit, now time.Time) error {
 	switch {
 	case g.closed:
 		return ErrClosed
 	case g.barredLocked(now) != nil:
 		return g.barredLocked(now)
-	case p.lane == LaneProbe || g.servableLocked(p.lane):
+	case p.Lane == Probe || g.servableLocked(p.Lane):
 		return nil
 	}
-	wait := g.predictLocked(p.lane, now)
+	wait := g.predictLocked(p.Lane, now)
 	if g.maxWaiters > 0 && g.waiting >= g.maxWaiters {
-		return &refusal{wait: wait, full: true}
+		return &Refusal{Wait: wait, Full: true}
 	}
-	if wait > 0 && g.hopelessLocked(p, now, wait) {
-		return &refusal{wait: wait, work: g.workLocked(p, now, wait)}
+	if wait > 0 && g.missesDeadlineLocked(p, now, wait) {
+		return &Refusal{Wait: wait, Work: g.workLocked(p, now, wait)}
 	}
 	return nil
 }
 
-// refusal is the gate's half of an AcquireError: ErrOverloaded and the prediction.
-type refusal struct {
-	wait time.Duration
-	work time.Duration // what its work was taken to need after that
-	full bool          // maxWaiters wait already
+// Refusal is ErrOverloaded and the prediction behind it.
+type Refusal struct {
+	Wait time.Duration
+	Work time.Duration // what its work was taken to need after that
+	Full bool          // MaxWaiters wait already
 }
 
-func (r *refusal) Error() string { return ErrOverloaded.Error() }
-func (r *refusal) Unwrap() error { return ErrOverloaded }
+func (r *Refusal) Error() string { return ErrOverloaded.Error() }
+func (r *Refusal) Unwrap() error { return ErrOverloaded }
 
 // grantLocked lets p hold a connection from now on: the warm one used last, or
-// one that the holder fetches from its owner (p.slot is nil).
-func (g *gate) grantLocked(p *permit, now time.Time) {
-	if p.internal {
-		g.supply.internal++
+// one that the holder fetches from its owner (p.Slot is nil).
+func (g *Gate) grantLocked(p *Permit, now time.Time) {
+	if p.Internal {
+		g.dials.internal++
 	} else {
 		g.countGrantLocked(p, now)
 	}
 	if !p.again {
 		p.seq++
 	}
-	p.state, p.waited = permitHeld, now.Sub(p.asked)
-	p.slot = g.takeLocked()
+	p.state, p.waited = permitHeld, now.Sub(p.Asked)
+	p.Slot = g.takeLocked()
 	g.holders.push(p)
 	g.held++
-	g.heldBy[p.lane]++
+	g.heldBy[p.Lane]++
 	g.peak = max(g.peak, g.wantedLocked())
 	g.usageLocked(now)
-	g.turnLocked(p.lane)
-	if p.lane == LaneRequest {
+	g.turnLocked(p.Lane)
+	if p.Lane == Request {
 		g.pace.granted(now)
 	}
 	if g.busyLocked() > g.poolSize {
 		g.overflow = now
 	}
-	if p.scope != nil {
-		p.scope.held.CompareAndSwap(nil, p)
+	if p.Scope != nil {
+		p.Scope.held.CompareAndSwap(nil, p)
 	}
 }
 
 // busyLocked is how many connections callers hold.
-func (g *gate) busyLocked() int { return g.held - g.supply.internal }
+func (g *Gate) busyLocked() int { return g.held - g.dials.internal }
 
 // countGrantLocked counts an acquisition that got its connection, once.
-func (g *gate) countGrantLocked(p *permit, now time.Time) {
+func (g *Gate) countGrantLocked(p *Permit, now time.Time) {
 	if p.again {
 		return
 	}
-	waited := max(0, now.Sub(p.asked))
+	waited := max(0, now.Sub(p.Asked))
 	if p.state == permitQueued {
 		g.counts.waited++
 		g.counts.waitDuration += waited
@@ -204,107 +223,107 @@ func (g *gate) countGrantLocked(p *permit, now time.Time) {
 }
 
 // countNested counts a caller that was refused because it holds a connection already.
-func (g *gate) countNested() {
+func (g *Gate) CountNested() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.counts.nested++
 }
 
-// fate is what the caller of release has to do outside the lock.
-type fate struct {
-	released bool // the permit came back just now: not before, by takeAway
-	discard  bool // the connection is to be closed
+// Fate is what the caller of Release has to do outside the lock.
+type Fate struct {
+	Released bool // the permit came back just now: not before, by TakeAway
+	Discard  bool // the connection is to be closed
 }
 
 // release is the way back: it ends p's hold of its connection and lets the next
 // in the queue have it. A connection that cannot be used again is given up in the
 // same step (reason), so that nobody is promised its place.
-func (g *gate) release(p *permit, now time.Time, reason closeReason) (f fate) {
+func (g *Gate) Release(p *Permit, now time.Time, reason CloseReason) (f Fate) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := p.slot
+	s := p.Slot
 	if p.state != permitHeld {
-		return fate{discard: true}
+		return Fate{Discard: true}
 	}
-	if s != nil && reason == closeUnknown {
+	if s != nil && reason == CloseUnknown {
 		reason = g.unwantedLocked()
 	}
-	if s != nil && reason != closeUnknown {
+	if s != nil && reason != CloseUnknown {
 		g.lostLocked(s, reason)
 	}
-	f.released = true
+	f.Released = true
 	g.settleLocked(p, now)
 	if s == nil || s.state != slotOpen {
-		f.discard = true
+		f.Discard = true
 	} else {
 		g.putLocked(s, now)
 	}
 	g.dispatchLocked(now)
-	p.hungry = g.waiting > 0 && g.roomLocked() > 0
-	if !f.discard && g.excessLocked(s) {
-		g.lostLocked(s, closeSurplus)
-		f.discard = true
+	p.WantsDial = g.waiting > 0 && g.roomLocked() > 0
+	if !f.Discard && g.excessLocked(s) {
+		g.lostLocked(s, CloseSurplus)
+		f.Discard = true
 	}
 	return f
 }
 
 // unwantedLocked is why no connection that comes back may stay.
-func (g *gate) unwantedLocked() closeReason {
+func (g *Gate) unwantedLocked() CloseReason {
 	switch {
 	case g.closed:
-		return closeShutdown
+		return CloseShutdown
 	case g.conns > g.limit:
-		return closeSurplus
+		return CloseSurplus
 	}
-	return closeUnknown
+	return CloseUnknown
 }
 
 // excessLocked reports whether s, which nobody took, is beyond PoolSize where
 // overflow does not linger.
-func (g *gate) excessLocked(s *slot) bool {
+func (g *Gate) excessLocked(s *Slot) bool {
 	return g.linger == 0 && s.place == placeWarm && g.idleLocked() > g.keepLocked()
 }
 
 // keepLocked is how many idle connections may stay: PoolSize, and the one that
 // is to be replaced while its replacement is already there.
-func (g *gate) keepLocked() int {
-	if g.supply.successor == successorDialed {
+func (g *Gate) keepLocked() int {
+	if g.dials.replacement == replacementDialed {
 		return g.poolSize + 1
 	}
 	return g.poolSize
 }
 
 // settleLocked takes the permit back.
-func (g *gate) settleLocked(p *permit, now time.Time) {
+func (g *Gate) settleLocked(p *Permit, now time.Time) {
 	g.unholdLocked(p, now)
-	p.state, p.slot = permitDone, nil
-	if p.internal {
-		g.supply.internal--
+	p.state, p.Slot = permitDone, nil
+	if p.Internal {
+		g.dials.internal--
 	} else {
 		g.countReturnLocked(p, now)
 	}
-	if p.scope != nil {
-		p.scope.held.CompareAndSwap(p, nil)
+	if p.Scope != nil {
+		p.Scope.held.CompareAndSwap(p, nil)
 	}
 	g.watchLocked()
 }
 
 // unholdLocked takes p out of the holders.
-func (g *gate) unholdLocked(p *permit, now time.Time) {
+func (g *Gate) unholdLocked(p *Permit, now time.Time) {
 	g.holders.remove(p)
 	if g.busyLocked() > g.poolSize {
 		g.overflow = now
 	}
 	g.held--
-	g.heldBy[p.lane]--
+	g.heldBy[p.Lane]--
 	g.usageLocked(now)
 	g.endLoanLocked()
 }
 
 // countReturnLocked counts a connection that came back, and learns from it.
-func (g *gate) countReturnLocked(p *permit, now time.Time) {
-	hold := max(0, now.Sub(p.grantedAt()))
-	if p.lane == LaneRequest {
+func (g *Gate) countReturnLocked(p *Permit, now time.Time) {
+	hold := max(0, now.Sub(p.GrantedAt()))
+	if p.Lane == Request {
 		g.pace.returned(now, hold)
 		g.pace.answered(p.riders, hold)
 	}

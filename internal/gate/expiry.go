@@ -1,4 +1,4 @@
-package pool
+package gate
 
 import "time"
 
@@ -11,16 +11,16 @@ type expiry struct {
 }
 
 // expireLocked has the timer fire when the wait of p ends.
-func (g *gate) expireLocked(p *permit) {
+func (g *Gate) expireLocked(p *Permit) {
 	e := &g.expiry
-	if end := p.waitEnds(); !p.ownDeadline && (e.at.IsZero() || end.Before(e.at)) {
+	if end := p.WaitEnds(); !p.OwnDeadline && (e.at.IsZero() || end.Before(e.at)) {
 		e.at = end
 		e.timer.Reset(time.Until(end))
 	}
 }
 
 // expire ends the waits that are over and sets the timer for the next one.
-func (g *gate) expire() {
+func (g *Gate) expire() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
@@ -28,11 +28,11 @@ func (g *gate) expire() {
 	for l := range g.queue {
 		for p := g.queue[l].first; p != nil; {
 			next := p.next
-			if !now.Before(p.waitEnds()) {
+			if !now.Before(p.WaitEnds()) {
 				g.unqueueLocked(p)
 				g.countTimeoutLocked(p)
-				g.finishLocked(p, now, ErrPoolTimeout)
-			} else if !p.ownDeadline {
+				g.finishLocked(p, now, ErrTimeout)
+			} else if !p.OwnDeadline {
 				g.expireLocked(p)
 				break
 			}

@@ -1,4 +1,4 @@
-package pool
+package gate
 
 import "time"
 
@@ -8,7 +8,7 @@ import "time"
 //
 // The place is lent to callers who need it while nothing is wrong: all other
 // connections are in use, none has come back for a while, and the server, asked
-// just now, says that they wait for no lock. All fields are guarded by gate.mu.
+// just now, says that they wait for no lock. All fields are guarded by Gate.mu.
 type kept struct {
 	until time.Time // a monitor was heard of; zero when none was
 	lent  bool
@@ -17,14 +17,14 @@ type kept struct {
 const (
 	// leastForKept is the limit from which one place is kept: of fewer it would be too large a part.
 	leastForKept = 5
-	// keptFor is for how long a place is kept after the monitor was heard of last.
-	keptFor = time.Minute
-	// lendAfter is for how long no connection must have come back.
-	lendAfter = time.Second
+	// KeptFor is for how long a place is kept after the monitor was heard of last.
+	KeptFor = time.Minute
+	// LendAfter is for how long no connection must have come back.
+	LendAfter = time.Second
 )
 
 // keptLocked is how many places callers may not have.
-func (g *gate) keptLocked() int {
+func (g *Gate) keptLocked() int {
 	if g.kept.until.IsZero() || g.kept.lent || g.limit < leastForKept {
 		return 0
 	}
@@ -32,10 +32,10 @@ func (g *gate) keptLocked() int {
 }
 
 // callersLocked is how many connections requests and background work hold.
-func (g *gate) callersLocked() int { return g.heldBy[LaneRequest] + g.heldBy[LaneBackground] }
+func (g *Gate) callersLocked() int { return g.heldBy[Request] + g.heldBy[Background] }
 
-// keepPlace notes that a monitor is at work, or not any more.
-func (g *gate) keepPlace(yes bool, now time.Time) {
+// KeepPlace notes that a monitor is at work, or not any more.
+func (g *Gate) KeepPlace(yes bool, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !yes {
@@ -43,11 +43,11 @@ func (g *gate) keepPlace(yes bool, now time.Time) {
 		g.dispatchLocked(now)
 		return
 	}
-	g.kept.until = now.Add(keptFor)
+	g.kept.until = now.Add(KeptFor)
 }
 
-// forgetMonitor gives callers the place of a monitor that was not heard of for long.
-func (g *gate) forgetMonitor(now time.Time) {
+// ForgetMonitor gives callers the place of a monitor that was not heard of for long.
+func (g *Gate) ForgetMonitor(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.kept.until.IsZero() || now.Before(g.kept.until) {
@@ -57,16 +57,16 @@ func (g *gate) forgetMonitor(now time.Time) {
 	g.dispatchLocked(now)
 }
 
-// wantsKept reports whether callers wait for the kept place alone, and nothing
+// WantsKept reports whether callers wait for the kept place alone, and nothing
 // else has come back for a while.
-func (g *gate) wantsKept(now time.Time) bool {
+func (g *Gate) WantsKept(now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.keptLocked() > 0 && g.waiting > 0 && g.callersLocked() >= g.limit-1 && now.Sub(g.pace.last) >= lendAfter
+	return g.keptLocked() > 0 && g.waiting > 0 && g.callersLocked() >= g.limit-1 && now.Sub(g.pace.last) >= LendAfter
 }
 
-// lend lets callers have the kept place, or takes it back when it comes back.
-func (g *gate) lend(yes bool, now time.Time) {
+// Lend lets callers have the kept place, or takes it back when it comes back.
+func (g *Gate) Lend(yes bool, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.kept.lent = yes
@@ -74,7 +74,7 @@ func (g *gate) lend(yes bool, now time.Time) {
 }
 
 // endLoanLocked keeps the place again once callers do not need it.
-func (g *gate) endLoanLocked() {
+func (g *Gate) endLoanLocked() {
 	if g.kept.lent && g.waiting == 0 && g.callersLocked() < g.limit-1 {
 		g.kept.lent = false
 	}

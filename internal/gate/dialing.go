@@ -1,4 +1,4 @@
-package pool
+package gate
 
 import (
 	"math/rand/v2"
@@ -15,10 +15,10 @@ import (
 // connection, whichever comes first, and dials run by themselves.
 //
 // All fields are guarded by gate.mu.
-type supply struct {
+type dials struct {
 	state   ServerState
-	trouble trouble       // what the last failed dial meant, while state is not OK
-	last    *DialError    // the last failed dial
+	failure Failure       // the last failed dial, while state is not OK; else empty
+	last    Failure       // the last failed dial
 	window  int           // how many dials may run at once: 1 after trouble, then doubling
 	backoff time.Duration // the longest wait before the next dial; 0 while all is well
 	retryAt time.Time     // no dial before this
@@ -26,30 +26,47 @@ type supply struct {
 
 	internal int // permits of the pool's own, which are given back at once
 
-	recycled  time.Time // when the last connection was replaced
-	owedAt    time.Time // when owed changed last
-	owed      int       // dials in the place of connections that were closed; see successor.go
-	successor successor // of the connection that is to be closed next
+	recycled    time.Time   // when the last connection was replaced
+	pendingAt   time.Time   // when pending changed last
+	pending     int         // dials in the place of connections that were closed; see replacement.go
+	replacement replacement // of the connection that is to be closed next
 }
 
 const (
 	// maxDials is how many dials run at once. More would only queue at the
 	// server's postmaster, which forks for each.
-	maxDials = 8
+	MaxDials = 8
 
 	// Between dials to a server that refuses them the wait is drawn from
 	// (0, backoff], doubled from minBackoff to maxBackoff. At most about 1.3
 	// dials a second remain, and room is found within maxBackoff of appearing.
-	minBackoff = 100 * time.Millisecond
-	maxBackoff = 1500 * time.Millisecond
+	MinBackoff = 100 * time.Millisecond
+	MaxBackoff = 1500 * time.Millisecond
 
 	// idleProbe is how often a server in trouble is tried when nobody waits, so
 	// that Stats does not tell of a trouble that has long passed.
-	idleProbe = 15 * time.Second
+	IdleProbe = 15 * time.Second
 )
 
+// Failure is a failed dial, as far as it matters to a gate.
+type Failure struct {
+	Err       error // given as it is to callers that are refused for it; nil when there was none
+	At        time.Time
+	Reason    string
+	Full      bool // the server has no room
+	Permanent bool // trying again cannot help
+	Paced     bool // whoever refused says itself when to try again
+}
+
+// ServerState says whether the server grants new connections.
+type ServerState struct {
+	OK     bool
+	Reason string    // of the last failure, when not OK
+	Since  time.Time // when the present state began
+}
+
 // takeFreed returns whom to tell of slots that have come free.
-func (g *gate) takeFreed() []func() {
+func (g *Gate) TakeFreed() []func() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	freed := g.freed
@@ -58,7 +75,7 @@ func (g *gate) takeFreed() []func() {
 }
 
 // startDials says how many dials to start now, and counts them as under way.
-func (g *gate) startDials(now time.Time) int {
+func (g *Gate) StartDials(now time.Time) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.presumeLocked(now)
@@ -71,17 +88,17 @@ func (g *gate) startDials(now time.Time) int {
 // presumeLocked forgets a trouble of which no dial can tell the end, because the
 // limit has fallen to what there is: it would never be over, nor would anything
 // be replaced until then. Whatever does not pass by itself is not forgotten.
-func (g *gate) presumeLocked(now time.Time) {
-	s := &g.supply
-	if !s.state.OK && !s.trouble.permanent && g.conns >= g.limit && now.Sub(s.last.At) >= idleProbe {
-		s.state, s.trouble = ServerState{OK: true, Since: now}, trouble{}
+func (g *Gate) presumeLocked(now time.Time) {
+	s := &g.dials
+	if !s.state.OK && !s.failure.Permanent && g.conns >= g.limit && now.Sub(s.last.At) >= IdleProbe {
+		s.state, s.failure = ServerState{OK: true, Since: now}, Failure{}
 	}
 }
 
 // dialsWantedLocked is the smallest of what is needed, what the limit leaves and
 // what the server can be asked for.
-func (g *gate) dialsWantedLocked(now time.Time) int {
-	s := &g.supply
+func (g *Gate) dialsWantedLocked(now time.Time) int {
+	s := &g.dials
 	if g.closed || now.Before(s.retryAt) {
 		return 0
 	}
@@ -90,39 +107,39 @@ func (g *gate) dialsWantedLocked(now time.Time) int {
 
 // neededLocked is how many connections somebody waits for. What the pool itself
 // holds for a moment is as good as free.
-func (g *gate) neededLocked(now time.Time) int {
-	s := &g.supply
-	probe := min(g.queue[LaneProbe].n, max(0, 1-g.heldBy[LaneProbe]))
-	background := min(g.queue[LaneBackground].n, max(0, g.backgroundCapLocked()-g.heldBy[LaneBackground]))
-	waiting := g.queue[LaneRequest].n + probe + background
+func (g *Gate) neededLocked(now time.Time) int {
+	s := &g.dials
+	probe := min(g.queue[Probe].n, max(0, 1-g.heldBy[Probe]))
+	background := min(g.queue[Background].n, max(0, g.backgroundCapLocked()-g.heldBy[Background]))
+	waiting := g.queue[Request].n + probe + background
 	need := g.replacingLocked(max(0, waiting-s.internal-min(probe, g.ownQueuedLocked())-g.claimed))
-	if need == 0 && !s.state.OK && now.Sub(s.last.At) >= idleProbe {
+	if need == 0 && !s.state.OK && now.Sub(s.last.At) >= IdleProbe {
 		return 1
 	}
 	return need
 }
 
 // roomLocked is how many more sessions the limit allows.
-func (g *gate) roomLocked() int { return g.limit - g.conns - g.dialing - g.closing }
+func (g *Gate) roomLocked() int { return g.limit - g.conns - g.dialing - g.closing }
 
 // dialed takes in the outcome of a successful dial: the connection goes to who
 // has waited longest for one. It reports false when the pool has been closed,
 // and otherwise the server's state until now.
-func (g *gate) dialed(sl *slot, now time.Time) (took bool, before ServerState) {
+func (g *Gate) Dialed(sl *Slot, now time.Time) (took bool, before ServerState) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
 		return false, ServerState{}
 	}
 	sl.openLocked()
-	s := &g.supply
+	s := &g.dials
 	s.replacedLocked(now)
 	before = s.state
 	if !before.OK {
-		s.state, s.trouble = ServerState{OK: true, Since: now}, trouble{}
+		s.state, s.failure = ServerState{OK: true, Since: now}, Failure{}
 	}
 	s.backoff, s.retryAt = 0, time.Time{}
-	s.window = min(s.window*2, maxDials)
+	s.window = min(s.window*2, MaxDials)
 	g.putLocked(sl, now)
 	g.dispatchLocked(now)
 	return true, before
@@ -130,7 +147,7 @@ func (g *gate) dialed(sl *slot, now time.Time) (took bool, before ServerState) {
 
 // dialFailed takes in a failed dial. It reports whether the server's state
 // changed by it, and arranges the next attempt.
-func (g *gate) dialFailed(sl *slot, e *DialError, t trouble, now time.Time) (news bool) {
+func (g *Gate) DialFailed(sl *Slot, f Failure, now time.Time) (news bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	sl.giveUpLocked(now)
@@ -138,22 +155,22 @@ func (g *gate) dialFailed(sl *slot, e *DialError, t trouble, now time.Time) (new
 		return false // that is why it failed
 	}
 	g.counts.dialErrors++
-	s := &g.supply
-	if news = s.state.OK || s.state.Reason != t.reason; news {
-		s.state = ServerState{Reason: t.reason, Since: now}
+	s := &g.dials
+	if news = s.state.OK || s.state.Reason != f.Reason; news {
+		s.state = ServerState{Reason: f.Reason, Since: now}
 	}
-	s.trouble, s.last = t, e
+	s.failure, s.last = f, f
 	s.window = 1
-	if t.paced {
+	if f.Paced {
 		s.forgoLocked() // there is no place for them
 		s.backoff, s.retryAt = 0, time.Time{}
 		return news
 	}
-	s.backoff = min(max(s.backoff*2, minBackoff), maxBackoff)
+	s.backoff = min(max(s.backoff*2, MinBackoff), MaxBackoff)
 	s.retryAt = now.Add(1 + rand.N(s.backoff))
 	s.timer.Reset(s.retryAt.Sub(now))
 	if g.barredLocked(now) != nil {
-		g.refuseAllLocked(e)
+		g.refuseAllLocked(f.Err)
 	}
 	return news
 }
@@ -161,10 +178,10 @@ func (g *gate) dialFailed(sl *slot, e *DialError, t trouble, now time.Time) (new
 // barredLocked is why nobody needs to wait: there is no connection, and none
 // can be had until somebody changes something, such as the password. While
 // connections exist callers are served by those. The next dial may find it changed.
-func (g *gate) barredLocked(now time.Time) error {
-	s := &g.supply
-	if s.trouble.permanent && g.conns == 0 && now.Before(s.retryAt) {
-		return s.last
+func (g *Gate) barredLocked(now time.Time) error {
+	s := &g.dials
+	if s.failure.Permanent && g.conns == 0 && now.Before(s.retryAt) {
+		return s.last.Err
 	}
 	return nil
 }

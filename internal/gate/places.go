@@ -1,4 +1,4 @@
-package pool
+package gate
 
 import "time"
 
@@ -12,25 +12,28 @@ const (
 	placeClaimed                  // with housekeeping, for a moment
 )
 
+// RestAfter is how long a connection within PoolSize stays warm.
+const RestAfter = time.Second
+
 // idleLocked is how many connections nobody holds.
-func (g *gate) idleLocked() int {
+func (g *Gate) idleLocked() int {
 	return len(g.warm) + g.claimed + max(0, g.home-g.fetching)
 }
 
 // inUseLocked is how many connections callers hold. A holder whose connection
 // died under it holds none.
-func (g *gate) inUseLocked() int { return g.conns - g.idleLocked() }
+func (g *Gate) inUseLocked() int { return g.conns - g.idleLocked() }
 
 // putLocked makes an open slot that nobody holds ready for the next holder.
-func (g *gate) putLocked(s *slot, now time.Time) {
+func (g *Gate) putLocked(s *Slot, now time.Time) {
 	s.place, s.idleSince = placeWarm, now
-	s.activity.Store(activityUnused)
+	s.Activity.Store(ActivityUnused)
 	g.warm = append(g.warm, s)
 }
 
 // takeLocked takes the connection used last for a new holder. It returns nil
 // when the holder is to fetch one from its owner.
-func (g *gate) takeLocked() *slot {
+func (g *Gate) takeLocked() *Slot {
 	n := len(g.warm)
 	if n == 0 {
 		g.fetching++
@@ -44,7 +47,7 @@ func (g *gate) takeLocked() *slot {
 }
 
 // leavePlaceLocked notes that s is no longer where it was.
-func (g *gate) leavePlaceLocked(s *slot) {
+func (g *Gate) leavePlaceLocked(s *Slot) {
 	switch s.place {
 	case placeWarm:
 		for i, other := range g.warm {
@@ -63,18 +66,18 @@ func (g *gate) leavePlaceLocked(s *slot) {
 
 // fetched notes that the holder of p got s from its owner, or nothing: the owner
 // had just closed it.
-func (g *gate) fetched(p *permit, s *slot) {
+func (g *Gate) Fetched(p *Permit, s *Slot) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.fetching--
 	if s != nil {
 		g.leavePlaceLocked(s)
-		p.slot = s
+		p.Slot = s
 	}
 }
 
 // broughtBack notes that s came from its owner without anybody having asked for it.
-func (g *gate) broughtBack(s *slot, now time.Time) {
+func (g *Gate) BroughtBack(s *Slot, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if s.state != slotOpen {
@@ -87,7 +90,7 @@ func (g *gate) broughtBack(s *slot, now time.Time) {
 
 // claim takes a warm connection out for housekeeping, the one that has rested
 // longest of those that pick chooses. It returns nil when there is none.
-func (g *gate) claim(pick func(*slot) bool) *slot {
+func (g *Gate) Claim(pick func(*Slot) bool) *Slot {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, s := range g.warm {
@@ -103,7 +106,7 @@ func (g *gate) claim(pick func(*slot) bool) *slot {
 
 // unclaim puts a claimed connection back where it was among the warm ones: it
 // has not been used.
-func (g *gate) unclaim(s *slot, now time.Time) {
+func (g *Gate) Unclaim(s *Slot, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if s.state != slotOpen {
@@ -111,13 +114,13 @@ func (g *gate) unclaim(s *slot, now time.Time) {
 	}
 	g.leavePlaceLocked(s)
 	s.place = placeWarm
-	g.warm = append([]*slot{s}, g.warm...)
+	g.warm = append([]*Slot{s}, g.warm...)
 	g.dispatchLocked(now)
 }
 
 // wentHome notes that a claimed connection was given to its owner, which may
 // have closed it.
-func (g *gate) wentHome(s *slot, now time.Time) {
+func (g *Gate) WentHome(s *Slot, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if s.state != slotOpen || s.place != placeClaimed {
@@ -130,44 +133,49 @@ func (g *gate) wentHome(s *slot, now time.Time) {
 }
 
 // atHome reports how many connections are idle in their owner.
-func (g *gate) atHome() int {
+func (g *Gate) AtHome() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.home
 }
 
 // takeIdle takes out all warm connections, for closing.
-func (g *gate) takeIdle() []*slot {
+func (g *Gate) TakeIdle() []*Slot {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	idle := append([]*slot(nil), g.warm...)
+	idle := append([]*Slot(nil), g.warm...)
 	for _, s := range idle {
-		g.lostLocked(s, closeUnknown)
+		g.lostLocked(s, CloseUnknown)
 	}
 	return idle
 }
 
 // claimRested claims a connection that is to go home, where there is room for
 // it. What is due stays until it has been replaced.
-func (g *gate) claimRested(now time.Time, due func(*slot, time.Time) bool, owned bool) *slot {
+func (g *Gate) ClaimRested(now time.Time, due func(*Slot, time.Time) bool, owned bool) *Slot {
 	if !owned {
 		return nil
 	}
-	return g.claim(func(s *slot) bool {
-		return g.home < g.poolSize && now.Sub(s.idleSince) >= restAfter && !due(s, now)
+	return g.Claim(func(s *Slot) bool {
+		return g.home < g.poolSize && now.Sub(s.idleSince) >= RestAfter && !due(s, now)
 	})
+}
+
+// ClaimSurplus claims a connection beyond the limit.
+func (g *Gate) ClaimSurplus() *Slot {
+	return g.Claim(func(*Slot) bool { return g.conns > g.limit })
 }
 
 // claimOverflow claims a connection that PoolSize leaves no room for, once more
 // than PoolSize have not been in use for the linger.
-func (g *gate) claimOverflow(now time.Time) *slot {
-	return g.claim(func(*slot) bool {
+func (g *Gate) ClaimOverflow(now time.Time) *Slot {
+	return g.Claim(func(*Slot) bool {
 		return g.held <= g.poolSize && now.Sub(g.overflow) >= g.linger && g.idleLocked() > g.keepLocked()
 	})
 }
 
 // anyIdle reports whether any connection is that nobody holds.
-func (g *gate) anyIdle(is func(*slot) bool) bool {
+func (g *Gate) AnyIdle(is func(*Slot) bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for s := range g.open {

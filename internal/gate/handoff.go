@@ -1,4 +1,4 @@
-package pool
+package gate
 
 import (
 	"cmp"
@@ -7,7 +7,7 @@ import (
 
 // dispatchLocked hands connections on while there are connections and waiters:
 // the one way out of the queue with a connection.
-func (g *gate) dispatchLocked(now time.Time) {
+func (g *Gate) dispatchLocked(now time.Time) {
 	for g.freeLocked() {
 		p := g.nextLocked()
 		if p == nil {
@@ -28,60 +28,60 @@ func (g *gate) dispatchLocked(now time.Time) {
 // has ended although its timer has not fired yet, or what is left of its own
 // deadline does not suffice for the work, so that serving it would spend a
 // connection on an answer that nobody waits for while others wait for it.
-func (g *gate) lateLocked(p *permit, now time.Time) error {
-	if !now.Before(p.waitEnds()) {
+func (g *Gate) lateLocked(p *Permit, now time.Time) error {
+	if !now.Before(p.WaitEnds()) {
 		g.countTimeoutLocked(p)
-		return ErrPoolTimeout
+		return ErrTimeout
 	}
-	if g.waiting > 0 && g.hopelessLocked(p, now, 0) {
+	if g.waiting > 0 && g.missesDeadlineLocked(p, now, 0) {
 		g.counts.shed++
-		return &refusal{wait: now.Sub(p.asked)}
+		return &Refusal{Wait: now.Sub(p.Asked)}
 	}
 	return nil
 }
 
 // lose notes that the connection of p's holder is dead. The holder keeps its
 // permit, and goes on with again or release.
-func (g *gate) lose(p *permit, reason closeReason) {
+func (g *Gate) Lose(p *Permit, reason CloseReason) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if p.slot != nil {
-		g.lostLocked(p.slot, reason)
-		p.slot = nil
+	if p.Slot != nil {
+		g.lostLocked(p.Slot, reason)
+		p.Slot = nil
 	}
 }
 
 // again puts the holder of a permit, whose connection died before anything was
 // done on it, at the head of its lane: it asked before all who wait there, and
 // its patience is what is left of it.
-func (g *gate) again(p *permit, now time.Time) decision {
+func (g *Gate) Again(p *Permit, now time.Time) Decision {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if p.state != permitHeld { // taken away meanwhile
-		p.err = ErrReclaimed
-		return decidedRefused
+		p.Err = ErrReclaimed
+		return Refused
 	}
 	g.unholdLocked(p, now)
-	if p.internal {
-		g.supply.internal--
-	} else if p.lane == LaneRequest {
+	if p.Internal {
+		g.dials.internal--
+	} else if p.Lane == Request {
 		g.pace.dropped(now)
 	}
 	p.again = true
-	if p.err = cmp.Or(g.shutLocked(), g.barredLocked(now)); p.err != nil {
+	if p.Err = cmp.Or(g.shutLocked(), g.barredLocked(now)); p.Err != nil {
 		g.giveUpLocked(p)
-		return decidedRefused
+		return Refused
 	}
-	if g.servableLocked(p.lane) {
+	if g.servableLocked(p.Lane) {
 		g.grantLocked(p, now)
-		return decidedGranted
+		return Granted
 	}
 	g.requeueLocked(p)
-	return decidedQueued
+	return Queued
 }
 
 // shutLocked is ErrClosed once the gate is closed.
-func (g *gate) shutLocked() error {
+func (g *Gate) shutLocked() error {
 	if g.closed {
 		return ErrClosed
 	}
@@ -89,10 +89,10 @@ func (g *gate) shutLocked() error {
 }
 
 // giveUpLocked ends an acquisition that had had a connection and gets no other.
-func (g *gate) giveUpLocked(p *permit) {
+func (g *Gate) giveUpLocked(p *Permit) {
 	p.state = permitDone
-	if p.scope != nil {
-		p.scope.held.CompareAndSwap(p, nil)
+	if p.Scope != nil {
+		p.Scope.held.CompareAndSwap(p, nil)
 	}
 	g.watchLocked()
 }

@@ -1,0 +1,28 @@
+package gate
+
+// What a connection is doing, for those who look at its holder.
+const (
+	ActivityIdle int32 = iota
+	ActivityRunning
+	ActivityRows
+	ActivityTx
+	ActivityReclaimed // taken away from its holder; see reclaim.go
+	ActivityUnused    // nobody's, or not yet ready for its holder
+	ActivityListening // somebody waits for the server to speak of its own accord
+)
+
+func ActivityName(a int32) string {
+	switch a {
+	case ActivityRunning:
+		return "running"
+	case ActivityRows:
+		return "rows open"
+	case ActivityTx:
+		return "idle in transaction"
+	case ActivityReclaimed:
+		return "reclaimed"
+	case ActivityListening:
+		return "listening"
+	}
+	return "idle"
+}

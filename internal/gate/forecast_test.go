@@ -1,0 +1,54 @@
+package gate
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestPredictionFollowsTheLimit(t *testing.T) {
+	inRig(t, 8, func(t *testing.T, r *rig) {
+		r.hold(time.Second)
+		held := r.fill(8)
+		queue := []*visit{r.ask(t.Context())}
+		predicted := func() time.Duration {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.predictLocked(Request, time.Now())
+		}
+		for _, tt := range []struct {
+			limit int
+			want  time.Duration
+		}{{8, 250 * time.Millisecond}, {4, 500 * time.Millisecond}, {1, 2 * time.Second}, {8, 250 * time.Millisecond}} {
+			r.Resize(tt.limit, tt.limit)
+			if got := predicted(); got != tt.want {
+				t.Errorf("limit %d: %s, want %s", tt.limit, got, tt.want)
+			}
+		}
+		r.Resize(9, 9) // a connection is on its way, but another was here first
+		if got, want := predicted(), time.Second/9; got != want {
+			t.Errorf("room for one: %s, want %s", got, want)
+		}
+		r.Resize(10, 10)
+		if got := predicted(); got != 0 {
+			t.Errorf("room for both: %s", got)
+		}
+		r.mu.Lock()
+		r.dials.state.OK = false // the server refuses: what is there has to do
+		r.mu.Unlock()
+		if got := predicted(); got != 250*time.Millisecond {
+			t.Errorf("server full: %s", got)
+		}
+		releaseAll(append(held, queue...))
+	})
+}
+
+func TestPaceWithoutKnowledge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p pace
+		now := time.Now()
+		if p.usual(now) != 0 || p.wait(now, 100, 10) != 0 || p.wait(now, 100, 0) != 0 {
+			t.Error("predicts from nothing")
+		}
+	})
+}

@@ -1,0 +1,119 @@
+package gate
+
+import (
+	"time"
+
+	"github.com/dbpool-go/dbpool/internal/stack"
+)
+
+// Holding is a copy of what a permit says about its holder: a permit is used
+// again as soon as it has come back.
+type Holding struct {
+	Grant
+	Slot     *Slot // nil when its connection died
+	Lane     Lane
+	Name     string
+	Since    time.Time
+	Callsite stack.Trace
+	Activity int32
+}
+
+// oldest returns the n that have been held longest.
+func (g *Gate) Oldest(n int) []Holding {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if n <= 0 || n > g.holders.n {
+		n = g.holders.n
+	}
+	out := make([]Holding, 0, n)
+	for k := g.holders.first; len(out) < n; k = k.next {
+		out = append(out, k.holdingLocked())
+	}
+	return out
+}
+
+// Holding is for p's owner, when p has come back and until it asks again.
+func (p *Permit) Holding() Holding { return p.holdingLocked() }
+
+func (p *Permit) holdingLocked() Holding {
+	h := Holding{Grant: Grant{p, p.seq}, Slot: p.Slot, Lane: p.Lane, Name: p.Name, Since: p.GrantedAt(), Callsite: p.Callsite}
+	if h.Slot != nil {
+		h.Activity = h.Slot.doing()
+	}
+	return h
+}
+
+// grantOf returns p's present grant; none when p is nil or holds nothing.
+func (g *Gate) GrantOf(p *Permit) Grant {
+	if p == nil {
+		return Grant{}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p.state != permitHeld {
+		return Grant{}
+	}
+	return Grant{p, p.seq}
+}
+
+// holding returns what is known of a grant, while it lasts.
+func (g *Gate) Holding(o Grant) (h Holding, ok bool) {
+	if o.P == nil {
+		return h, false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if o.P.state != permitHeld || o.P.seq != o.seq {
+		return h, false
+	}
+	return o.P.holdingLocked(), true
+}
+
+// newLeaks returns the holders past threshold that have not been warned of, and marks them.
+func (g *Gate) NewLeaks(now time.Time, threshold time.Duration) []Holding {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []Holding
+	for p := g.holders.first; p != nil && now.Sub(p.GrantedAt()) >= threshold; p = p.next {
+		if !p.Warned {
+			p.Warned = true
+			g.counts.leaks++
+			out = append(out, p.holdingLocked())
+		}
+	}
+	return out
+}
+
+// takeAway takes a grant back. Whoever wins the race for activity, the holder's
+// next statement or this, excludes the other.
+func (g *Gate) TakeAway(h Holding, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	k, was := h.P, h.Slot.Activity.Load()
+	unused := was == ActivityIdle || was == ActivityTx || was == ActivityRows
+	if k.state != permitHeld || k.seq != h.seq || k.Slot != h.Slot || !unused || !h.Slot.Activity.CompareAndSwap(was, ActivityReclaimed) {
+		return false
+	}
+	g.lostLocked(h.Slot, CloseUnclean)
+	g.settleLocked(k, now)
+	g.dispatchLocked(now)
+	return true
+}
+
+// pressure is how long connections were held of late, how long the caller that
+// is next has waited, and how many of those that wait hold a connection already.
+func (g *Gate) Pressure(now time.Time) (usual, waited time.Duration, nested int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for l := range g.queue {
+		for k := g.queue[l].first; k != nil; k = k.next {
+			if k == g.queue[l].first {
+				waited = max(waited, now.Sub(k.Asked))
+			}
+			if k.Outer.P != nil {
+				nested++
+			}
+		}
+	}
+	return g.pace.usual(now), waited, nested
+}

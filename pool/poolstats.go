@@ -1,0 +1,43 @@
+package pool
+
+import (
+	"time"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
+)
+
+// Stats returns a snapshot, taken under one lock. It is cheap enough to be
+// called on every scrape and in every error.
+func (p *Pool) Stats() Stats {
+	now := time.Now()
+	figures := p.gate.Snapshot(now, p.cfg.LeakThreshold)
+	s := statsOf(figures)
+	s.Name, s.At, s.StatementTimeout = p.cfg.Name, now, p.dialer.timeout.report(p.cfg.StatementTimeout)
+	if p.dialer.mode.Load().pooler {
+		s.Pooler = "pgbouncer"
+	}
+	s.CancelCount = p.gate.Cancels.Load()
+	s.Fleet = p.prover.stats()
+	s.Pipeline = p.pipelineStats(figures)
+	s.Tasks = p.tasks.stats()
+	return s
+}
+
+// statsOf is what the gate knows of Stats.
+func statsOf(g gate.Snapshot) Stats {
+	s := Stats{
+		PoolSize: g.PoolSize, MaxOverflow: g.Configured - g.PoolSize, Limit: g.Limit,
+		InUse: g.InUse, Idle: g.Idle, Dialing: g.Dialing, Closing: g.Closing, Quarantined: g.Quarantined, Waiting: g.Waiting, Kept: g.Kept,
+		AcquireCount: g.Acquired, WaitCount: g.Waited, WaitDuration: g.WaitDuration, HoldDuration: g.HoldDuration,
+		TimeoutCount: g.TimedOut, ShedCount: g.Shed, AcquireCanceledCount: g.Canceled, NestedCount: g.Nested,
+		OpenedCount: g.Opened, Closed: ClosedStats(g.Closed), DialCount: g.Dials, DialErrorCount: g.DialErrors,
+		Server: ServerState{OK: g.Server.OK, Reason: Reason(g.Server.Reason), Since: g.Server.Since},
+		Wait:   Histogram(g.Wait), Hold: Histogram(g.Hold),
+		LeakWarningCount: g.Leaks, Leaking: g.Leaking,
+	}
+	for l, figures := range g.Lanes {
+		s.Lanes[l] = LaneStats(figures)
+	}
+	s.LastDialError, _ = g.LastFailure.Err.(*DialError)
+	return s
+}
