@@ -161,7 +161,7 @@ func TestOtherRoleHoldsLock(t *testing.T) {
 		}
 		c.View.LockWaits[0].Seconds = 5
 		d := Diagnose(c)
-		finds(t, d, "lock_waits", report.Warning, "billing, hidden")
+		finds(t, d, "lock_waits", report.Warning, "(billing, other)")
 		finds(t, d, "hidden", report.Healthy, `GRANT pg_monitor TO "app"`)
 	})
 }
