@@ -25,7 +25,8 @@ type connHooks struct {
 // (DialFunc: use [WithDialFunc]), the timeouts (ConnectTimeout, statement_timeout),
 // application_name, how statements are cancelled (BuildContextWatcherHandler) and
 // messages are read (BuildFrontend), and the credentials of [WithCredentials].
-// TLSConfig belongs to one host and one sslmode: each of Fallbacks has its own.
+// With a Tracer, statements do not share connections (Config.Pipeline): it would not
+// be told of those. TLSConfig belongs to one host and one sslmode: each of Fallbacks has its own.
 func WithConnConfig(edit func(*pgx.ConnConfig)) Option {
 	return func(s *settings) { s.hooks.configure = append(s.hooks.configure, edit) }
 }
@@ -35,7 +36,9 @@ func WithConnConfig(edit func(*pgx.ConnConfig)) Option {
 // (Config.ConnectTimeout). An error, a transaction that is left open and a
 // statement_timeout that is changed make the dial fail: the connection is closed,
 // and the error told like that of any failed dial. The connection is prepare's
-// only until it returns. Given more than once, each is called, in order.
+// only until it returns. Statements of such connections are not shared
+// (Config.Pipeline), which knows no registered types. Given more than once, each is
+// called, in order.
 func WithAfterConnect(prepare func(ctx context.Context, conn *pgx.Conn) error) Option {
 	return func(s *settings) { s.hooks.after = append(s.hooks.after, prepare) }
 }

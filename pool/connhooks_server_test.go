@@ -60,6 +60,17 @@ func TestTracerSeesEveryFace(t *testing.T) {
 			t.Errorf("%s: the tracer was not told", face)
 		}
 	}
+	before := tracer.started.Load()
+	inParallel(40, func(int) { // most of them wait, and would share a connection
+		for range 5 {
+			if err := scan(p.QueryRowContext(ctx, "select $1::int", 1)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if n := tracer.started.Load() - before; n < 200 {
+		t.Errorf("the tracer was told of %d of 200 statements", n)
+	}
 	if tracer.started.Load() != tracer.ended.Load() {
 		t.Errorf("%d began, %d ended", tracer.started.Load(), tracer.ended.Load())
 	}

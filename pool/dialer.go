@@ -202,7 +202,8 @@ func (d *dialer) connect(ctx context.Context, sl *gate.Slot, t try) (*conn, erro
 	}
 	c := d.newConn(sl, mode)
 	c.telling = !t.mode.pooler && cc.DefaultQueryExecMode != pgx.QueryExecModeSimpleProtocol
-	c.pipelines = !t.mode.pooler && cc.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
+	// A pipeline knows neither tracers nor types that were registered.
+	c.pipelines = !t.mode.pooler && cc.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && cc.Tracer == nil && len(d.hooks.after) == 0
 	c.writing = writingOf(cc)
 	c.listen(cc)
 	at := &attempt{slot: sl, hosts: &d.hosts, network: d.network, cancel: &c.cancel}
