@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/memconn"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -93,7 +94,7 @@ func (m *mute) Dial(ctx context.Context, network, address string) (net.Conn, err
 	if !m.on {
 		return m.dial(ctx, network, address)
 	}
-	client, server := memPipe()
+	client, server := memconn.Pipe(0)
 	m.other = append(m.other, server)
 	return client, nil
 }

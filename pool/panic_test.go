@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/memconn"
 )
 
 // brittleConn panics in one Write after it was armed.
 type brittleConn struct {
-	*memConn
+	*memconn.Conn
 	armed *atomic.Bool
 }
 
@@ -24,7 +25,7 @@ func (c brittleConn) Write(b []byte) (int, error) {
 	if c.armed.CompareAndSwap(true, false) {
 		panic("brittle")
 	}
-	return c.memConn.Write(b)
+	return c.Conn.Write(b)
 }
 
 // TestPanicInTheSocket has the connection that WithDialFunc returned panic in
@@ -74,7 +75,7 @@ func TestPanicInTheSocket(t *testing.T) {
 			var server *wireServer
 			dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 				c, err := server.dial(ctx, network, address)
-				return brittleConn{c.(*memConn), &armed}, err
+				return brittleConn{c.(*memconn.Conn), &armed}, err
 			}
 			inWire(t, sized(1, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
 				server = s
@@ -103,7 +104,7 @@ func TestPanicInALook(t *testing.T) {
 	var server *wireServer
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := server.dial(ctx, network, address)
-		return brittleConn{c.(*memConn), &armed}, err
+		return brittleConn{c.(*memconn.Conn), &armed}, err
 	}
 	inWire(t, sized(1, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
 		server = s

@@ -12,6 +12,7 @@ type wireFaults struct {
 	connect time.Duration // how long it takes to let somebody in
 	end     time.Duration // how long a session takes to end after its client has gone
 	limit   int           // how many sessions there may be; 0 is no limit
+	lag     time.Duration // on the way, in each direction, of connections that come
 	lost    int           // how many cancel requests to ignore
 	unknown string        // a startup parameter that it does not know
 	dials   []time.Time   // when connections were opened, cancel requests included
@@ -26,6 +27,12 @@ func (s *wireServer) with(change func(*wireFaults)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&s.faults)
+}
+
+func (s *wireServer) lagNow() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.faults.lag
 }
 
 // pause is a moment in which the server does nothing.

@@ -17,9 +17,10 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/memconn"
 )
 
-// wireServer speaks just enough of PostgreSQL's protocol over memPipe for the
+// wireServer speaks just enough of PostgreSQL's protocol over memconn for the
 // whole pool to run in virtual time. It understands begin, commit, rollback,
 // sleep followed by a duration, and answers everything else with one row: 1.
 type wireServer struct {
@@ -54,7 +55,7 @@ func (s *wireServer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	client, server := memPipe()
+	client, server := memconn.Pipe(s.lagNow())
 	go s.serve(server)
 	return client, nil
 }

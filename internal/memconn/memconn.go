@@ -17,9 +17,10 @@ type Conn struct {
 	in, out *stream
 }
 
-// Pipe returns both ends of a connection.
-func Pipe() (client, server *Conn) {
-	a, b := newStream(), newStream()
+// Pipe returns both ends of a connection on which everything takes lag to
+// arrive, in each direction.
+func Pipe(lag time.Duration) (client, server *Conn) {
+	a, b := newStream(lag), newStream(lag)
 	return &Conn{a, b}, &Conn{b, a}
 }
 
@@ -27,16 +28,24 @@ func Pipe() (client, server *Conn) {
 type stream struct {
 	mu       sync.Mutex
 	changed  *sync.Cond
-	data     []byte
-	ended    bool // by the writer: end of file after data
-	dead     bool // by the reader: it will not read any more
-	reset    bool // the writer has been told, by a packet that came back to its first write
+	lag      time.Duration
+	data     []byte    // that has arrived
+	coming   []segment // in the order in which they arrive
+	ended    bool      // by the writer: end of file after data
+	dead     bool      // by the reader: it will not read any more
+	reset    bool      // the writer has been told, by a packet that came back to its first write
 	deadline time.Time
 	timer    *time.Timer
 }
 
-func newStream() *stream {
-	s := &stream{}
+// segment is data on its way.
+type segment struct {
+	arrives time.Time
+	data    []byte
+}
+
+func newStream(lag time.Duration) *stream {
+	s := &stream{lag: lag}
 	s.changed = sync.NewCond(&s.mu)
 	return s
 }
@@ -98,6 +107,7 @@ func (s *stream) read(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
+		s.arriveLocked(time.Now())
 		switch {
 		case s.dead:
 			return 0, net.ErrClosed
@@ -107,7 +117,7 @@ func (s *stream) read(b []byte) (int, error) {
 			n := copy(b, s.data)
 			s.data = s.data[n:]
 			return n, nil
-		case s.ended:
+		case s.ended && len(s.coming) == 0:
 			return 0, io.EOF
 		}
 		s.changed.Wait()
@@ -127,7 +137,20 @@ func (s *stream) write(b []byte) (int, error) {
 		s.reset = true
 		return len(b), nil
 	}
+	if s.lag > 0 {
+		s.coming = append(s.coming, segment{time.Now().Add(s.lag), append([]byte(nil), b...)})
+		time.AfterFunc(s.lag, s.changed.Broadcast)
+		return len(b), nil
+	}
 	s.data = append(s.data, b...)
 	s.changed.Broadcast()
 	return len(b), nil
+}
+
+// arriveLocked takes in what has arrived by now.
+func (s *stream) arriveLocked(now time.Time) {
+	for len(s.coming) > 0 && !now.Before(s.coming[0].arrives) {
+		s.data = append(s.data, s.coming[0].data...)
+		s.coming = s.coming[1:]
+	}
 }

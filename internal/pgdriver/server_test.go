@@ -76,7 +76,7 @@ func connect(t *testing.T) (*server, *pgx.Conn) {
 		t.Fatal(err)
 	}
 	cfg.DialFunc = func(context.Context, string, string) (net.Conn, error) {
-		client, server := memconn.Pipe()
+		client, server := memconn.Pipe(0)
 		go s.serve(server)
 		return client, nil
 	}
