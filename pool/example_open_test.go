@@ -83,17 +83,11 @@ func ExamplePool_DB() {
 }
 
 // What database/sql has no word for is done by pgx itself, on a connection of
-// the pool: COPY, batches, LISTEN, types. It must not keep what it was given.
-func ExamplePool_Conn_raw() {
+// the pool: COPY, batches, LISTEN, types.
+func ExamplePool_WithPgx() {
 	copyOrders := func(ctx context.Context, p *pool.Pool, rows [][]any) (copied int64, err error) {
-		c, err := p.Conn(ctx)
-		if err != nil {
-			return 0, err
-		}
-		defer c.Close()
-		err = c.Raw(func(driverConn any) error {
-			conn := driverConn.(interface{ Conn() *pgx.Conn }).Conn()
-			copied, err = conn.CopyFrom(ctx, pgx.Identifier{"orders"}, []string{"item", "quantity"}, pgx.CopyFromRows(rows))
+		err = p.WithPgx(ctx, func(ctx context.Context, c *pgx.Conn) error {
+			copied, err = c.CopyFrom(ctx, pgx.Identifier{"orders"}, []string{"item", "quantity"}, pgx.CopyFromRows(rows))
 			return err
 		})
 		return copied, err
