@@ -48,7 +48,7 @@ import (
 //   - Raising its limit wakes nobody who waits; see lentDB.unlimit.
 
 // owner is the connector of that *sql.DB. It never dials: dials run by
-// themselves (supply.go).
+// themselves (internal/gate/dialing.go).
 type owner struct{}
 
 var _ driver.Connector = owner{}

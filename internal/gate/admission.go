@@ -13,7 +13,7 @@ func (g *Gate) predictLocked(l Lane, now time.Time) time.Duration {
 		return 0
 	}
 	if g.queue[Request].n == 0 {
-		g.pace.queueForms(now)
+		g.forecast.queueForms(now)
 	}
 	capacity := g.limit - g.keptLocked()
 	if !g.dials.state.OK {
@@ -24,10 +24,10 @@ func (g *Gate) predictLocked(l Lane, now time.Time) time.Duration {
 	if ahead -= max(0, capacity-g.busyLocked()); ahead < 0 {
 		return 0 // a connection is being opened for it
 	}
-	return g.pace.wait(now, ahead, capacity-g.heldBy[Background])
+	return g.forecast.wait(now, ahead, capacity-g.heldBy[Background])
 }
 
-// hopelessLocked reports whether p, getting a connection after wait, would miss
+// missesDeadlineLocked reports whether p, getting a connection after wait, would miss
 // its deadline: its own with the work done, or pool_timeout with a connection.
 // The work is taken to be the typical one; half as much again when the wait is
 // only predicted, because predictions err and work that is cut off is lost.
@@ -45,7 +45,7 @@ func (g *Gate) workLocked(p *Permit, now time.Time, wait time.Duration) time.Dur
 	if !p.OwnDeadline {
 		return 0
 	}
-	work := g.pace.usual(now)
+	work := g.forecast.usual(now)
 	if wait > 0 {
 		work += work / 2
 	}

@@ -15,12 +15,12 @@ const (
 	CloseShutdown
 )
 
-// retireFor reports whether r is the first reason.
+// RetireFor reports whether r is the first reason.
 func (s *Slot) RetireFor(r CloseReason) bool {
 	return s.retired.CompareAndSwap(int32(CloseUnknown), int32(r))
 }
 
-// retiredFor is closeUnknown as long as the connection may stay.
+// RetiredFor is closeUnknown as long as the connection may stay.
 func (s *Slot) RetiredFor() CloseReason { return CloseReason(s.retired.Load()) }
 
 // closedBecause is why s is being closed: what was noted on it, or else what

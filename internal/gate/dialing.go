@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// supply is the gate's side of opening connections: how many are wanted, and how
+// dials is the gate's side of opening connections: how many are wanted, and how
 // many may be dialed now.
 //
 // database/sql would dial in the goroutine of the caller that found nothing
@@ -14,7 +14,7 @@ import (
 // done. Here nobody waits for a dial: callers wait at the gate for a
 // connection, whichever comes first, and dials run by themselves.
 //
-// All fields are guarded by gate.mu.
+// All fields are guarded by Gate.mu.
 type dials struct {
 	state   ServerState
 	failure Failure       // the last failed dial, while state is not OK; else empty
@@ -33,7 +33,7 @@ type dials struct {
 }
 
 const (
-	// maxDials is how many dials run at once. More would only queue at the
+	// MaxDials is how many dials run at once. More would only queue at the
 	// server's postmaster, which forks for each.
 	MaxDials = 8
 
@@ -43,7 +43,7 @@ const (
 	MinBackoff = 100 * time.Millisecond
 	MaxBackoff = 1500 * time.Millisecond
 
-	// idleProbe is how often a server in trouble is tried when nobody waits, so
+	// IdleProbe is how often a server in trouble is tried when nobody waits, so
 	// that Stats does not tell of a trouble that has long passed.
 	IdleProbe = 15 * time.Second
 )
@@ -65,7 +65,7 @@ type ServerState struct {
 	Since  time.Time // when the present state began
 }
 
-// takeFreed returns whom to tell of slots that have come free.
+// TakeFreed returns whom to tell of slots that have come free.
 func (g *Gate) TakeFreed() []func() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -74,21 +74,21 @@ func (g *Gate) TakeFreed() []func() {
 	return freed
 }
 
-// startDials says how many dials to start now, and counts them as under way.
+// StartDials says how many dials to start now, and counts them as under way.
 func (g *Gate) StartDials(now time.Time) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.presumeLocked(now)
+	g.clearStaleFailureLocked(now)
 	n := g.dialsWantedLocked(now)
 	g.dialing += n
 	g.counts.dials += uint64(n)
 	return n
 }
 
-// presumeLocked forgets a trouble of which no dial can tell the end, because the
-// limit has fallen to what there is: it would never be over, nor would anything
-// be replaced until then. Whatever does not pass by itself is not forgotten.
-func (g *Gate) presumeLocked(now time.Time) {
+// clearStaleFailureLocked clears a transient dial failure when the pool is at its
+// limit: no dial would run, so nothing else could clear it, and nothing would be
+// replaced until then. A failure that does not pass by itself stays.
+func (g *Gate) clearStaleFailureLocked(now time.Time) {
 	s := &g.dials
 	if !s.state.OK && !s.failure.Permanent && g.conns >= g.limit && now.Sub(s.last.At) >= IdleProbe {
 		s.state, s.failure = ServerState{OK: true, Since: now}, Failure{}
@@ -122,7 +122,7 @@ func (g *Gate) neededLocked(now time.Time) int {
 // roomLocked is how many more sessions the limit allows.
 func (g *Gate) roomLocked() int { return g.limit - g.conns - g.dialing - g.closing }
 
-// dialed takes in the outcome of a successful dial: the connection goes to who
+// Dialed takes in the outcome of a successful dial: the connection goes to who
 // has waited longest for one. It reports false when the pool has been closed,
 // and otherwise the server's state until now.
 func (g *Gate) Dialed(sl *Slot, now time.Time) (took bool, before ServerState) {
@@ -145,7 +145,7 @@ func (g *Gate) Dialed(sl *Slot, now time.Time) (took bool, before ServerState) {
 	return true, before
 }
 
-// dialFailed takes in a failed dial. It reports whether the server's state
+// DialFailed takes in a failed dial. It reports whether the server's state
 // changed by it, and arranges the next attempt.
 func (g *Gate) DialFailed(sl *Slot, f Failure, now time.Time) (news bool) {
 	g.mu.Lock()

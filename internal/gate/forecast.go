@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// pace knows how quickly requests give their connections back, and predicts
+// forecast knows how quickly requests give their connections back, and predicts
 // from it how long a queue will take.
 //
 // While requests wait, every connection they may have is in use, and how long
@@ -22,14 +22,14 @@ import (
 // the first look at the present, and a stall shows at once: time passes, and
 // nothing comes back.
 //
-// It looks at the request lane alone. All fields are guarded by gate.mu.
-type pace struct {
+// It looks at the request lane alone. All fields are guarded by Gate.mu.
+type forecast struct {
 	held    int           // connections held by requests since at
 	at      time.Time     // when busy was last brought up to date
 	busy    time.Duration // connection-seconds held by requests since the beginning
 	last    time.Time     // the latest return
 	count   uint64        // returns since the beginning
-	returns [paceRing]comeback
+	returns [forecastRing]comeback
 
 	formed  comeback // the moment at which the present queue formed
 	formedN uint64   // count at that moment
@@ -40,109 +40,109 @@ type pace struct {
 
 // comeback is what is remembered of one return.
 type comeback struct {
-	busy time.Duration // pace.busy at that moment
+	busy time.Duration // forecast.busy at that moment
 	hold time.Duration // how long this connection was held
 }
 
 const (
-	// paceRing is how many returns are remembered. A longer queue is predicted
+	// forecastRing is how many returns are remembered. A longer queue is predicted
 	// from these.
-	paceRing = 512
+	forecastRing = 512
 
-	// paceTypical is over how many holds the typical one is the median: enough
+	// forecastTypical is over how many holds the typical one is the median: enough
 	// for one slow one not to matter, few enough to follow a change.
-	paceTypical = 15
+	forecastTypical = 15
 
-	// paceMemory is for how long the typical hold is believed when nothing
+	// forecastMemory is for how long the typical hold is believed when nothing
 	// comes back.
-	paceMemory = 10 * time.Second
+	forecastMemory = 10 * time.Second
 )
 
 // granted notes that one more request holds a connection.
-func (p *pace) granted(now time.Time) {
-	p.advance(now)
-	p.held++
+func (f *forecast) granted(now time.Time) {
+	f.advance(now)
+	f.held++
 }
 
 // returned notes that a request gave a connection back after hold.
-func (p *pace) returned(now time.Time, hold time.Duration) {
-	p.advance(now)
-	p.held--
-	p.returns[p.count%paceRing] = comeback{busy: p.busy, hold: hold}
-	p.count++
-	p.last = now
-	p.typicalKnown = false
+func (f *forecast) returned(now time.Time, hold time.Duration) {
+	f.advance(now)
+	f.held--
+	f.returns[f.count%forecastRing] = comeback{busy: f.busy, hold: hold}
+	f.count++
+	f.last = now
+	f.typicalKnown = false
 }
 
 // answered notes that n more requests were answered on the connection that was
 // given back just now.
-func (p *pace) answered(n int, hold time.Duration) {
+func (f *forecast) answered(n int, hold time.Duration) {
 	for range n {
-		p.returns[p.count%paceRing] = comeback{busy: p.busy, hold: hold}
-		p.count++
+		f.returns[f.count%forecastRing] = comeback{busy: f.busy, hold: hold}
+		f.count++
 	}
 }
 
 // dropped notes that a request lost its connection before it had any use of it.
-func (p *pace) dropped(now time.Time) {
-	p.advance(now)
-	p.held--
+func (f *forecast) dropped(now time.Time) {
+	f.advance(now)
+	f.held--
 }
 
-func (p *pace) advance(now time.Time) {
-	p.busy = p.busyAt(now)
-	p.at = now
+func (f *forecast) advance(now time.Time) {
+	f.busy = f.busyAt(now)
+	f.at = now
 }
 
-func (p *pace) busyAt(now time.Time) time.Duration {
-	return p.busy + time.Duration(p.held)*now.Sub(p.at)
+func (f *forecast) busyAt(now time.Time) time.Duration {
+	return f.busy + time.Duration(f.held)*now.Sub(f.at)
 }
 
 // queueForms notes that a request finds every connection in use and nobody waiting.
-func (p *pace) queueForms(now time.Time) {
-	p.formed.busy, p.formedN = p.busyAt(now), p.count
+func (f *forecast) queueForms(now time.Time) {
+	f.formed.busy, f.formedN = f.busyAt(now), f.count
 }
 
 // wait predicts how long a newcomer waits that has ahead requests before it
 // when capacity connections serve them; 0 when nothing is known.
-func (p *pace) wait(now time.Time, ahead, capacity int) time.Duration {
+func (f *forecast) wait(now time.Time, ahead, capacity int) time.Duration {
 	if capacity <= 0 {
 		return 0
 	}
-	n := min(max(ahead+1, capacity), paceRing-1)
-	return time.Duration(ahead+1) * p.cost(now, n, capacity) / time.Duration(capacity)
+	n := min(max(ahead+1, capacity), forecastRing-1)
+	return time.Duration(ahead+1) * f.cost(now, n, capacity) / time.Duration(capacity)
 }
 
 // cost is the connection-seconds that one return took of late, judged by the
 // last n of them, or by fewer while the queue is young.
-func (p *pace) cost(now time.Time, n, capacity int) time.Duration {
-	seen := int(min(p.count-p.formedN, paceRing))
+func (f *forecast) cost(now time.Time, n, capacity int) time.Duration {
+	seen := int(min(f.count-f.formedN, forecastRing))
 	if seen > n {
-		since := p.returns[(p.count-1-uint64(n))%paceRing].busy
-		return (p.busyAt(now) - since) / time.Duration(n)
+		since := f.returns[(f.count-1-uint64(n))%forecastRing].busy
+		return (f.busyAt(now) - since) / time.Duration(n)
 	}
 	unseen := max(0, capacity-seen)
-	took := p.busyAt(now) - p.formed.busy + time.Duration(unseen)*p.usual(now)
+	took := f.busyAt(now) - f.formed.busy + time.Duration(unseen)*f.usual(now)
 	return took / time.Duration(seen+unseen)
 }
 
 // usual is the typical hold: the median of the last few; 0 when nothing is
 // known, or too long ago.
-func (p *pace) usual(now time.Time) time.Duration {
-	if p.count == 0 || now.Sub(p.last) > paceMemory {
+func (f *forecast) usual(now time.Time) time.Duration {
+	if f.count == 0 || now.Sub(f.last) > forecastMemory {
 		return 0
 	}
-	if !p.typicalKnown {
-		p.typical, p.typicalKnown = p.median(), true
+	if !f.typicalKnown {
+		f.typical, f.typicalKnown = f.median(), true
 	}
-	return p.typical
+	return f.typical
 }
 
-func (p *pace) median() time.Duration {
-	var holds [paceTypical]time.Duration
-	n := min(p.count, paceTypical)
+func (f *forecast) median() time.Duration {
+	var holds [forecastTypical]time.Duration
+	n := min(f.count, forecastTypical)
 	for i := range n {
-		holds[i] = p.returns[(p.count-1-i)%paceRing].hold
+		holds[i] = f.returns[(f.count-1-i)%forecastRing].hold
 	}
 	slices.Sort(holds[:n])
 	return holds[(n-1)/2]

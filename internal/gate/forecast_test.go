@@ -45,7 +45,7 @@ func TestPredictionFollowsTheLimit(t *testing.T) {
 
 func TestPaceWithoutKnowledge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p pace
+		var p forecast
 		now := time.Now()
 		if p.usual(now) != 0 || p.wait(now, 100, 10) != 0 || p.wait(now, 100, 0) != 0 {
 			t.Error("predicts from nothing")

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// gate decides who may hold a connection. It hands out permits: never more
+// Gate decides who may hold a connection. It hands out permits: never more
 // than there are usable connections, and never more than the limit.
 //
 // It counts connections by what the server has, in four states whose sum never
 // exceeds the limit: in use and idle (together conns), dialing, and closing
 // (given up here, not yet ended there). The gate knows no driver and no
-// network: who opens connections asks startDials, who loses them says so.
+// network: who opens connections asks StartDials, and says what it lost.
 //
 // The lock's contract: mu guards every field below it. It is a leaf: nothing
 // that locks, blocks, logs or runs user code is called under it, so it may be
@@ -49,7 +49,7 @@ type Gate struct {
 	turn     int    // requests served since background last had its turn
 	expiry   expiry
 
-	pace     pace
+	forecast forecast
 	usage    usage
 	kept     kept
 	poolSize int       // connections beyond it are overflow
@@ -112,7 +112,7 @@ func New(o Options) *Gate {
 	return g
 }
 
-// enter asks for a connection.
+// Enter asks for a connection.
 func (g *Gate) Enter(p *Permit, now time.Time) Decision {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -195,7 +195,7 @@ func (g *Gate) grantLocked(p *Permit, now time.Time) {
 	g.usageLocked(now)
 	g.turnLocked(p.Lane)
 	if p.Lane == Request {
-		g.pace.granted(now)
+		g.forecast.granted(now)
 	}
 	if g.busyLocked() > g.poolSize {
 		g.overflow = now
@@ -222,7 +222,7 @@ func (g *Gate) countGrantLocked(p *Permit, now time.Time) {
 	g.counts.wait.observe(waited)
 }
 
-// countNested counts a caller that was refused because it holds a connection already.
+// CountNested counts a caller that was refused because it holds a connection already.
 func (g *Gate) CountNested() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -235,7 +235,7 @@ type Fate struct {
 	Discard  bool // the connection is to be closed
 }
 
-// release is the way back: it ends p's hold of its connection and lets the next
+// Release is the way back: it ends p's hold of its connection and lets the next
 // in the queue have it. A connection that cannot be used again is given up in the
 // same step (reason), so that nobody is promised its place.
 func (g *Gate) Release(p *Permit, now time.Time, reason CloseReason) (f Fate) {
@@ -324,8 +324,8 @@ func (g *Gate) unholdLocked(p *Permit, now time.Time) {
 func (g *Gate) countReturnLocked(p *Permit, now time.Time) {
 	hold := max(0, now.Sub(p.GrantedAt()))
 	if p.Lane == Request {
-		g.pace.returned(now, hold)
-		g.pace.answered(p.riders, hold)
+		g.forecast.returned(now, hold)
+		g.forecast.answered(p.riders, hold)
 	}
 	g.counts.holdDuration += hold
 	g.counts.hold.observe(hold)

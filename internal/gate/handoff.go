@@ -40,7 +40,7 @@ func (g *Gate) lateLocked(p *Permit, now time.Time) error {
 	return nil
 }
 
-// lose notes that the connection of p's holder is dead. The holder keeps its
+// Lose notes that the connection of p's holder is dead. The holder keeps its
 // permit, and goes on with again or release.
 func (g *Gate) Lose(p *Permit, reason CloseReason) {
 	g.mu.Lock()
@@ -51,7 +51,7 @@ func (g *Gate) Lose(p *Permit, reason CloseReason) {
 	}
 }
 
-// again puts the holder of a permit, whose connection died before anything was
+// Again puts the holder of a permit, whose connection died before anything was
 // done on it, at the head of its lane: it asked before all who wait there, and
 // its patience is what is left of it.
 func (g *Gate) Again(p *Permit, now time.Time) Decision {
@@ -65,7 +65,7 @@ func (g *Gate) Again(p *Permit, now time.Time) Decision {
 	if p.Internal {
 		g.dials.internal--
 	} else if p.Lane == Request {
-		g.pace.dropped(now)
+		g.forecast.dropped(now)
 	}
 	p.again = true
 	if p.Err = cmp.Or(g.shutLocked(), g.barredLocked(now)); p.Err != nil {

@@ -18,7 +18,7 @@ type Holding struct {
 	Activity int32
 }
 
-// oldest returns the n that have been held longest.
+// Oldest returns the n that have been held longest.
 func (g *Gate) Oldest(n int) []Holding {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -43,7 +43,7 @@ func (p *Permit) holdingLocked() Holding {
 	return h
 }
 
-// grantOf returns p's present grant; none when p is nil or holds nothing.
+// GrantOf returns p's present grant; none when p is nil or holds nothing.
 func (g *Gate) GrantOf(p *Permit) Grant {
 	if p == nil {
 		return Grant{}
@@ -56,7 +56,7 @@ func (g *Gate) GrantOf(p *Permit) Grant {
 	return Grant{p, p.seq}
 }
 
-// holding returns what is known of a grant, while it lasts.
+// Holding returns what is known of a grant, while it lasts.
 func (g *Gate) Holding(o Grant) (h Holding, ok bool) {
 	if o.P == nil {
 		return h, false
@@ -69,7 +69,7 @@ func (g *Gate) Holding(o Grant) (h Holding, ok bool) {
 	return o.P.holdingLocked(), true
 }
 
-// newLeaks returns the holders past threshold that have not been warned of, and marks them.
+// NewLeaks returns the holders past threshold that have not been warned of, and marks them.
 func (g *Gate) NewLeaks(now time.Time, threshold time.Duration) []Holding {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -84,7 +84,7 @@ func (g *Gate) NewLeaks(now time.Time, threshold time.Duration) []Holding {
 	return out
 }
 
-// takeAway takes a grant back. Whoever wins the race for activity, the holder's
+// TakeAway takes a grant back. Whoever wins the race for activity, the holder's
 // next statement or this, excludes the other.
 func (g *Gate) TakeAway(h Holding, now time.Time) bool {
 	g.mu.Lock()
@@ -100,7 +100,7 @@ func (g *Gate) TakeAway(h Holding, now time.Time) bool {
 	return true
 }
 
-// pressure is how long connections were held of late, how long the caller that
+// Pressure is how long connections were held of late, how long the caller that
 // is next has waited, and how many of those that wait hold a connection already.
 func (g *Gate) Pressure(now time.Time) (usual, waited time.Duration, nested int) {
 	g.mu.Lock()
@@ -115,5 +115,5 @@ func (g *Gate) Pressure(now time.Time) (usual, waited time.Duration, nested int)
 			}
 		}
 	}
-	return g.pace.usual(now), waited, nested
+	return g.forecast.usual(now), waited, nested
 }

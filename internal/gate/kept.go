@@ -62,7 +62,7 @@ func (g *Gate) ForgetMonitor(now time.Time) {
 func (g *Gate) WantsKept(now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.keptLocked() > 0 && g.waiting > 0 && g.callersLocked() >= g.limit-1 && now.Sub(g.pace.last) >= LendAfter
+	return g.keptLocked() > 0 && g.waiting > 0 && g.callersLocked() >= g.limit-1 && now.Sub(g.forecast.last) >= LendAfter
 }
 
 // Lend lets callers have the kept place, or takes it back when it comes back.

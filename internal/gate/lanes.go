@@ -21,7 +21,7 @@ func (g *Gate) admitsLocked(l Lane) bool {
 
 func (g *Gate) backgroundCapLocked() int { return BackgroundCap(g.limit) }
 
-// backgroundCap is how many connections background work may have under a limit.
+// BackgroundCap is how many connections background work may have under a limit.
 func BackgroundCap(limit int) int { return max(1, limit/2) }
 
 // nextLocked is whose turn it is: probes, then requests in order of arrival,

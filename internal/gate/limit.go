@@ -2,7 +2,7 @@ package gate
 
 import "time"
 
-// resize sets what is configured.
+// Resize sets what is configured.
 func (g *Gate) Resize(poolSize, maxOpen int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -11,7 +11,7 @@ func (g *Gate) Resize(poolSize, maxOpen int) {
 	g.dials.pending = min(g.dials.pending, max(0, g.limit-g.conns-g.dialing)) // else nothing would ever pay it
 }
 
-// setShare sets this replica's part of a fleet's budget and reports whether that is news.
+// SetShare sets this replica's part of a fleet's budget and reports whether that is news.
 func (g *Gate) SetShare(share int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -32,7 +32,7 @@ func (g *Gate) limitLocked() {
 	g.dispatchLocked(time.Now())
 }
 
-// settings returns what is configured: the most connections, and the pool size.
+// Settings returns what is configured: the most connections, and the pool size.
 func (g *Gate) Settings() (configured, poolSize int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -68,17 +68,17 @@ func (g *Gate) watchLocked() {
 	g.watchers = keep
 }
 
-// whenReleased: nobody holds a connection.
+// WhenReleased: nobody holds a connection.
 func (g *Gate) WhenReleased() <-chan struct{} {
 	return g.when(func() bool { return g.held == 0 })
 }
 
-// whenIdleGone: the server has no session of this pool but those that callers hold.
+// WhenIdleGone: the server has no session of this pool but those that callers hold.
 func (g *Gate) WhenIdleGone() <-chan struct{} {
 	return g.when(func() bool { return g.idleLocked() == 0 && g.dialing+g.closing == 0 })
 }
 
-// close refuses everybody from now on.
+// Close refuses everybody from now on.
 func (g *Gate) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -88,7 +88,7 @@ func (g *Gate) Close() {
 	g.expiry.timer.Stop()
 }
 
-// excess is by how many connections the limit is exceeded.
+// Excess is by how many connections the limit is exceeded.
 func (g *Gate) Excess() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -101,7 +101,7 @@ func (g *Gate) Limit() int {
 	return g.limit
 }
 
-// heldBack reports whether callers wait for the fleet's sake: the share, not
+// HeldBack reports whether callers wait for the fleet's sake: the share, not
 // the pool's own settings, leaves no room.
 func (g *Gate) HeldBack() bool {
 	g.mu.Lock()
@@ -109,10 +109,10 @@ func (g *Gate) HeldBack() bool {
 	return g.waiting > g.ownLocked() && g.limit < g.configured && g.conns+g.dialing+g.closing >= g.limit
 }
 
-// load is what a gate is asked for; see fleet.Load.
+// Load is what a gate is asked for; see fleet.Load.
 type Load struct{ Wanted, Keep, Max int }
 
-// load is the most connections that callers held or waited for at once since the
+// Load is the most connections that callers held or waited for at once since the
 // last call, the connections to keep, those that were closed for their age
 // included, and the most that the pool's own settings allow.
 func (g *Gate) Load() Load {
@@ -141,7 +141,7 @@ func (g *Gate) ownQueuedLocked() (n int) {
 	return n
 }
 
-// lookable reports whether a look finds a connection without having one dialed.
+// Lookable reports whether a look finds a connection without having one dialed.
 func (g *Gate) Lookable() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

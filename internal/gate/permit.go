@@ -9,10 +9,10 @@ import (
 
 // A permit is the right to hold one connection, and the record of who holds it.
 // A virtual connection has one and uses it again and again, so an acquisition
-// allocates nothing. Others see a permit only through [holderRecord],
+// allocates nothing. Others see a permit only through [Holding],
 // which copies it.
 //
-// Until enter its owner writes it; afterwards the gate does, under gate.mu.
+// Until Enter its owner writes it; afterwards the gate does, under Gate.mu.
 type Permit struct {
 	Want        Want
 	Lane        Lane
@@ -47,7 +47,7 @@ type Permit struct {
 	prev, next *Permit       // neighbours in the queue, then among the holders
 }
 
-// want is what a connection is asked for.
+// Want is what a connection is asked for.
 type Want uint8
 
 const (
@@ -60,7 +60,7 @@ const (
 // Pins reports whether the session is the caller's own after what was wanted.
 func (w Want) Pins() bool { return w <= WantTransaction }
 
-// decision is what the gate says to who asks for a connection.
+// Decision is what the gate says to who asks for a connection.
 type Decision uint8
 
 const (
@@ -69,10 +69,10 @@ const (
 	Refused          // see p.err
 )
 
-// waitEnds is when the caller stops waiting.
+// WaitEnds is when the caller stops waiting.
 func (p *Permit) WaitEnds() time.Time { return p.Asked.Add(p.Patience) }
 
-// grantedAt is when the connection was granted; it does not change until the
+// GrantedAt is when the connection was granted; it does not change until the
 // permit comes back.
 func (p *Permit) GrantedAt() time.Time { return p.Asked.Add(p.waited) }
 

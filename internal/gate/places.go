@@ -64,7 +64,7 @@ func (g *Gate) leavePlaceLocked(s *Slot) {
 	s.place = placeHeld
 }
 
-// fetched notes that the holder of p got s from its owner, or nothing: the owner
+// Fetched notes that the holder of p got s from its owner, or nothing: the owner
 // had just closed it.
 func (g *Gate) Fetched(p *Permit, s *Slot) {
 	g.mu.Lock()
@@ -76,7 +76,7 @@ func (g *Gate) Fetched(p *Permit, s *Slot) {
 	}
 }
 
-// broughtBack notes that s came from its owner without anybody having asked for it.
+// BroughtBack notes that s came from its owner without anybody having asked for it.
 func (g *Gate) BroughtBack(s *Slot, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -88,7 +88,7 @@ func (g *Gate) BroughtBack(s *Slot, now time.Time) {
 	g.dispatchLocked(now)
 }
 
-// claim takes a warm connection out for housekeeping, the one that has rested
+// Claim takes a warm connection out for housekeeping, the one that has rested
 // longest of those that pick chooses. It returns nil when there is none.
 func (g *Gate) Claim(pick func(*Slot) bool) *Slot {
 	g.mu.Lock()
@@ -104,7 +104,7 @@ func (g *Gate) Claim(pick func(*Slot) bool) *Slot {
 	return nil
 }
 
-// unclaim puts a claimed connection back where it was among the warm ones: it
+// Unclaim puts a claimed connection back where it was among the warm ones: it
 // has not been used.
 func (g *Gate) Unclaim(s *Slot, now time.Time) {
 	g.mu.Lock()
@@ -118,7 +118,7 @@ func (g *Gate) Unclaim(s *Slot, now time.Time) {
 	g.dispatchLocked(now)
 }
 
-// wentHome notes that a claimed connection was given to its owner, which may
+// WentHome notes that a claimed connection was given to its owner, which may
 // have closed it.
 func (g *Gate) WentHome(s *Slot, now time.Time) {
 	g.mu.Lock()
@@ -132,14 +132,14 @@ func (g *Gate) WentHome(s *Slot, now time.Time) {
 	g.dispatchLocked(now)
 }
 
-// atHome reports how many connections are idle in their owner.
+// AtHome reports how many connections are idle in their owner.
 func (g *Gate) AtHome() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.home
 }
 
-// takeIdle takes out all warm connections, for closing.
+// TakeIdle takes out all warm connections, for closing.
 func (g *Gate) TakeIdle() []*Slot {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -150,7 +150,7 @@ func (g *Gate) TakeIdle() []*Slot {
 	return idle
 }
 
-// claimRested claims a connection that is to go home, where there is room for
+// ClaimRested claims a connection that is to go home, where there is room for
 // it. What is due stays until it has been replaced.
 func (g *Gate) ClaimRested(now time.Time, due func(*Slot, time.Time) bool, owned bool) *Slot {
 	if !owned {
@@ -166,7 +166,7 @@ func (g *Gate) ClaimSurplus() *Slot {
 	return g.Claim(func(*Slot) bool { return g.conns > g.limit })
 }
 
-// claimOverflow claims a connection that PoolSize leaves no room for, once more
+// ClaimOverflow claims a connection that PoolSize leaves no room for, once more
 // than PoolSize have not been in use for the linger.
 func (g *Gate) ClaimOverflow(now time.Time) *Slot {
 	return g.Claim(func(*Slot) bool {
@@ -174,7 +174,7 @@ func (g *Gate) ClaimOverflow(now time.Time) *Slot {
 	})
 }
 
-// anyIdle reports whether any connection is that nobody holds.
+// AnyIdle reports whether any connection is that nobody holds.
 func (g *Gate) AnyIdle(is func(*Slot) bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

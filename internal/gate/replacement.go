@@ -65,7 +65,7 @@ func (g *Gate) replacingLocked(callers int) int {
 	return max(pending, callers) + ahead
 }
 
-// takeTurn allows one replacement per gap, and none while another one's
+// TakeTurn allows one replacement per gap, and none while another one's
 // successor is still being dialed or the server refuses dials. Where the limit
 // has room the successor is dialed first: if there is none to be had, because
 // the new password is wrong say, nothing is lost.

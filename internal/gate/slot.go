@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// slot is one of the server's sessions as far as this pool may use them: what
+// Slot is one of the server's sessions as far as this pool may use them: what
 // a dial takes before its first packet, and what comes free only when the
 // server has closed every socket that was opened with it.
 //
 //	free ──▶ dialing ──▶ open ──▶ closing ──▶ free
 //	            └───────────────────▲
 //
-// All fields are guarded by gate.mu.
+// All fields are guarded by Gate.mu.
 type Slot struct {
 	g           *Gate
 	state       slotState
@@ -85,7 +85,7 @@ func (k *Socket) Established() bool {
 	return k.slot.established
 }
 
-// isSurplus reports whether the fleet wants s closed when it is given back.
+// IsSurplus reports whether the fleet wants s closed when it is given back.
 func (s *Slot) IsSurplus() bool { return s.Surplus != nil && s.Surplus() }
 
 type slotState uint8
@@ -97,7 +97,7 @@ const (
 	slotFree
 )
 
-// quarantineAfter is how long the server may take to end a session before its
+// QuarantineAfter is how long the server may take to end a session before its
 // slot counts as quarantined: a network partition, or a statement that cannot be cancelled.
 const QuarantineAfter = 10 * time.Second
 
@@ -145,7 +145,7 @@ func (s *Slot) freeIfQuietLocked() {
 	}
 }
 
-// socketOpens notes that one more socket is being opened under this slot.
+// SocketOpens notes that one more socket is being opened under this slot.
 func (s *Slot) SocketOpens(c any) *Socket {
 	s.g.mu.Lock()
 	defer s.g.mu.Unlock()
@@ -169,7 +169,7 @@ func (s *Slot) LastSocket() *Socket {
 	return s.last
 }
 
-// whenQuiet returns a channel that is closed when no socket is open under this
+// WhenQuiet returns a channel that is closed when no socket is open under this
 // slot. A connect that tries another host, or goes on without TLS, waits for it,
 // so that all its attempts together are one session to the server.
 func (s *Slot) WhenQuiet() <-chan struct{} {
@@ -183,7 +183,7 @@ func (s *Slot) WhenQuiet() <-chan struct{} {
 	return quiet
 }
 
-// split gives a socket whose end does not come a slot of its own, if the limit
+// Split gives a socket whose end does not come a slot of its own, if the limit
 // has room for one: then the connect attempt can go on at another host while a
 // session that may or may not exist at the first one stays counted.
 func (s *Slot) Split() bool {
@@ -203,7 +203,7 @@ func (s *Slot) Split() bool {
 	return true
 }
 
-// lost notes that the connection of s is about to be closed while nobody holds it.
+// Lost notes that the connection of s is about to be closed while nobody holds it.
 func (g *Gate) Lost(s *Slot) {
 	g.mu.Lock()
 	g.lostLocked(s, CloseUnknown)
@@ -227,7 +227,7 @@ func (g *Gate) lostLocked(s *Slot, why CloseReason) {
 	g.dials.closedLocked(turn || reason == CloseRecycled && g.conns < g.poolSize, now)
 }
 
-// postpone takes back a dial that was not to be begun now.
+// Postpone takes back a dial that was not to be begun now.
 func (g *Gate) Postpone(s *Slot) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -235,7 +235,7 @@ func (g *Gate) Postpone(s *Slot) {
 	s.giveUpLocked(time.Now())
 }
 
-// abandon gives up a slot whose connection never came into use.
+// Abandon gives up a slot whose connection never came into use.
 func (g *Gate) Abandon(s *Slot) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

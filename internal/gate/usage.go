@@ -10,7 +10,7 @@ type Usage struct {
 	Above   time.Duration // for how long the threshold was reached
 }
 
-// usage is the gate's side of SampleUsage. All fields are guarded by gate.mu.
+// usage is the gate's side of SampleUsage. All fields are guarded by Gate.mu.
 type usage struct {
 	level         int           // from how many connections in use on the time counts; 0 before the first sample
 	began         time.Time     // of the present sample
