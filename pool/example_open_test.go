@@ -95,6 +95,23 @@ func ExamplePool_WithPgx() {
 	_ = copyOrders
 }
 
+// Each session sets the tenant of its request before its first statement.
+func ExampleWithSessionDefaults() {
+	tenantOf := func(context.Context) string { return "acme" }
+	cfg := config.Default()
+	cfg.DatabaseURL = "postgres://app@localhost/orders"
+	p, err := pool.Open(cfg, pool.WithSessionDefaults(pool.WithBegin(func(ctx context.Context, s *pool.Session) error {
+		_, err := s.ExecContext(ctx, "select set_config('app.tenant', $1, true)", tenantOf(ctx))
+		return err
+	})))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer p.Close()
+	fmt.Println(p.Config().Name)
+	// Output: db
+}
+
 // A token of a cloud provider is a password that lasts for minutes. It is asked
 // for at each dial.
 func ExampleWithCredentials() {

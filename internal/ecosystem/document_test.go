@@ -28,7 +28,7 @@ func TestDocumentListsWhatIsTested(t *testing.T) {
 	if !found || !closed || !slices.Equal(listed, tested) {
 		t.Errorf("listed %q\ntested %q", listed, tested)
 	}
-	sources := read(t, "libraries_test.go", "migrations_test.go", "queues_test.go")
+	sources := read(t, "libraries_test.go", "migrations_test.go", "queues_test.go", "session_test.go")
 	for _, name := range regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(string(page), -1) {
 		if !strings.Contains(sources, "func "+name[1]+"(t *testing.T)") {
 			t.Errorf("there is no %s", name[1])

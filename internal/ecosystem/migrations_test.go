@@ -2,6 +2,7 @@ package ecosystem
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"io/fs"
@@ -117,35 +118,27 @@ func TestMigrationWaitsInTheQueue(t *testing.T) {
 	}
 }
 
-// A migration that lasts longer than DB_STATEMENT_TIMEOUT needs a pool of its
-// own, as docs/guide.md says: one connection, no limit for statements.
+// A migration that lasts longer than DB_STATEMENT_TIMEOUT has a pool of its own.
 func TestLongMigrationHasItsOwnPool(t *testing.T) {
 	short := open(t, 1, 0, func(cfg *config.Config) { cfg.StatementTimeout = 50 * time.Millisecond })
 	const long = "select pg_sleep(0.2)"
 	if _, err := short.ExecContext(t.Context(), long); err == nil {
 		t.Error("the service's own pool let it run")
 	}
-	err := withMigrationPool(t.Context(), short.Config(), func(ctx context.Context, p *pool.Pool) error {
-		if _, err := p.ExecContext(ctx, long); err != nil {
-			return err
-		}
-		return gooseUp(ctx, p)
+	err := withMigrationPool(t.Context(), short.Config(), func(ctx context.Context, db *sql.DB) error {
+		_, err := db.ExecContext(ctx, long)
+		return err
 	})
 	if err != nil {
 		t.Error(err)
 	}
 }
 
-// withMigrationPool runs migrate on a pool made for it.
-func withMigrationPool(ctx context.Context, cfg config.Config, migrate func(context.Context, *pool.Pool) error) error {
-	cfg.Name += "-migrations"            // a fleet of its own, not the service's
-	cfg.PoolSize, cfg.MaxOverflow = 1, 0 // goose and golang-migrate need one connection
-	cfg.StatementTimeout = 0             // an index may take an hour
-	cfg.LeakThreshold = 0                // and its lock is no leak
-	p, err := pool.Open(cfg)
+func withMigrationPool(ctx context.Context, cfg config.Config, up func(context.Context, *sql.DB) error) error {
+	migrations, err := pool.Open(cfg.ForMigrations())
 	if err != nil {
 		return err
 	}
-	defer p.Close()
-	return migrate(ctx, p)
+	defer migrations.Close()
+	return up(ctx, migrations.DB())
 }

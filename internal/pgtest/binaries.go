@@ -32,7 +32,7 @@ func (e *MissingError) Error() string {
 	if e.Version > 0 {
 		what += " " + strconv.Itoa(e.Version)
 	}
-	return fmt.Sprintf("no %s server on this machine: run .ci/install, or set DBPOOL_PG_BIN to the folder of initdb and postgres (looked at: %s)",
+	return fmt.Sprintf("no %s server on this machine: run scripts/install.sh, or set DBPOOL_PG_BIN to the folder of initdb and postgres (looked at: %s)",
 		what, strings.Join(e.Looked, ", "))
 }
 
@@ -80,7 +80,7 @@ func findBinaries(version int, who account) (binaries, error) {
 }
 
 // candidates lists folders that may hold a server: what the user named first,
-// the system's next, what .ci/install put into the cache last.
+// the system's next, what scripts/install.sh put into the cache last.
 func candidates(version int) []string {
 	var dirs []string
 	if version > 0 {
@@ -101,7 +101,7 @@ func candidates(version int) []string {
 const rootsCache = "/var/cache/dbpool"
 
 // CacheDir is where server binaries that were fetched are kept, as pg18/bin or
-// the like: by .ci/install, or by a program. It need not exist.
+// the like: by scripts/install.sh, or by a program. It need not exist.
 func CacheDir() (string, error) {
 	if os.Geteuid() == 0 {
 		return rootsCache, nil

@@ -47,7 +47,7 @@ func TestMissingErrorNamesTheRemedy(t *testing.T) {
 	if !errors.As(err, &missing) || missing.Version != 3 {
 		t.Fatalf("got %v", err)
 	}
-	for _, want := range []string{"PostgreSQL 3", ".ci/install", "DBPOOL_PG_BIN", "version "} {
+	for _, want := range []string{"PostgreSQL 3", "scripts/install.sh", "DBPOOL_PG_BIN", "version "} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not mention %q", err, want)
 		}

@@ -72,7 +72,7 @@ func findPgBouncer() (string, error) {
 			return path, nil
 		}
 	}
-	return "", errors.New("no pgbouncer on this machine: run .ci/install")
+	return "", errors.New("no pgbouncer on this machine: run scripts/install.sh")
 }
 
 // openPgBouncer tries other ports when somebody took ours meanwhile.

@@ -48,7 +48,7 @@ const (
 type Options struct {
 	// Version is the major version, such as 18. 0 takes the first one found
 	// in $DBPOOL_PG_BIN, PATH, `pg_config --bindir`, the packagers' usual
-	// folders and the cache that .ci/install fills. For 18, $DBPOOL_PG18_BIN
+	// folders and the cache that scripts/install.sh fills. For 18, $DBPOOL_PG18_BIN
 	// comes before all of these, and so on for other versions.
 	Version int
 

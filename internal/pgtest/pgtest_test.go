@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	Main(m, func() error { return goleak.Find() })
 }
 
-// versions are the machine's own and the newest one that .ci/install brings.
+// versions are the machine's own and the newest one that scripts/install.sh brings.
 var versions = []int{0, 18}
 
 func eachVersion(t *testing.T, test func(t *testing.T, version int)) {

@@ -98,7 +98,7 @@ func newServer(t *testing.T) *server {
 	s := &server{storage: store, query: rules.EngineQueryFunc(engine, store)}
 	manager := rules.NewManager(&rules.ManagerOptions{
 		Context: t.Context(), Logger: slog.New(slog.DiscardHandler),
-		AppendableV2: store, Queryable: store, QueryFunc: s.query,
+		Appendable: store, Queryable: store, QueryFunc: s.query,
 		NotifyFunc: func(context.Context, string, ...*rules.Alert) {},
 	})
 	byName, errs := manager.LoadGroups(scrapeInterval, labels.EmptyLabels(), "", nil, false, rulesFile)

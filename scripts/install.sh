@@ -163,7 +163,7 @@ ensure_pg18() {
 command -v go >/dev/null || { echo "install: Go is not installed: see go.dev/doc/install" >&2; exit 1; }
 ensure PostgreSQL find_postgres postgresql "install a PostgreSQL server, or set DBPOOL_PG_BIN to the folder of initdb and postgres"
 ensure PgBouncer find_pgbouncer pgbouncer "install pgbouncer; its tests are skipped without it"
-ensure curl find_curl curl "install curl; .ci/run asks the example service with it"
+ensure curl find_curl curl "install curl; scripts/service.sh asks the example service with it"
 ensure xz find_xz xz-utils "install xz; a test of the example packs binaries with it"
 ensure Chromium find_chromium chromium "install chromium; the status page's browser test is skipped without it"
 ensure_pg18

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Runs the tests of every module, after making sure that this machine has the
+# servers that they start. Arguments go to go test: scripts/test.sh -race
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/install.sh --quiet >&2
+exec go test "$@" work
