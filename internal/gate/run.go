@@ -17,6 +17,7 @@ import (
 // does not, it is served alone.
 
 const (
+	minRun     = 8 // if so many wait: shorter ones cost more than they bring
 	maxRun     = 128
 	maxRunCost = 2 * time.Millisecond
 )
@@ -108,10 +109,10 @@ func (g *Gate) gatherLocked(p *Permit, now time.Time) {
 }
 
 // runLocked is how many of n who wait may go with somebody: as many as are the
-// part of one connection, so that the others find work too.
+// part of one connection, so that the others find work too, or a few.
 func (g *Gate) runLocked(n int) int {
 	part := (n + 1 + g.limit - 1) / max(1, g.limit)
-	return min(max(part, 1), maxRun) - 1
+	return min(max(part, minRun), maxRun) - 1
 }
 
 // shareLocked has p's statement go with somebody else's.

@@ -58,13 +58,14 @@ const (
 // the older is dropped when the younger is full. All its methods may be called
 // concurrently.
 type Table struct {
-	sharing Sharing
-	newMap  func() *pgtype.Map
-	codecs  sync.Pool // of *codec
-	start   time.Time
-	floor   floor
-	took    atomic.Int64 // how long runs take, smoothed
-	usual   atomic.Int64 // what every second execution takes at most: about the median
+	sharing  Sharing
+	newMap   func() *pgtype.Map
+	codecs   sync.Pool // of *codec
+	start    time.Time
+	floor    floor
+	took     atomic.Int64 // how long runs take, smoothed
+	adjusted atomic.Int64 // how many executions have told that
+	usual    atomic.Int64 // what every second execution takes at most: about the median
 
 	mu    sync.RWMutex // guards young and old
 	young map[string]*Statement
@@ -223,26 +224,32 @@ func (st *Statement) executed(e Execution, since time.Duration) {
 		st.rest(since, true)
 	case e.Took > st.table.slow():
 		st.warm(since, e.Took)
-		st.table.adjust(e.Took)
 	default:
 		st.seen.Add(1)
 		st.cool()
 		st.weigh(int64(max(0, e.Took)))
-		st.table.adjust(e.Took)
 	}
+	st.table.adjust(max(0, e.Took))
 }
 
 // The heat of a statement rises with each slow execution and falls with each
-// other: more than one slow in heatOfSlow or so is too many, and so is one that
-// is very slow. A single one may be the machine's.
+// other: more than one slow in heatOfSlow, for a while, is too many. Fewer may be
+// the machine's, and those who stand behind one do not wait for long; see Run.
 const (
-	heatOfSlow = 64
-	tooHot     = 2 * heatOfSlow
-	verySlow   = 10 // times what makes an execution slow
+	heatOfSlow = 16
+	tooHot     = 8 * heatOfSlow
+	verySlow   = 20 // times what makes an execution slow: counts four times
 )
 
 func (st *Statement) warm(since, took time.Duration) {
-	if st.heat.Add(heatOfSlow) > tooHot || took > verySlow*st.table.slow() {
+	if int64(since) < st.until.Load() {
+		return // it rests
+	}
+	heat := int64(heatOfSlow)
+	if took > verySlow*st.table.slow() {
+		heat *= 4
+	}
+	if st.heat.Add(heat) > tooHot {
 		st.rest(since, false)
 	}
 }
@@ -276,9 +283,12 @@ func (st *Statement) weigh(took int64) {
 func (t *Table) adjust(took time.Duration) {
 	const step, least = 16, int64(10 * time.Microsecond)
 	usual := max(t.usual.Load(), least)
-	if int64(took) > usual {
+	switch n := t.adjusted.Add(1); {
+	case n <= step:
+		usual += (int64(took) - usual) / n // it begins with the average
+	case int64(took) > usual:
 		usual += usual / step
-	} else {
+	default:
 		usual -= usual / step
 	}
 	t.usual.Store(usual)
