@@ -39,6 +39,13 @@ type Config struct {
 	// Default 5. Env DB_MAX_OVERFLOW.
 	MaxOverflow int `env:"DB_MAX_OVERFLOW"`
 
+	// MinIdle is how many connections are kept open and idle, as far as PoolSize
+	// has room, from the first connection on: for callers that should not wait
+	// for a dial. Ready waits until they are there. 0 opens a connection when one
+	// is needed; up to PoolSize stay open then. At most PoolSize.
+	// Default 0. Env DB_MIN_IDLE.
+	MinIdle int `env:"DB_MIN_IDLE"`
+
 	// PoolTimeout bounds the wait for a connection, not the query that follows.
 	// More than 0. Default 30s. Env DB_POOL_TIMEOUT (bare number: seconds).
 	PoolTimeout time.Duration `env:"DB_POOL_TIMEOUT"`

@@ -4,8 +4,8 @@
 // # Where a setting comes from
 //
 // Begin with a preset. DB_ENV chooses one: default (5+5 connections),
-// production (3+3, recycled every 10 minutes) or development (10+10). It gives
-// every setting a value.
+// production (3+3, recycled every 10 minutes), development (10+10) or serverless
+// (1, for instances that freeze). It gives every setting a value.
 //
 // Each variable that is set then replaces the preset's value of its one
 // setting: DB_POOL_SIZE=8 in production means 8+3. A variable that is set to

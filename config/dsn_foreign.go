@@ -73,7 +73,7 @@ func addLibpq(all map[string]foreign) {
 // addPools adds the settings of other pools.
 func addPools(add func(owner, remedy string, names ...string)) {
 	add("pgxpool", remedySizes, "pool_max_conns")
-	add("pgxpool", "take it out: DB_POOL_SIZE connections are kept once they are open", "pool_min_conns", "pool_min_idle_conns")
+	add("pgxpool", "set DB_MIN_IDLE and take it out", "pool_min_conns", "pool_min_idle_conns")
 	add("pgxpool", "set DB_POOL_RECYCLE (seconds) and take it out", "pool_max_conn_lifetime")
 	add("pgxpool", "take it out: ages are spread by themselves", "pool_max_conn_lifetime_jitter")
 	add("pgxpool", "set DB_OVERFLOW_LINGER (seconds) and take it out", "pool_max_conn_idle_time")
@@ -95,14 +95,15 @@ func addPools(add func(owner, remedy string, names ...string)) {
 	add("SQLAlchemy", "take it out: a connection is checked before each use", "pool_pre_ping")
 
 	add("HikariCP", remedySizes, "maximumpoolsize")
-	add("HikariCP", "take it out: DB_POOL_SIZE connections are kept once they are open", "minimumidle")
+	add("HikariCP", "set DB_MIN_IDLE and take it out", "minimumidle")
 	add("HikariCP", "set DB_POOL_RECYCLE (seconds) and take it out", "maxlifetime")
 	add("HikariCP", "set DB_OVERFLOW_LINGER (seconds) and take it out", "idletimeout")
 	add("HikariCP", "set DB_POOL_TIMEOUT (seconds) and take it out", "connectiontimeout")
 	add("HikariCP", "set DB_LEAK_THRESHOLD (seconds) and take it out", "leakdetectionthreshold")
 
 	add("another pool", remedySizes, "pool", "max", "max_size", "max_connections", "max_conns", "max_open_conns", "poolsize", "max_pool_size")
-	add("another pool", "take it out: DB_POOL_SIZE connections are kept once they are open", "min", "min_size", "min_connections", "min_pool_size", "max_idle_conns")
+	add("another pool", "set DB_MIN_IDLE and take it out", "min", "min_size", "min_connections", "min_pool_size")
+	add("another pool", "set DB_POOL_SIZE and take it out", "max_idle_conns")
 	add("another pool", "set DB_POOL_RECYCLE (seconds) and take it out", "max_lifetime", "conn_max_age", "conn_max_lifetime", "max_conn_lifetime")
 	add("another pool", "set DB_OVERFLOW_LINGER (seconds) and take it out", "idle_timeout", "idletimeoutmillis", "max_idle_time", "reaping_frequency")
 	add("another pool", "set DB_POOL_TIMEOUT (seconds) and take it out", "checkout_timeout", "acquire_timeout", "connectiontimeoutmillis", "queue_target", "queue_interval")

@@ -88,6 +88,7 @@ func TestEachVariableSetsItsField(t *testing.T) {
 		"DB_APPLICATION_NAME":      {"orders api", func(c *Config) { c.ApplicationName = "orders api" }},
 		"DB_POOL_SIZE":             {"7", func(c *Config) { c.PoolSize = 7 }},
 		"DB_MAX_OVERFLOW":          {"0", func(c *Config) { c.MaxOverflow = 0 }},
+		"DB_MIN_IDLE":              {"3", func(c *Config) { c.MinIdle = 3 }},
 		"DB_POOL_TIMEOUT":          {"7", func(c *Config) { c.PoolTimeout = 7 * time.Second }},
 		"DB_POOL_RECYCLE":          {"7", func(c *Config) { c.PoolRecycle = 7 * time.Second }},
 		"DB_CONNECT_TIMEOUT":       {"7", func(c *Config) { c.ConnectTimeout = 7 * time.Second }},
@@ -191,7 +192,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		"LOG_POOL_STATUS_INTERVAL": "0",
 		"MAX_CONNECTION_WARNINGS":  "101",
 	})
-	want := `config: DB_ENV: "staging" is not a preset; use default, production or development
+	want := `config: DB_ENV: "staging" is not a preset; use default, production, development or serverless
 config: DATABASE_URL: is not set, nor is PGHOST or PGSERVICE; set it to postgres://user:password@host:5432/database
 config: DB_POOL_SIZE: 0 means unlimited in SQLAlchemy and is refused here; set 1 or more
 config: DB_MAX_OVERFLOW: -1 means unlimited in SQLAlchemy and is refused here; set 0 or more

@@ -3,8 +3,8 @@ package config
 import "slices"
 
 // ForMigrations returns the settings of a second pool in the same database, for
-// a migration tool: two connections, one of which many tools hold for their lock
-// while the other works; no statement_timeout, neither this library's nor the
+// a migration tool: a connection, and a second one for tools that hold their lock
+// on one and work on another; no statement_timeout, neither this library's nor the
 // role's; no warnings about a lock that is held for long; and no part in the
 // fleet's budget. Open it for the length of the migration, and add two to what
 // DB_POOL_SIZE and DB_MAX_OVERFLOW need of the server.
@@ -13,7 +13,7 @@ func (c Config) ForMigrations() Config {
 	if len(c.Name) > 63 {
 		c.Name = "migrations"
 	}
-	c.PoolSize, c.MaxOverflow, c.MaxWaiters = 2, 0, 0
+	c.PoolSize, c.MaxOverflow, c.MinIdle, c.MaxWaiters = 1, 1, 0, 0
 	c.StatementTimeout = 0
 	c.LeakThreshold, c.ReclaimAfter, c.Nested = 0, 0, NestedWait
 	c.Fleet = FleetOff

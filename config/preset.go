@@ -49,6 +49,20 @@ func Development() Config {
 	return c
 }
 
+// Serverless returns [Default] for an instance that serves one request at a time
+// and is frozen between requests: one connection, no part in a fleet, and nothing
+// that works or warns by the clock, which has jumped when the instance wakes.
+// DB_ENV=serverless.
+func Serverless() Config {
+	c := Default()
+	c.PoolSize = 1
+	c.MaxOverflow = 0
+	c.LeakThreshold = 0
+	c.Fleet = FleetOff
+	c.PoolMonitoring = false
+	return c
+}
+
 // preset returns the preset that DB_ENV names. An unknown name is a problem,
 // not a reason to guess; the default preset then stands in so that the other
 // variables can still be checked.
@@ -60,10 +74,12 @@ func preset(name string) (Config, []Problem) {
 		return Production(), nil
 	case "development", "dev":
 		return Development(), nil
+	case "serverless":
+		return Serverless(), nil
 	}
 	return Default(), []Problem{{
 		Variable: "DB_ENV",
 		Rule:     quote(name) + " is not a preset",
-		Remedy:   "use default, production or development",
+		Remedy:   "use default, production, development or serverless",
 	}}
 }

@@ -106,9 +106,9 @@ func inFamily(name string) bool {
 	return false
 }
 
-// isForeign knows the one well-known variable of others that is within
-// tolerance of one of ours: Rails' pool size.
-func isForeign(name string) bool { return name == "DB_POOL" }
+// isForeign knows the well-known variables of others that are within tolerance
+// of one of ours: Rails' pool size, and the limit of database/sql.
+func isForeign(name string) bool { return name == "DB_POOL" || name == "DB_MAX_IDLE" }
 
 // tolerance is how many typing errors still make a near miss: few in a short
 // name, where another word is soon reached, more in a long one, so that

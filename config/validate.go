@@ -28,6 +28,7 @@ func (c Config) problems() []Problem {
 	k.label("DB_APPLICATION_NAME", c.ApplicationName)
 	k.dsn(c.DatabaseURL)
 	k.sizes(c.PoolSize, c.MaxOverflow)
+	k.minIdle(c.MinIdle, c.PoolSize)
 	k.durations(c)
 	k.count("DB_MAX_WAITERS", c.MaxWaiters, math.MaxInt32)
 	choice(&k, "DB_NESTED", c.Nested, NestedWait, NestedRefuse)
@@ -80,6 +81,15 @@ func (k *checker) sizes(size, overflow int) {
 		k.refuse("DB_MAX_OVERFLOW",
 			fmt.Sprintf("%d and DB_POOL_SIZE %d are together more than PostgreSQL's max_connections can be (%d)", overflow, size, maxConnections),
 			"set them to what the server allows")
+	}
+}
+
+func (k *checker) minIdle(n, size int) {
+	switch {
+	case n < 0:
+		k.refuse("DB_MIN_IDLE", fmt.Sprint(n, " is negative"), "set 0 or more")
+	case n > size && size > 0:
+		k.refuse("DB_MIN_IDLE", fmt.Sprintf("%d is more than DB_POOL_SIZE (%d), which is all that stays open", n, size), "lower it, or raise DB_POOL_SIZE")
 	}
 }
 

@@ -54,6 +54,10 @@ func TestValidateRefuses(t *testing.T) {
 			`DB_POOL_SIZE: 262144 is more than PostgreSQL's max_connections can be (262143); set what the server allows`},
 		{func(c *Config) { c.PoolSize = math.MaxInt },
 			`DB_POOL_SIZE: 9223372036854775807 is more than PostgreSQL's max_connections can be (262143); set what the server allows`},
+		{func(c *Config) { c.MinIdle = -1 },
+			`DB_MIN_IDLE: -1 is negative; set 0 or more`},
+		{func(c *Config) { c.MinIdle = 6 },
+			`DB_MIN_IDLE: 6 is more than DB_POOL_SIZE (5), which is all that stays open; lower it, or raise DB_POOL_SIZE`},
 		{func(c *Config) { c.MaxOverflow = -1 },
 			`DB_MAX_OVERFLOW: -1 means unlimited in SQLAlchemy and is refused here; set 0 or more`},
 		{func(c *Config) { c.MaxOverflow = -2 },
@@ -131,7 +135,7 @@ func TestZeroConfigNamesEveryProblem(t *testing.T) {
 	for _, p := range problemsOf(t, Config{}.Validate()) {
 		variables = append(variables, p.Variable)
 	}
-	want := "DB_POOL_NAME DB_POOL_SIZE DB_POOL_TIMEOUT DB_POOL_RECYCLE DB_CONNECT_TIMEOUT DB_NESTED DB_POOLER DB_FLEET DB_FLEET_KEYSPACE LOG_POOL_STATUS_INTERVAL MAX_CONNECTION_WARNINGS"
+	want := "DB_POOL_NAME DB_POOL_SIZE DB_POOL_TIMEOUT DB_POOL_RECYCLE DB_CONNECT_TIMEOUT DB_NESTED DB_PIPELINE DB_POOLER DB_FLEET DB_FLEET_KEYSPACE LOG_POOL_STATUS_INTERVAL MAX_CONNECTION_WARNINGS"
 	if got := strings.Join(variables, " "); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}

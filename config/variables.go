@@ -13,9 +13,9 @@ import (
 type Variable struct {
 	// Name is the variable, DB_POOL_SIZE say.
 	Name string
-	// Default, Production and Development are what each preset sets, written
-	// as the variable takes it. Empty means nothing is set.
-	Default, Production, Development string
+	// Default, Production, Development and Serverless are what each preset sets,
+	// written as the variable takes it. Empty means nothing is set.
+	Default, Production, Development, Serverless string
 	// Unit is what a bare number counts: "connections", "seconds",
 	// "milliseconds", "percent" and so on. Empty where there are no numbers.
 	Unit string
@@ -29,8 +29,8 @@ type Variable struct {
 // problems are reported. The caller owns the slice.
 func Variables() []Variable {
 	vars := []Variable{
-		{Name: "DB_ENV", Default: "default", Production: "production", Development: "development",
-			Description: "The preset to start from: `default`, `production` (or `prod`), `development` (or `dev`)"},
+		{Name: "DB_ENV", Default: "default", Production: "production", Development: "development", Serverless: "serverless",
+			Description: "The preset to start from: `default`, `production` (or `prod`), `development` (or `dev`), `serverless`"},
 		{Name: "DATABASE_URL", Field: "DatabaseURL",
 			Description: "Where the database is: a `postgres://` URL or libpq's `host=… user=…`. `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`, … fill in what it leaves out"},
 		{Name: "DB_POOL_NAME", Field: "Name",
@@ -41,6 +41,8 @@ func Variables() []Variable {
 			Description: "Connections kept open; 1 or more"},
 		{Name: "DB_MAX_OVERFLOW", Field: "MaxOverflow", Unit: "connections",
 			Description: "Further connections under load; `0` means none"},
+		{Name: "DB_MIN_IDLE", Field: "MinIdle", Unit: "connections",
+			Description: "Connections opened ahead of need and kept idle; at most `DB_POOL_SIZE`"},
 		{Name: "DB_POOL_TIMEOUT", Field: "PoolTimeout", Unit: "seconds",
 			Description: "The longest wait for a connection; the query's own time does not count"},
 		{Name: "DB_POOL_RECYCLE", Field: "PoolRecycle", Unit: "seconds",
@@ -80,7 +82,7 @@ func Variables() []Variable {
 		{Name: "MAX_CONNECTION_WARNINGS", Field: "MaxConnectionWarnings", Unit: "percent",
 			Description: "The usage at which the monitor warns; 1 to 100"},
 	}
-	standard, production, development := Default(), Production(), Development()
+	standard, production, development, serverless := Default(), Production(), Development(), Serverless()
 	for i, v := range vars {
 		if v.Field == "" {
 			continue
@@ -88,6 +90,7 @@ func Variables() []Variable {
 		vars[i].Default = v.text(standard)
 		vars[i].Production = v.text(production)
 		vars[i].Development = v.text(development)
+		vars[i].Serverless = v.text(serverless)
 	}
 	return vars
 }
@@ -109,10 +112,19 @@ func (v Variable) defaults() string {
 		return ""
 	}
 	cell := "`" + v.Default + "`"
-	if v.Field == "" || v.Production == v.Default && v.Development == v.Default {
+	if v.Field == "" {
 		return cell
 	}
-	return fmt.Sprintf("%s (production `%s`, development `%s`)", cell, v.Production, v.Development)
+	var others []string
+	for _, preset := range []struct{ name, value string }{{"production", v.Production}, {"development", v.Development}, {"serverless", v.Serverless}} {
+		if preset.value != v.Default {
+			others = append(others, fmt.Sprintf("%s `%s`", preset.name, preset.value))
+		}
+	}
+	if others == nil {
+		return cell
+	}
+	return cell + " (" + strings.Join(others, ", ") + ")"
 }
 
 // text writes c's setting as the variable takes it.

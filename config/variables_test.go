@@ -35,7 +35,7 @@ func TestVariablesAndFieldsAgree(t *testing.T) {
 
 // What the table gives as a preset's value gives that preset when set.
 func TestTableValuesCanBeSet(t *testing.T) {
-	standard, production, development := with(), with(), with()
+	standard, production, development, serverless := with(), with(), with(), with()
 	for _, v := range Variables() {
 		if v.Field == "" || v.Field == "DatabaseURL" {
 			continue
@@ -43,11 +43,12 @@ func TestTableValuesCanBeSet(t *testing.T) {
 		standard[v.Name] = v.Default
 		production[v.Name] = v.Production
 		development[v.Name] = v.Development
+		serverless[v.Name] = v.Serverless
 	}
 	for _, test := range []struct {
 		environ map[string]string
 		want    Config
-	}{{standard, Default()}, {production, Production()}, {development, Development()}} {
+	}{{standard, Default()}, {production, Production()}, {development, Development()}, {serverless, Serverless()}} {
 		test.want.DatabaseURL = someURL
 		if got, err := From(test.environ); err != nil || got != test.want {
 			t.Errorf("got %v, %v\nwant %v", got, err, test.want)
@@ -58,9 +59,9 @@ func TestTableValuesCanBeSet(t *testing.T) {
 func TestVariablesMarkdown(t *testing.T) {
 	table := VariablesMarkdown()
 	for _, row := range []string{
-		"| `DB_POOL_SIZE` | `5` (production `3`, development `10`) | connections | Connections kept open; 1 or more |\n",
+		"| `DB_POOL_SIZE` | `5` (production `3`, development `10`, serverless `1`) | connections | Connections kept open; 1 or more |\n",
 		"| `DB_STATEMENT_TIMEOUT` | `30000` | milliseconds | ",
-		"| `ENABLE_POOL_MONITORING` | `true` |  | ",
+		"| `ENABLE_POOL_MONITORING` | `true` (serverless `false`) |  | ",
 		"| `DB_ENV` | `default` |  | ",
 		"| `DATABASE_URL` |  |  | ",
 	} {

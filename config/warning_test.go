@@ -60,10 +60,10 @@ func TestWrongUnitsOfConnectionStrings(t *testing.T) {
 
 // The presets' own numbers raise no eyebrow.
 func TestPresetsAreInTheRightUnits(t *testing.T) {
-	for _, preset := range []string{"default", "production", "development"} {
+	for _, preset := range []string{"default", "production", "development", "serverless"} {
 		environ := with("DB_ENV", preset)
 		for _, v := range Variables() {
-			value := map[string]string{"default": v.Default, "production": v.Production, "development": v.Development}[preset]
+			value := map[string]string{"default": v.Default, "production": v.Production, "development": v.Development, "serverless": v.Serverless}[preset]
 			if v.Field != "" && value != "" {
 				environ[v.Name] = value
 			}

@@ -84,6 +84,9 @@ func (p *Pool) acquireAgain(ctx context.Context, k *gate.Permit, pause time.Dura
 func (p *Pool) await(ctx context.Context, k *gate.Permit, d gate.Decision) error {
 	switch d {
 	case gate.Granted:
+		if p.cfg.MinIdle > 0 {
+			p.gate.Demand() // for one in its place
+		}
 		return nil
 	case gate.Refused:
 		return k.Err

@@ -57,6 +57,9 @@ func (p *Pool) warnOfForeign() {
 	if p.cfg.StatementTimeout > 0 {
 		without = append(without, "DB_STATEMENT_TIMEOUT")
 	}
+	if p.cfg.MinIdle > 0 {
+		without = append(without, "DB_MIN_IDLE")
+	}
 	if p.cfg.ReclaimAfter > 0 {
 		without = append(without, "DB_RECLAIM_AFTER")
 	}

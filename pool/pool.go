@@ -109,7 +109,7 @@ func newPool(cfg config.Config, s *settings) *Pool {
 		p.observer = s.observer // nil costs a query less than being told
 	}
 	p.gate = gate.New(gate.Options{
-		PoolSize: cfg.PoolSize, MaxOpen: cfg.MaxOpen(), MaxWaiters: cfg.MaxWaiters, Linger: cfg.OverflowLinger, Demand: p.demand,
+		PoolSize: cfg.PoolSize, MinIdle: cfg.MinIdle, MaxOpen: cfg.MaxOpen(), MaxWaiters: cfg.MaxWaiters, Linger: cfg.OverflowLinger, Demand: p.demand,
 	})
 	p.dialer = &dialer{g: p.gate, cfg: cfg, log: s.log, observer: s.observer, network: s.network, hooks: s.hooks}
 	p.dialer.ctx, p.dialer.stop = context.WithCancel(context.Background())
@@ -157,14 +157,30 @@ func (p *Pool) Config() config.Config { return p.cfg }
 // Ready makes sure that the database can be used: it opens the first connection
 // and makes a round trip. While the server is starting, full or unreachable it
 // keeps trying until ctx ends; a wrong password, an unknown database or a
-// certificate that is not trusted it reports at once.
+// certificate that is not trusted it reports at once. It then waits for the
+// connections that Config.MinIdle asks for, as long as they can be had.
 func (p *Pool) Ready(ctx context.Context) error {
 	for {
 		err := p.PingContext(ContextWithName(ctx, "ready"))
+		if err == nil {
+			p.warmUp(ctx)
+		}
 		if err == nil || ctx.Err() != nil || !passes(err) {
 			return p.notReady(err)
 		}
 		pause(ctx, lastPause) // what is refused at once would be asked again at once
+	}
+}
+
+// warmUp waits for the connections that MinIdle asks for, while they can be had.
+func (p *Pool) warmUp(ctx context.Context) {
+	if p.cfg.MinIdle == 0 || p.foreign != nil {
+		return
+	}
+	p.gate.Demand()
+	select {
+	case <-p.gate.WhenWarm():
+	case <-ctx.Done():
 	}
 }
 

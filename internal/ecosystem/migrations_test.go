@@ -125,6 +125,9 @@ func TestLongMigrationHasItsOwnPool(t *testing.T) {
 	if _, err := short.ExecContext(t.Context(), long); err == nil {
 		t.Error("the service's own pool let it run")
 	}
+	if _, err := short.ExecContext(t.Context(), "alter role postgres in database "+current(t, short)+" set statement_timeout = '50ms'"); err != nil {
+		t.Fatal(err)
+	}
 	err := withMigrationPool(t.Context(), short.Config(), func(ctx context.Context, db *sql.DB) error {
 		_, err := db.ExecContext(ctx, long)
 		return err
@@ -132,6 +135,15 @@ func TestLongMigrationHasItsOwnPool(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// current is the database that p is connected to.
+func current(t *testing.T, p *pool.Pool) (name string) {
+	t.Helper()
+	if err := p.QueryRowContext(t.Context(), "select current_database()").Scan(&name); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 func withMigrationPool(ctx context.Context, cfg config.Config, up func(context.Context, *sql.DB) error) error {

@@ -116,7 +116,22 @@ func (g *Gate) neededLocked(now time.Time) int {
 	if need == 0 && !s.state.OK && now.Sub(s.last.At) >= IdleProbe {
 		return 1
 	}
-	return need
+	return max(need, g.aheadLocked())
+}
+
+// aheadLocked is how many connections MinIdle wants ahead of need. It begins with
+// the first connection, and a server in trouble is not asked for any.
+func (g *Gate) aheadLocked() int {
+	if g.minIdle == 0 || !g.dials.state.OK || g.counts.opened == 0 {
+		return 0
+	}
+	return max(0, min(g.minIdle-g.idleLocked(), g.poolSize-g.conns))
+}
+
+// WhenWarm: as many connections are idle as MinIdle asks for, or none can be had
+// for it now.
+func (g *Gate) WhenWarm() <-chan struct{} {
+	return g.when(func() bool { return g.closed || g.aheadLocked() == 0 || g.conns+g.closing >= g.limit })
 }
 
 // roomLocked is how many more sessions the limit allows.
@@ -142,6 +157,7 @@ func (g *Gate) Dialed(sl *Slot, now time.Time) (took bool, before ServerState) {
 	s.window = min(s.window*2, MaxDials)
 	g.putLocked(sl, now)
 	g.dispatchLocked(now)
+	g.watchLocked()
 	return true, before
 }
 
@@ -160,6 +176,7 @@ func (g *Gate) DialFailed(sl *Slot, f Failure, now time.Time) (news bool) {
 		s.state = ServerState{Reason: f.Reason, Since: now}
 	}
 	s.failure, s.last = f, f
+	g.watchLocked()
 	s.window = 1
 	if f.Paced {
 		s.forgoLocked() // there is no place for them

@@ -53,6 +53,7 @@ type Gate struct {
 	usage    usage
 	kept     kept
 	poolSize int       // connections beyond it are overflow
+	minIdle  int       // connections opened ahead of need; never changes
 	overflow time.Time // when more than poolSize were last in use
 	closed   bool
 	watchers []watcher
@@ -86,6 +87,7 @@ var (
 // Options are the settings of a gate.
 type Options struct {
 	PoolSize   int           // connections beyond it are overflow
+	MinIdle    int           // connections opened ahead of need, within PoolSize
 	MaxOpen    int           // the most connections, in any state
 	MaxWaiters int           // the most callers in the queue; 0 for no bound
 	Linger     time.Duration // how long overflow stays open after its last use
@@ -100,6 +102,7 @@ func New(o Options) *Gate {
 		configured:   o.MaxOpen,
 		limit:        o.MaxOpen,
 		poolSize:     o.PoolSize,
+		minIdle:      o.MinIdle,
 		linger:       o.Linger,
 		open:         make(map[*Slot]struct{}),
 		closingSlots: make(map[*Slot]struct{}),
