@@ -35,9 +35,6 @@ func TestNothingDoneTwice(t *testing.T) {
 				}
 			}
 		}
-		if inserted(t, srv, "database/sql", 1) < 2 {
-			t.Error("database/sql did nothing twice either: the test shows nothing")
-		}
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"log"
 	"testing"
 
 	"github.com/XSAM/otelsql"
@@ -28,6 +30,18 @@ func recorder(t *testing.T) (*sdktrace.TracerProvider, *tracetest.SpanRecorder) 
 		}
 	})
 	return provider, spans
+}
+
+// Example_tracing is what docs/libraries.md shows: otelpgx with its own defaults.
+func Example_tracing() {
+	cfg := config.Default()
+	cfg.DatabaseURL = "postgres://app@localhost/orders"
+	p, err := pool.Open(cfg, pool.WithConnConfig(func(cc *pgx.ConnConfig) { cc.Tracer = otelpgx.NewTracer() }))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(p.Close())
+	// Output: <nil>
 }
 
 // otelpgx is a tracer of pgx's, so it is told of every statement, whichever face
