@@ -29,7 +29,6 @@ func TestRequestIsHandedBack(t *testing.T) {
 				panic("handler")
 			}
 		})
-		type key struct{}
 		r := httptest.NewRequestWithContext(t.Context(), "POST", "/orders/7?a=b", strings.NewReader("c=d"))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		before := r.Context()
@@ -196,7 +195,7 @@ func TestErrorsWrittenAfterMiddleware(t *testing.T) {
 
 func TestMiddlewareFuncIsMiddleware(t *testing.T) {
 	p, _ := hookPool(t, &hookDriver{})
-	var use func(func(http.Handler) http.Handler) = func(m func(http.Handler) http.Handler) {
+	use := func(m func(http.Handler) http.Handler) { // as a router's
 		h := m(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			if s := FromContext(r.Context()); s == nil || !s.opts.tx.ReadOnly {
 				t.Error("no session, or not with these options")
