@@ -21,7 +21,7 @@ func TestParameters(t *testing.T) {
 		{"gssencmode=require", "has gssencmode, which is a parameter of libpq", "encrypt with TLS"},
 		{"sslmod=require", "has an unknown parameter, sslmod", "write sslmode if that is meant"},
 		{"SSLMODE=require", "has an unknown parameter, SSLMODE", "write sslmode if that is meant"},
-		{"aplication_name=x", "has an unknown parameter, aplication_name", "write application_name if that is meant"},
+		{"aplication_name=x", "has an unknown parameter, aplication_name", "write application_name if that is meant"}, //nolint:misspell // meant
 		{"statement-timeout=3", "has an unknown parameter, statement-timeout", "write statement_timeout if that is meant"},
 		{"wholly_made_up=3", "has an unknown parameter, wholly_made_up", "take it out"},
 		{"client_encoding=latin1", "has a client_encoding other than UTF8", "take it out"},

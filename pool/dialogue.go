@@ -55,10 +55,6 @@ func (d *dialogue) end() { d.own.Store(false) }
 // That pgx prepared a statement, or forgot one, executes nothing.
 func (d *dialogue) wasExecuted() bool { return d.latest.Load()&executed != 0 }
 
-// isRunning reports whether the server works on something, or somebody waits for
-// it to speak of its own accord, as LISTEN does.
-func (d *dialogue) isRunning() bool { return d.owed.Load() > 0 || d.reading.Load() }
-
 // unanswered reports whether the server ended the session before it looked at
 // the message that was sent last: its first word after it is an error.
 //

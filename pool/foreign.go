@@ -183,7 +183,7 @@ func (c *foreignConn) ExecContext(ctx context.Context, query string, args []driv
 		if err != nil {
 			return err
 		}
-		defer s.Close()
+		defer func() { _ = s.Close() }()
 		result, err = s.exec(ctx, args)
 		return err
 	})

@@ -75,7 +75,7 @@ func (s *foreignStmt) exec(ctx context.Context, args []driver.NamedValue) (drive
 	if err != nil {
 		return nil, err
 	}
-	return s.Exec(values) //nolint:staticcheck // all that such a driver has
+	return s.Exec(values)
 }
 
 func (s *foreignStmt) query(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
@@ -90,7 +90,7 @@ func (s *foreignStmt) query(ctx context.Context, args []driver.NamedValue) (driv
 	if err != nil {
 		return nil, err
 	}
-	return s.Query(values) //nolint:staticcheck // all that such a driver has
+	return s.Query(values)
 }
 
 // checker is who converts arguments: the statement, or else its connection.

@@ -89,9 +89,9 @@ func (v *virtual) nativeRows(ctx context.Context, sql string, args []any) (rows 
 	}()
 	call := func(b backend) (pgx.Rows, error) { return b.(*conn).nativeQuery(ctx, v, sql, args) }
 	if o := v.nativeOffering(sql, args); o.statement != nil {
-		rows, err = onShared(ctx, v, o, nativeRowsOf, call)
+		rows, err = onShared(ctx, v, o, nativeRowsOf, call) //nolint:sqlclosecheck // the caller's to close
 	} else {
-		rows, err = onReal(ctx, v, gate.WantStatement, call)
+		rows, err = onReal(ctx, v, gate.WantStatement, call) //nolint:sqlclosecheck // the caller's to close
 	}
 	finished = true
 	_, held := rows.(*heldRows)

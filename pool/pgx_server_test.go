@@ -75,7 +75,7 @@ var nativeWork = map[string]func(ctx context.Context, n native) string{
 	},
 	"query of nothing": func(ctx context.Context, n native) string {
 		rows, err := n.Query(ctx, "select 1 where $1", false)
-		defer rows.Close()
+		defer rows.Close() //nolint:staticcheck // pgx returns rows with every error
 		return fmt.Sprint(rows.Next(), rows.Err(), err)
 	},
 	"query that fails": func(ctx context.Context, n native) string {
@@ -90,13 +90,13 @@ var nativeWork = map[string]func(ctx context.Context, n native) string{
 	},
 	"query read in part": func(ctx context.Context, n native) string {
 		rows, err := n.Query(ctx, "select n from generate_series(1, 100000) n")
-		defer rows.Close()
+		defer rows.Close() //nolint:staticcheck // pgx returns rows with every error
 		var i int
 		return fmt.Sprint(err, rows.Next(), rows.Scan(&i), i, len(rows.RawValues()), rows.FieldDescriptions()[0].Name)
 	},
 	"scan that fails": func(ctx context.Context, n native) string {
 		rows, err := n.Query(ctx, "select 'x'")
-		defer rows.Close()
+		defer rows.Close() //nolint:staticcheck // pgx returns rows with every error
 		var i int
 		return fmt.Sprint(err, rows.Next(), rows.Scan(&i), rows.Next(), rows.Err())
 	},

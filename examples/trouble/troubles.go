@@ -43,13 +43,17 @@ func holdLock(ctx context.Context, s *stage) (func(), error) {
 // leak takes all connections but those that a monitor keeps, and does nothing with them.
 func leak(ctx context.Context, s *stage) (func(), error) {
 	var held []*sql.Tx
-	for range 9 {
-		tx, err := s.pool.BeginTx(ctx, nil)
-		if err != nil {
-			break // the load was faster; what is held is enough
+	var err error
+	for err == nil && len(held) < 9 {
+		var tx *sql.Tx
+		if tx, err = s.pool.BeginTx(ctx, nil); err == nil {
+			held = append(held, tx)
 		}
-		held = append(held, tx)
 	}
+	if len(held) == 0 {
+		return nil, err
+	}
+	// Where the load was faster, what is held is enough.
 	return func() {
 		for _, tx := range held {
 			_ = tx.Rollback()

@@ -64,9 +64,6 @@ func application(s string) string {
 	return "no application name"
 }
 
-// quote makes an SQL identifier of a name.
-func quote(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
-
 // literal makes an SQL string of a name.
 func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 

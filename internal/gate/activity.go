@@ -11,6 +11,7 @@ const (
 	ActivityListening // somebody waits for the server to speak of its own accord
 )
 
+// ActivityName is what a holder is shown to do.
 func ActivityName(a int32) string {
 	switch a {
 	case ActivityRunning:

@@ -5,6 +5,7 @@ import "time"
 // CloseReason says why a connection was closed; Closed counts them.
 type CloseReason int32
 
+// The reasons. CloseUnknown is that of a connection that may stay.
 const (
 	CloseUnknown CloseReason = iota
 	CloseRecycled

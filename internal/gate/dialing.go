@@ -37,10 +37,12 @@ const (
 	// server's postmaster, which forks for each.
 	MaxDials = 8
 
-	// Between dials to a server that refuses them the wait is drawn from
-	// (0, backoff], doubled from minBackoff to maxBackoff. At most about 1.3
-	// dials a second remain, and room is found within maxBackoff of appearing.
+	// MinBackoff and MaxBackoff bound the wait between dials to a server that
+	// refuses them. It is drawn from (0, backoff], doubled from one to the other.
+	// At most about 1.3 dials a second remain, and room is found within
+	// MaxBackoff of appearing.
 	MinBackoff = 100 * time.Millisecond
+	// MaxBackoff: see MinBackoff.
 	MaxBackoff = 1500 * time.Millisecond
 
 	// IdleProbe is how often a server in trouble is tried when nobody waits, so
@@ -128,8 +130,8 @@ func (g *Gate) aheadLocked() int {
 	return max(0, min(g.minIdle-g.idleLocked(), g.poolSize-g.conns))
 }
 
-// WhenWarm: as many connections are idle as MinIdle asks for, or none can be had
-// for it now.
+// WhenWarm is closed when as many connections are idle as MinIdle asks for, or
+// none can be had for it now.
 func (g *Gate) WhenWarm() <-chan struct{} {
 	return g.when(func() bool { return g.closed || g.aheadLocked() == 0 || g.conns+g.closing >= g.limit })
 }

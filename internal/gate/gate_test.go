@@ -278,8 +278,8 @@ func TestAgainKeepsThePlace(t *testing.T) {
 		late := r.ask(t.Context())
 		late.wantWaiting()
 		var order []int
-		for i, v := range held { // the later one loses its connection first
-			i, v = 1-i, held[1-i]
+		for _, i := range []int{1, 0} { // the later one loses its connection first
+			v := held[i]
 			r.Lose(v.k, CloseBroken)
 			go func() {
 				if err := r.await(t.Context(), v.k, r.Again(v.k, time.Now())); err != nil {
@@ -289,7 +289,6 @@ func TestAgainKeepsThePlace(t *testing.T) {
 				r.leave(v.k)
 			}()
 			synctest.Wait()
-			_ = v
 		}
 		if s := r.figures(); s.Waiting != 3 || s.InUse != 0 {
 			t.Errorf("%d wait, %d in use", s.Waiting, s.InUse)
@@ -403,11 +402,10 @@ func TestPacedFailure(t *testing.T) {
 // TestPlaces has connections go home and come back, and never counts one twice.
 func TestPlaces(t *testing.T) {
 	inRig(t, 2, func(t *testing.T, r *rig) {
-		now := time.Now()
 		all := func(*Slot) bool { return true }
 		never := func(*Slot, time.Time) bool { return false }
 		time.Sleep(RestAfter)
-		now = time.Now()
+		now := time.Now()
 		a := r.ClaimRested(now, never, true)
 		r.WentHome(a, now)
 		b := r.ClaimRested(now, never, true)

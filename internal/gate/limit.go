@@ -68,12 +68,12 @@ func (g *Gate) watchLocked() {
 	g.watchers = keep
 }
 
-// WhenReleased: nobody holds a connection.
+// WhenReleased is closed when nobody holds a connection.
 func (g *Gate) WhenReleased() <-chan struct{} {
 	return g.when(func() bool { return g.held == 0 })
 }
 
-// WhenIdleGone: the server has no session of this pool but those that callers hold.
+// WhenIdleGone is closed when the server has no session of this pool but those that callers hold.
 func (g *Gate) WhenIdleGone() <-chan struct{} {
 	return g.when(func() bool { return g.idleLocked() == 0 && g.dialing+g.closing == 0 })
 }
@@ -95,6 +95,7 @@ func (g *Gate) Excess() int {
 	return max(0, g.conns-g.limit)
 }
 
+// Limit is the most connections that may exist now.
 func (g *Gate) Limit() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

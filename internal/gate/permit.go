@@ -7,7 +7,7 @@ import (
 	"github.com/dbpool-go/dbpool/internal/stack"
 )
 
-// A permit is the right to hold one connection, and the record of who holds it.
+// Permit is the right to hold one connection, and the record of who holds it.
 // A virtual connection has one and uses it again and again, so an acquisition
 // allocates nothing. Others see a permit only through [Holding],
 // which copies it.
@@ -50,6 +50,7 @@ type Permit struct {
 // Want is what a connection is asked for.
 type Want uint8
 
+// The wants.
 const (
 	WantStatement   Want = iota // one statement, or its rows
 	WantTransaction             // until it ends
@@ -63,6 +64,7 @@ func (w Want) Pins() bool { return w <= WantTransaction }
 // Decision is what the gate says to who asks for a connection.
 type Decision uint8
 
+// The decisions.
 const (
 	Granted Decision = iota
 	Queued           // p.ready will receive

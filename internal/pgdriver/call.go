@@ -50,6 +50,7 @@ type Answer struct {
 // leads its run takes it to the others.
 const (
 	callWaiting int32 = iota
+	callChosen        // its caller is to lead, once it is woken
 	callLeading       // its caller reads the answers of the run
 	callSettled       // its answer is there
 	callGone          // its caller has left
@@ -110,7 +111,10 @@ func (c *Call) Statement() *Statement { return c.st }
 func (c *Call) Ready() <-chan struct{} { return c.ready }
 
 // Leads reports whether the caller has to carry the run on.
-func (c *Call) Leads() bool { return c.state.Load() == callLeading }
+func (c *Call) Leads() bool {
+	s := c.state.Load()
+	return s == callChosen || s == callLeading
+}
 
 // Answer returns what became of the call, once Ready was closed or Leave has
 // reported false, and the caller does not lead.
@@ -126,7 +130,7 @@ func (c *Call) isLeft() bool { return c.state.Load() == callGone }
 // isOpen reports whether the caller waits for an answer that has not come.
 func (c *Call) isOpen() bool {
 	s := c.state.Load()
-	return s == callWaiting || s == callLeading
+	return s == callWaiting || s == callChosen || s == callLeading
 }
 
 // Discard gives back what the call has borrowed, when nobody reads its rows.

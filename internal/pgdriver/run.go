@@ -95,6 +95,9 @@ func Begin(l *Link, h Host, calls []*Call) (leader *Call) {
 // need it and the call itself does not. Afterwards Answer tells what became of
 // the call. It reports false when ctx ended before that was known.
 func (c *Call) Lead(ctx context.Context) (answered bool) {
+	if c.state.CompareAndSwap(callChosen, callLeading) {
+		<-c.ready // until then the run is in the hands of the caller who led before
+	}
 	if ctx.Err() != nil && c.state.CompareAndSwap(callLeading, callGone) {
 		c.run.handOn()
 		return false

@@ -72,7 +72,7 @@ func (s *session) call(sql string, args ...any) *Call {
 
 // run makes calls, each by a goroutine of its own, and waits until the session is back.
 func (s *session) run(calls ...*Call) []string {
-	out := make([]string, len(calls))
+	out := make([]string, len(calls), len(calls)+1)
 	first := Begin(s.link, s, append([]*Call(nil), calls...))
 	var all sync.WaitGroup
 	for i, c := range calls {
@@ -85,7 +85,7 @@ func (s *session) run(calls ...*Call) []string {
 	}
 	all.Wait()
 	if err := <-s.over; err != nil {
-		out = append(out, "broken")
+		out = append(out, "broken") //nolint:makezero // after the answers of the calls
 	}
 	return out
 }
@@ -299,6 +299,10 @@ func (m *serverModel) call(ctx context.Context, id, sql string, deadly bool) {
 	case <-ctx.Done():
 		if j.Leave() {
 			return
+		}
+		select {
+		case <-j.first:
+		case <-j.Ready():
 		}
 	}
 	if !j.Leads() || j.Lead(ctx) {

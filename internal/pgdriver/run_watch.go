@@ -146,7 +146,7 @@ func (r *Run) release() {
 func (r *Run) handOn() {
 	r.wake()
 	for _, c := range r.calls[r.next:] {
-		if c.state.CompareAndSwap(callWaiting, callLeading) {
+		if c.state.CompareAndSwap(callWaiting, callChosen) {
 			r.host.HandOn(c)
 			c.wake()
 			return

@@ -77,6 +77,9 @@ func connect(t *testing.T) (*server, *pgx.Conn) {
 	}
 	cfg.DialFunc = func(context.Context, string, string) (net.Conn, error) {
 		client, server := memconn.Pipe(0)
+		s.mu.Lock()
+		s.conn, s.backend = server, pgproto3.NewBackend(server, server)
+		s.mu.Unlock()
 		go s.serve(server)
 		return client, nil
 	}
@@ -89,7 +92,6 @@ func connect(t *testing.T) (*server, *pgx.Conn) {
 }
 
 func (s *server) serve(c net.Conn) {
-	s.conn, s.backend = c, pgproto3.NewBackend(c, c)
 	defer c.Close()
 	if _, err := s.backend.ReceiveStartupMessage(); err != nil {
 		return
