@@ -179,30 +179,6 @@ func TestSurgeJoinsWithoutARefusal(t *testing.T) {
 	})
 }
 
-// A role with a CONNECTION LIMIT of its own joins a fleet of another role, as while
-// credentials are rotated.
-func TestRoleWithALimitIsNotStarved(t *testing.T) {
-	simulate(t, smallSlots, smallPool, func(w *world) {
-		w.server.roleLimits["next"] = 6
-		w.most.refused, w.most.starved = 30, 3*time.Second
-		for range 4 {
-			w.join(12, 20*time.Millisecond, 0)
-		}
-		time.Sleep(5 * time.Second)
-		var next []*simReplica
-		for range 2 {
-			l := newLink(w.server)
-			l.role = "next"
-			next = append(next, w.joinAs(l, Options{}, 12, 20*time.Millisecond, 0))
-		}
-		w.until(4*time.Second, func() bool { return next[0].sessions() >= 2 && next[1].sessions() >= 2 })
-		time.Sleep(5 * time.Second)
-		if r := w.report(); r.failed > 0 {
-			w.Errorf("%d requests failed", r.failed)
-		}
-	})
-}
-
 // A full lock table costs no session that has its token.
 func TestFullLockTable(t *testing.T) {
 	simulate(t, smallSlots, smallPool, func(w *world) {
@@ -300,52 +276,6 @@ func TestFailoverAndBack(t *testing.T) {
 				w.Errorf("%+v", s)
 			}
 		}
-	})
-}
-
-// While connections are spread over two servers each replica keeps to what it had,
-// and the budget is shared again when they no longer are.
-func TestFallbackIsBoundedAndEnds(t *testing.T) {
-	simulate(t, 40, smallPool, func(w *world) {
-		other := newSimServer(40, w.rand)
-		other.starts = 99
-		w.most = bounds{refused: 1000, starved: time.Hour, untold: time.Hour, over: 0, looks: 110, dials: 50, cores: 1}
-		for range 8 {
-			w.join(12, 20*time.Millisecond, 0)
-		}
-		time.Sleep(5 * time.Second)
-		for i := range 60 { // round robin
-			for n, r := range w.live {
-				r.link.move([]*simServer{w.server, other}[(i+n)%2])
-			}
-			w.server.terminate(2)
-			other.terminate(2)
-			time.Sleep(500 * time.Millisecond)
-		}
-		outside := 0
-		for _, r := range w.live {
-			if s := r.fleet.Status(); s.NoLocks != "" {
-				outside++
-				if s.Share > 37/8 {
-					w.Errorf("%+v", s)
-				}
-			}
-		}
-		if outside < 5 {
-			w.Errorf("%d of 8 replicas noticed that there are several servers", outside)
-		}
-		for _, r := range w.live {
-			r.link.move(w.server)
-		}
-		other.terminate(100)
-		w.until(6*time.Minute, func() bool {
-			for _, r := range w.live {
-				if r.fleet.Status().NoLocks != "" {
-					return false
-				}
-			}
-			return w.held() >= 35 && w.least() >= 3
-		})
 	})
 }
 
