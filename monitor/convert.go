@@ -50,6 +50,25 @@ func distribution(h pool.Histogram) statusjson.Distribution {
 	return d
 }
 
+func pipelineFigures(s *pool.PipelineStats) statusjson.PipelineFigures {
+	f := statusjson.PipelineFigures{
+		Mode: string(s.Mode), SharedCount: s.SharedCount, RunCount: s.RunCount,
+		UnsharedCount: s.Unshared.Total(), Unshared: statusjson.UnsharedReasons(s.Unshared),
+	}
+	bounds := pool.RunLengthBounds()
+	for i, n := range s.RunLengths {
+		if n == 0 {
+			continue
+		}
+		r := statusjson.PipelineRuns{Count: n}
+		if i < len(bounds) {
+			r.UpTo = bounds[i]
+		}
+		f.Lengths = append(f.Lengths, r)
+	}
+	return f
+}
+
 func laneFigures(s *pool.Stats) []statusjson.LaneFigures {
 	out := make([]statusjson.LaneFigures, 0, len(s.Lanes))
 	for i, l := range s.Lanes {

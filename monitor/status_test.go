@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ func TestStatusTellsEverything(t *testing.T) {
 				Name: "orders", PoolSize: 5, MaxOverflow: 5, Limit: 9, InUse: 4, Idle: 2, Dialing: 1, Closing: 2, Quarantined: 1, Waiting: 3,
 				Lanes:        [3]pool.LaneStats{{InUse: 1}, {InUse: 2, Waiting: 3}, {InUse: 1}},
 				AcquireCount: 100, WaitCount: 7, WaitDuration: 9 * time.Second, HoldDuration: time.Minute, TimeoutCount: 5, ShedCount: 6, AcquireCanceledCount: 8, NestedCount: 9,
+				Pipeline:    pool.PipelineStats{Mode: config.PipelineReads, SharedCount: 30, RunCount: 4, RunLengths: pool.RunLengths{0, 3, 0, 0, 0, 0, 1}, Unshared: pool.UnsharedStats{Slow: 2, Text: 3}},
 				OpenedCount: 40, Closed: pool.ClosedStats{Recycled: 1, Surplus: 2, Broken: 3, Canceled: 4, Unclean: 5, Shutdown: 6}, CancelCount: 11, DialCount: 50, DialErrorCount: 12,
 				LastDialError:    &pool.DialError{At: time.Now(), SQLState: "53300", Reason: "server full", Message: "sorry, too many clients already", Remedy: "raise it"},
 				Server:           pool.ServerState{Reason: "server full", Since: time.Now()},
@@ -53,6 +55,11 @@ func TestStatusTellsEverything(t *testing.T) {
 		st := status(t, r.Monitor, "")
 		if p := st.Pool; p.Size != 5 || p.CheckedIn != 2 || p.CheckedOut != 4 || p.Overflow != 1 || p.MaxOpen != 10 || p.Limit != 9 || p.UsagePercent != 57.1 || p.ThresholdPercent != 80 || p.Quarantined != 1 {
 			t.Errorf("pool: %+v", p)
+		}
+		l := st.Pipeline
+		if l.Mode != "reads" || l.SharedCount != 30 || l.RunCount != 4 || l.UnsharedCount != 5 || l.Unshared.Slow != 2 ||
+			!slices.Equal(l.Lengths, []statusjson.PipelineRuns{{UpTo: 4, Count: 3}, {Count: 1}}) {
+			t.Errorf("pipeline: %+v", l)
 		}
 		if q := st.Queue; q.Waiting != 3 || q.TimedOutCount != 5 || q.ShedCount != 6 || q.CanceledCount != 8 || q.NestedCount != 9 || q.WaitTotalSeconds != 9 || q.HoldTotalSeconds != 60 {
 			t.Errorf("queue: %+v", q)

@@ -69,6 +69,7 @@ func (m *Monitor) Status() statusjson.Status {
 		Pool:             poolFigures(l),
 		Queue:            queueFigures(&l.stats),
 		Lanes:            laneFigures(&l.stats),
+		Pipeline:         pipelineFigures(&l.stats.Pipeline),
 		Connections:      connectionFigures(&l.stats),
 		Leaks:            statusjson.LeakFigures{Now: l.stats.Leaking, WarnedCount: l.stats.LeakWarningCount, ThresholdSeconds: l.cfg.LeakThreshold.Seconds()},
 		Tasks:            taskFigures(&l.stats),

@@ -14,13 +14,13 @@ const (
 
 	attrLane    = "dbpool.lane"    // probe, request, background
 	attrResult  = "dbpool.result"  // ok, timeout, shed, canceled
-	attrReason  = "dbpool.reason"  // why closed, why refused
+	attrReason  = "dbpool.reason"  // why closed, why refused, why not sent with others
 	attrHolder  = "dbpool.holder"  // the route or task that asks; on spans
 	attrVerdict = "dbpool.verdict" // the likely cause of a failure; on spans
 )
 
 func ours() []instrument {
-	return slices.Concat(connections(), acquisitions(), tasks(), server(), fleet())
+	return slices.Concat(connections(), acquisitions(), pipelines(), tasks(), server(), fleet())
 }
 
 func connections() []instrument {
@@ -80,6 +80,27 @@ func acquisitions() []instrument {
 			one(func(s *pool.Stats) float64 { return s.WaitDuration.Seconds() })},
 		{"dbpool.acquire.nested", counter, "{acquisition}", "", "Callers that had to queue for a second connection while holding one.",
 			one(func(s *pool.Stats) uint64 { return s.NestedCount })},
+	}
+}
+
+func pipelines() []instrument {
+	return []instrument{
+		{"dbpool.pipeline.statements", counter, "{statement}", "", "Statements that were sent together with those of other callers.",
+			one(func(s *pool.Stats) uint64 { return s.Pipeline.SharedCount })},
+		{"dbpool.pipeline.count", counter, "{pipeline}", "", "Times that was done.",
+			one(func(s *pool.Stats) uint64 { return s.Pipeline.RunCount })},
+		{"dbpool.pipeline.unshared", counter, "{statement}", attrReason,
+			"Statements that waited for a connection of their own, by reason (text, new, not_select, slow, large, nested, arguments).",
+			func(s *pool.Stats, put put) {
+				u := s.Pipeline.Unshared
+				put("text", float64(u.Text))
+				put("new", float64(u.New))
+				put("not_select", float64(u.NotSelect))
+				put("slow", float64(u.Slow))
+				put("large", float64(u.Large))
+				put("nested", float64(u.Nested))
+				put("arguments", float64(u.Arguments))
+			}},
 	}
 }
 

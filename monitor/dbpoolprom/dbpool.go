@@ -2,13 +2,14 @@ package dbpoolprom
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/dbpool-go/dbpool/pool"
 )
 
 // dbpoolMetrics are the pool's own, in the order of the table in docs/metrics.md.
 func dbpoolMetrics() []metric {
-	return slices.Concat(connectionMetrics(), acquireMetrics(), taskMetrics(), churnMetrics(), serverMetrics(), fleetMetrics())
+	return slices.Concat(connectionMetrics(), acquireMetrics(), pipelineMetrics(), taskMetrics(), churnMetrics(), serverMetrics(), fleetMetrics())
 }
 
 // connectionMetrics say what the pool has and may have now.
@@ -64,6 +65,37 @@ func acquireMetrics() []metric {
 			func(s *snapshot) uint64 { return s.NestedCount }),
 		histogram("dbpool_wait_seconds", "Time from asking for a connection to getting it.",
 			func(s *snapshot) pool.Histogram { return s.Wait }),
+	}
+}
+
+// pipelineMetrics say which statements shared a connection, and why others did not.
+func pipelineMetrics() []metric {
+	return []metric{
+		counter("dbpool_pipelined_statements_total", "statements", "Statements that were sent together with those of other callers.",
+			func(s *snapshot) uint64 { return s.Pipeline.SharedCount }),
+		counterBy("statements", "dbpool_pipelines_total", "pipelines", "Times that was done, by how many statements there were at most (2, 4, 8, 16, 32, 64, more).",
+			func(s *snapshot, put put) {
+				bounds := pool.RunLengthBounds()
+				for i, n := range s.Pipeline.RunLengths {
+					if i < len(bounds) {
+						put(strconv.Itoa(bounds[i]), float64(n))
+					} else {
+						put("more", float64(n))
+					}
+				}
+			}),
+		counterBy("reason", "dbpool_unpipelined_statements_total", "statements",
+			"Statements that waited for a connection of their own, by reason (text, new, not_select, slow, large, nested, arguments).",
+			func(s *snapshot, put put) {
+				u := s.Pipeline.Unshared
+				put("text", float64(u.Text))
+				put("new", float64(u.New))
+				put("not_select", float64(u.NotSelect))
+				put("slow", float64(u.Slow))
+				put("large", float64(u.Large))
+				put("nested", float64(u.Nested))
+				put("arguments", float64(u.Arguments))
+			}),
 	}
 }
 

@@ -37,6 +37,10 @@ func busy() pool.Stats {
 		StatementTimeout: pool.StatementTimeout{Want: 30 * time.Second, InForce: true},
 		Pooler:           "pgbouncer",
 		LeakWarningCount: 5, Leaking: 4,
+		Pipeline: pool.PipelineStats{
+			Mode: config.PipelineReads, SharedCount: 171, RunCount: 28, RunLengths: pool.RunLengths{1, 2, 3, 4, 5, 6, 7},
+			Unshared: pool.UnsharedStats{Text: 61, New: 62, NotSelect: 63, Slow: 64, Large: 65, Nested: 66, Arguments: 67},
+		},
 		Tasks: pool.TaskStats{
 			Running:      []pool.RunningTask{{Name: "reindex", Since: epoch.Add(3 * time.Minute)}, {Name: "mail", Since: epoch.Add(4 * time.Minute)}},
 			StartedCount: 52, FailedCount: 53, PanicCount: 54, RefusedCount: 55,

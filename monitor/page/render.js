@@ -202,10 +202,14 @@ function facts(title, pairs) {
 }
 
 function renderCounts(s) {
-  const c = s.connections, q = s.queue, x = s.settings;
+  const c = s.connections, q = s.queue, x = s.settings, l = s.pipeline;
   byID("counts").replaceChildren(
     facts("Callers", [["served", number(q.acquired_count)], ["had to wait", number(q.waited_count)], ["timed out", number(q.timed_out_count)],
       ["refused at once", number(q.shed_count)], ["gave up", number(q.canceled_count)], ["asked while holding", number(q.nested_count)]]),
+    ...(l && l.mode !== "off" ? [facts("Sent together", [["statements", number(l.shared_count)], ["times", number(l.run_count)], ["each time, on average", l.run_count ? (l.shared_count / l.run_count).toFixed(1) : "–"],
+      ...[["text", "may not: its text"], ["new", "not yet: new"], ["slow", "not now: slow"], ["large", "not now: large result"],
+        ["nested", "caller holds a connection"], ["not_select", "no query after all"], ["arguments", "arguments"]]
+        .filter(([key]) => l.unshared[key]).map(([key, label]) => [label, number(l.unshared[key])])])] : []),
     facts("Connections", [["opened", number(c.opened_count)], ["attempts to open", number(c.dial_count)], ["failed attempts", number(c.dial_error_count)],
       ...(s.last_dial_error ? [["the last of them", ago(s.last_dial_error.at, s.at)]] : []),
       ["statements cancelled", number(c.canceled_statement_count)], ["held too long, ever", number(s.leaks.warned_count)], ["overdue in closing", number(s.pool.quarantined)]]),

@@ -40,6 +40,7 @@ type Status struct {
 	Pool        PoolFigures       `json:"pool"`        // connections now
 	Queue       QueueFigures      `json:"queue"`       // callers: waiting, served, turned away
 	Lanes       []LaneFigures     `json:"lanes"`       // probe, request, background, in this order
+	Pipeline    PipelineFigures   `json:"pipeline"`    // statements that shared a connection, and why others did not
 	Connections ConnectionFigures `json:"connections"` // opened, closed and why, dials
 	Leaks       LeakFigures       `json:"leaks"`       // connections held suspiciously long
 	Tasks       TaskFigures       `json:"tasks"`       // background tasks, those without a connection included
@@ -131,6 +132,34 @@ type Distribution struct {
 type Bucket struct {
 	UpToSeconds float64 `json:"up_to_seconds,omitempty"` // absent in the last bucket, which has no bound
 	Count       uint64  `json:"count"`
+}
+
+// PipelineFigures are the statements that were sent together with those of other
+// callers while callers waited.
+type PipelineFigures struct {
+	Mode          string          `json:"mode"`              // "reads", "all" or "off", DB_PIPELINE
+	SharedCount   uint64          `json:"shared_count"`      // statements that were sent with others
+	RunCount      uint64          `json:"run_count"`         // times that was done
+	Lengths       []PipelineRuns  `json:"lengths,omitempty"` // run_count by length; only those that are not empty, shortest first
+	UnsharedCount uint64          `json:"unshared_count"`    // statements that waited for a connection of their own: the sum of unshared
+	Unshared      UnsharedReasons `json:"unshared"`          // by the first reason that applied
+}
+
+// PipelineRuns counts the runs of a length up to its bound and beyond the bound before it.
+type PipelineRuns struct {
+	UpTo  int    `json:"up_to,omitempty"` // statements; absent in the last, which has no bound
+	Count uint64 `json:"count"`
+}
+
+// UnsharedReasons count statements that could not go with others.
+type UnsharedReasons struct {
+	Text      uint64 `json:"text"`       // locks, waits, lives in the session, or changes data
+	New       uint64 `json:"new"`        // not executed often enough yet
+	NotSelect uint64 `json:"not_select"` // looks like a query and came back as something else
+	Slow      uint64 `json:"slow"`       // slow lately
+	Large     uint64 `json:"large"`      // a large result lately
+	Nested    uint64 `json:"nested"`     // its caller held a connection already
+	Arguments uint64 `json:"arguments"`  // too large, or not encodable beforehand
 }
 
 // LaneFigures are one lane's part of the pool.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -186,6 +187,42 @@ func (w *writer) queue() {
 		w.total("queue.shed_count", func(s *statusjson.Status) uint64 { return s.Queue.ShedCount }),
 		w.total("queue.canceled_count", func(s *statusjson.Status) uint64 { return s.Queue.CanceledCount }),
 		w.total("queue.nested_count", func(s *statusjson.Status) uint64 { return s.Queue.NestedCount })))
+	w.pipeline()
+}
+
+// pipeline says how many statements were sent together with others, once any were.
+func (w *writer) pipeline() {
+	if w.now.Pipeline.SharedCount == 0 {
+		return
+	}
+	w.end("", fmt.Sprintf("%s sent together with others, %.1f at a time; %s waited for a connection of their own%s",
+		w.total("pipeline.shared_count", func(s *statusjson.Status) uint64 { return s.Pipeline.SharedCount }),
+		float64(w.now.Pipeline.SharedCount)/float64(max(1, w.now.Pipeline.RunCount)),
+		w.total("pipeline.unshared_count", func(s *statusjson.Status) uint64 { return s.Pipeline.UnsharedCount }),
+		unsharedReasons(w.now.Pipeline.Unshared)))
+}
+
+// unsharedReasons names the two most frequent reasons.
+func unsharedReasons(u statusjson.UnsharedReasons) string {
+	type reason struct {
+		name  string
+		count uint64
+	}
+	reasons := []reason{
+		{"text", u.Text}, {"new", u.New}, {"not a query", u.NotSelect}, {"slow", u.Slow}, {"large result", u.Large},
+		{"nested", u.Nested}, {"arguments", u.Arguments},
+	}
+	slices.SortStableFunc(reasons, func(a, b reason) int { return cmp.Compare(b.count, a.count) })
+	var names []string
+	for _, r := range reasons[:2] {
+		if r.count > 0 {
+			names = append(names, r.name)
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	return " (" + strings.Join(names, ", ") + ")"
 }
 
 // recent is the wait and hold times of the last minutes, or of all time where
