@@ -27,6 +27,7 @@ var notExported = map[string]string{
 	"Waiting":              "the sum of dbpool_waiting_callers over the lanes",
 	"HoldDuration":         "dbpool_hold_seconds_sum",
 	"LastDialError.Reason": "dbpool_server_refusing while it matters; words change, labels should not",
+	"Kept":                 "one at most, while a monitor runs",
 	"StatementTimeout.How": "a sentence",
 	"Pipeline.Mode":        "a setting", "Pipeline.RunCount": "the sum of dbpool_pipelines_total",
 	"Wait.Counts[18]":  "the bucket without a bound is dbpool_wait_seconds_count less the others",
