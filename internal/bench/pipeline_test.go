@@ -129,16 +129,25 @@ func sqlQuerier(query func(context.Context, string, ...any) (*sql.Rows, error)) 
 			return 0, err
 		}
 		defer rows.Close()
-		var id int
-		var owner string
-		for rows.Next() {
-			if err := rows.Scan(&id, &owner); err != nil {
-				return n, err
-			}
-			n++
-		}
-		return n, rows.Err()
+		return countRows(rows)
 	}
+}
+
+// countRows reads all rows, of database/sql or of pgx.
+func countRows(rows interface {
+	Next() bool
+	Scan(dest ...any) error
+	Err() error
+}) (n int, err error) {
+	var id int
+	var owner string
+	for rows.Next() {
+		if err := rows.Scan(&id, &owner); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, rows.Err()
 }
 
 func pgxQuerier(p *pgxpool.Pool) querier {
@@ -148,15 +157,7 @@ func pgxQuerier(p *pgxpool.Pool) querier {
 			return 0, err
 		}
 		defer rows.Close()
-		var id int
-		var owner string
-		for rows.Next() {
-			if err := rows.Scan(&id, &owner); err != nil {
-				return n, err
-			}
-			n++
-		}
-		return n, rows.Err()
+		return countRows(rows)
 	}
 }
 

@@ -67,6 +67,12 @@ func (g *Gate) Again(p *Permit, now time.Time) Decision {
 	} else if p.Lane == Request {
 		g.forecast.dropped(now)
 	}
+	return g.askAgainLocked(p, now)
+}
+
+// askAgainLocked has p, which was granted before and holds nothing now, served at
+// once or wait in the place that it had.
+func (g *Gate) askAgainLocked(p *Permit, now time.Time) Decision {
 	p.again = true
 	if p.Err = cmp.Or(g.shutLocked(), g.barredLocked(now)); p.Err != nil {
 		g.giveUpLocked(p)

@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"cmp"
 	"time"
 )
 
@@ -162,15 +161,6 @@ func (g *Gate) PassOn(from, to *Permit) bool {
 func (g *Gate) Rejoin(p *Permit, now time.Time) Decision {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	p.Slot, p.again = nil, true
-	if p.Err = cmp.Or(g.shutLocked(), g.barredLocked(now)); p.Err != nil {
-		p.state = permitDone
-		return Refused
-	}
-	if g.servableLocked(p.Lane) {
-		g.grantLocked(p, now)
-		return Granted
-	}
-	g.requeueLocked(p)
-	return Queued
+	p.Slot = nil
+	return g.askAgainLocked(p, now)
 }
