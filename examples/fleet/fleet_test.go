@@ -79,18 +79,6 @@ func TestFleetIsNeverRefusedAndDatabaseSQLIs(t *testing.T) {
 	}
 }
 
-// Few callers in each process: what once made replicas look and dial all the time.
-func TestFleetMeetsAnAttack(t *testing.T) {
-	s, _ := newScenario(t, "2")
-	a := s.attacks()[1]
-	if err := s.meet(t.Context(), &a); err != nil {
-		t.Fatal(err)
-	}
-	if r := a.result; r.report.OK == 0 || r.report.Full+r.report.Refused > a.refused || r.report.Failed > a.failed || r.least == 0 {
-		t.Errorf("%s: served %d, 53300 %d, failed %d: %s", a.name, r.report.OK, r.report.Full+r.report.Refused, r.report.Failed, r.report.Error)
-	}
-}
-
 func TestParse(t *testing.T) {
 	o, err := parse([]string{"--replicas", "3", "--connections", "50", "--seconds", "7"}, io.Discard)
 	if err != nil || o.replicas != 3 || o.connections != 50 || o.seconds != 7 || o.acceptance || o.replica != "" {
