@@ -42,7 +42,7 @@ const (
 	// At most about 1.3 dials a second remain, and room is found within
 	// MaxBackoff of appearing.
 	MinBackoff = 100 * time.Millisecond
-	// MaxBackoff: see MinBackoff.
+	// MaxBackoff is the other bound: see MinBackoff.
 	MaxBackoff = 1500 * time.Millisecond
 
 	// IdleProbe is how often a server in trouble is tried when nobody waits, so
