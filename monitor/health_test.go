@@ -131,6 +131,7 @@ func TestUnreachableAfterThreeProbes(t *testing.T) {
 func TestOneFailureIsEnoughBeforeTheFirstSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src, gate := fakesource.New(t), make(chan error)
+		src.Set(func(s *pool.Stats) { s.Idle = 0 })
 		src.Ping(func(ctx context.Context) error {
 			select {
 			case err := <-gate:
@@ -152,6 +153,30 @@ func TestOneFailureIsEnoughBeforeTheFirstSuccess(t *testing.T) {
 		gate <- nil // five seconds later
 		synctest.Wait()
 		wantHealth(t, m, statusjson.Healthy)
+		cancel()
+		<-done
+	})
+}
+
+// A service that waited for Pool.Ready has a connection when its monitor starts:
+// it is ready before the first probe has ended.
+func TestAConnectionCountsBeforeTheFirstProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := fakesource.New(t)
+		src.Ping(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+		m := New(src, WithLogger((&logbook{}).logger()))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- m.Run(ctx) }()
+		synctest.Wait()
+		wantHealth(t, m, statusjson.Healthy)
+		wantReady(t, m, "")
+		src.Set(func(s *pool.Stats) { s.Idle = 0 })
+		wantHealth(t, m, statusjson.Unhealthy, statusjson.ProblemStarting)
+		src.Set(func(s *pool.Stats) { s.Idle = 2 })
+		time.Sleep(3 * time.Second) // the first probe ends
+		synctest.Wait()
+		wantHealth(t, m, statusjson.Unhealthy, statusjson.ProblemUnreachable)
 		cancel()
 		<-done
 	})

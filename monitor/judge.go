@@ -106,6 +106,8 @@ func (e evidence) database() (statusjson.Problem, bool) {
 		return e.databaseByTraffic()
 	case p.last.closed:
 		return critical(statusjson.ProblemClosed, p.at, "the pool is closed")
+	case p.at.IsZero() && e.stats.Open() > 0:
+		return e.databaseByTraffic() // Pool.Ready, say, has had an answer a moment ago
 	case p.at.IsZero():
 		return critical(statusjson.ProblemStarting, time.Time{}, "the database has not been probed yet")
 	case e.isStale():

@@ -124,7 +124,7 @@ func withoutDatabase(env []string) []string {
 	return out
 }
 
-// answers reports whether anything does: 503 until the first probe is fine here.
+// answers reports whether anything does, whatever it says.
 func answers(url string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

@@ -66,7 +66,7 @@ const (
 	ProblemUnreachable   ProblemCode = "unreachable"       // probes fail
 	ProblemStuck         ProblemCode = "stuck"             // every connection is held and none has come back for long
 	ProblemClosed        ProblemCode = "closed"            // the pool is closed or shutting down
-	ProblemStarting      ProblemCode = "starting"          // no probe has finished yet
+	ProblemStarting      ProblemCode = "starting"          // no probe has finished yet, and no connection is open
 	ProblemStale         ProblemCode = "stale"             // the last probe is too long ago
 	ProblemNotRunning    ProblemCode = "not_running"       // the monitor does not run
 	ProblemBusy          ProblemCode = "busy"              // no connection was free for the probe; work goes on
