@@ -11,77 +11,77 @@ import (
 // take acquires a connection for ctx: the one entrance to the gate. It waits in
 // the caller's lane for at most pool_timeout. The error says why there is none.
 func (v *virtual) take(ctx context.Context, w gate.Want) error {
-	k := &v.permit
-	k.Want = w
-	if len(k.Callsite.PCs()) == 0 {
-		k.Callsite.Capture()
+	permit := &v.permit
+	permit.Want = w
+	if len(permit.Callsite.PCs()) == 0 {
+		permit.Callsite.Capture()
 	}
-	return v.p.acquire(ctx, k)
+	return v.p.acquire(ctx, permit)
 }
 
-// acquire has the gate grant k.
-func (p *Pool) acquire(ctx context.Context, k *gate.Permit) error {
+// acquire has the gate grant permit.
+func (p *Pool) acquire(ctx context.Context, permit *gate.Permit) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	k.Asked = time.Now()
-	p.setPatience(ctx, k)
-	if k.Internal {
-		return p.admit(ctx, k)
+	permit.Asked = time.Now()
+	p.setPatience(ctx, permit)
+	if permit.Internal {
+		return p.admit(ctx, permit)
 	}
 	lane, name := laneOf(ctx), nameOf(ctx)
-	k.Lane, k.Name, k.Scope = gate.Lane(lane), name, scopeOf(ctx).Of(p.gate)
-	k.Outer = p.gate.GrantOf(k.Scope.Holding())
+	permit.Lane, permit.Name, permit.Scope = gate.Lane(lane), name, scopeOf(ctx).Of(p.gate)
+	permit.Outer = p.gate.GrantOf(permit.Scope.Holding())
 	if p.observer == nil {
-		return p.admit(ctx, k)
+		return p.admit(ctx, permit)
 	}
 	ctx = p.observer.AcquireStart(ctx, lane, name)
-	err := p.admit(ctx, k)
-	if k.Shared() {
-		p.observer.AcquireEnd(ctx, lane, name, k.GrantedAt().Sub(k.Asked), nil)
-		p.observer.Released(lane, name, time.Since(k.GrantedAt()))
+	err := p.admit(ctx, permit)
+	if permit.Shared() {
+		p.observer.AcquireEnd(ctx, lane, name, permit.GrantedAt().Sub(permit.Asked), nil)
+		p.observer.Released(lane, name, time.Since(permit.GrantedAt()))
 		return nil
 	}
-	p.observer.AcquireEnd(ctx, lane, name, time.Since(k.Asked), err)
+	p.observer.AcquireEnd(ctx, lane, name, time.Since(permit.Asked), err)
 	return err
 }
 
 // setPatience ends the wait at pool_timeout or at ctx's own deadline, whichever is first.
-func (p *Pool) setPatience(ctx context.Context, k *gate.Permit) {
-	k.Patience, k.OwnDeadline = p.cfg.PoolTimeout, false
+func (p *Pool) setPatience(ctx context.Context, permit *gate.Permit) {
+	permit.Patience, permit.OwnDeadline = p.cfg.PoolTimeout, false
 	if d, ok := ctx.Deadline(); ok {
-		if left := d.Sub(k.Asked); left < k.Patience {
-			k.Patience, k.OwnDeadline = left, true
+		if left := d.Sub(permit.Asked); left < permit.Patience {
+			permit.Patience, permit.OwnDeadline = left, true
 		}
 	}
 }
 
-// admit lets k through the gate or says why not.
-func (p *Pool) admit(ctx context.Context, k *gate.Permit) error {
-	if p.cfg.Nested == config.NestedRefuse && k.Outer.P != nil {
+// admit lets permit through the gate or says why not.
+func (p *Pool) admit(ctx context.Context, permit *gate.Permit) error {
+	if p.cfg.Nested == config.NestedRefuse && permit.Outer.P != nil {
 		p.gate.CountNested()
-		return p.explain(k, ErrNested)
+		return p.explain(permit, ErrNested)
 	}
-	return p.explain(k, p.await(ctx, k, p.gate.Enter(k, k.Asked)))
+	return p.explain(permit, p.await(ctx, permit, p.gate.Enter(permit, permit.Asked)))
 }
 
 // acquireAgain is acquire for a permit whose connection was dead, after a pause.
 // With an error the permit has gone back.
-func (p *Pool) acquireAgain(ctx context.Context, k *gate.Permit, pause time.Duration) error {
-	err := rest(ctx, k, pause)
+func (p *Pool) acquireAgain(ctx context.Context, permit *gate.Permit, pause time.Duration) error {
+	err := rest(ctx, permit, pause)
 	if err == nil {
-		err = p.await(ctx, k, p.gate.Again(k, time.Now()))
+		err = p.await(ctx, permit, p.gate.Again(permit, time.Now()))
 	} else {
-		p.gate.Release(k, time.Now(), gate.CloseUnknown)
+		p.gate.Release(permit, time.Now(), gate.CloseUnknown)
 	}
 	if err != nil {
-		p.released(k)
+		p.released(permit)
 	}
-	return p.explain(k, err)
+	return p.explain(permit, err)
 }
 
 // await waits until the gate has decided, if it has not.
-func (p *Pool) await(ctx context.Context, k *gate.Permit, d gate.Decision) error {
+func (p *Pool) await(ctx context.Context, permit *gate.Permit, d gate.Decision) error {
 	switch d {
 	case gate.Granted:
 		if p.cfg.MinIdle > 0 {
@@ -89,22 +89,22 @@ func (p *Pool) await(ctx context.Context, k *gate.Permit, d gate.Decision) error
 		}
 		return nil
 	case gate.Refused:
-		return k.Err
+		return permit.Err
 	}
-	if k.WantsDial {
+	if permit.WantsDial {
 		p.gate.Demand()
 	}
 	p.member.wake()
-	p.offer(k)
-	return p.gate.WaitTurn(ctx, k)
+	p.offer(permit)
+	return p.gate.WaitTurn(ctx, permit)
 }
 
 // rest waits a little; it returns why there is no time left for another try.
-func rest(ctx context.Context, k *gate.Permit, d time.Duration) error {
+func rest(ctx context.Context, permit *gate.Permit, d time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	left := time.Until(k.WaitEnds())
+	left := time.Until(permit.WaitEnds())
 	switch {
 	case left <= 0:
 		return ErrPoolTimeout
@@ -122,22 +122,22 @@ func rest(ctx context.Context, k *gate.Permit, d time.Duration) error {
 }
 
 // released is called once for each permit that came back.
-func (p *Pool) released(k *gate.Permit) {
-	if k.Internal {
+func (p *Pool) released(permit *gate.Permit) {
+	if permit.Internal {
 		return
 	}
 	if p.observer != nil {
-		p.observer.Released(Lane(k.Lane), k.Name, time.Since(k.GrantedAt()))
+		p.observer.Released(Lane(permit.Lane), permit.Name, time.Since(permit.GrantedAt()))
 	}
-	p.cleared(k)
+	p.cleared(permit)
 }
 
 // cleared is released without the observer, who was told before.
-func (p *Pool) cleared(k *gate.Permit) {
-	if k.Warned {
-		p.keeper.allClear(k)
+func (p *Pool) cleared(permit *gate.Permit) {
+	if permit.Warned {
+		p.housekeeper.allClear(permit)
 	}
-	if k.WantsDial {
+	if permit.WantsDial {
 		p.gate.Demand() // a background task less may leave room for a dial
 	}
 }

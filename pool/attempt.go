@@ -62,7 +62,7 @@ func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, 
 	if err := a.quiet(ctx); err != nil {
 		return nil, err
 	}
-	c := &netConn{opened: time.Now()}
+	c := &socket{opened: time.Now()}
 	c.session = a.slot.SocketOpens(c)
 	defer func() {
 		if c.Conn == nil { // also when WithDialFunc's function panicked

@@ -27,12 +27,12 @@ const cancelAgain = 20 * time.Millisecond
 // round trip that absorbs it (conn.settle), and after one that was not confirmed,
 // and so may still be under way, the connection is not used again.
 type canceller struct {
-	pg    *pgconn.PgConn
-	state *cancelState
-	said  *dialogue
-	ended chan struct{} // closed when the statement has ended
-	done  chan struct{} // closed when no more requests are under way
-	asked int           // how many were sent
+	pg       *pgconn.PgConn
+	state    *cancelState
+	exchange *exchange
+	ended    chan struct{} // closed when the statement has ended
+	done     chan struct{} // closed when no more requests are under way
+	asked    int           // how many were sent
 }
 
 // cancelState is what a connection has to know about its cancellations.
@@ -73,15 +73,15 @@ func (h *canceller) insist(deadline time.Time) {
 	defer cancel()
 	stalled := false
 	for pause := cancelAgain; ; pause *= 2 {
-		traffic := h.said.traffic.Load()
+		traffic := h.exchange.traffic.Load()
 		if h.isInVain(stalled) {
 			h.giveUp()
 			return
 		}
-		if h.said.working.Load() && !h.request(ctx) || !h.wait(ctx, pause) {
+		if h.exchange.working.Load() && !h.request(ctx) || !h.wait(ctx, pause) {
 			return
 		}
-		stalled = h.said.traffic.Load() == traffic
+		stalled = h.exchange.traffic.Load() == traffic
 	}
 }
 
@@ -105,12 +105,12 @@ func (h *canceller) wait(ctx context.Context, pause time.Duration) bool {
 // which it does not look for requests, or owes an answer that needs no work.
 func (h *canceller) isInVain(stalled bool) bool {
 	switch {
-	case h.said.working.Load():
-		return stalled && h.said.copying.Load()
-	case h.said.owed.Load() > 0:
+	case h.exchange.working.Load():
+		return stalled && h.exchange.copying.Load()
+	case h.exchange.owed.Load() > 0:
 		return stalled
 	}
-	return h.said.reading.Load() // else the next message is about to be sent
+	return h.exchange.reading.Load() // else the next message is about to be sent
 }
 
 // giveUp ends the waiting at once. pgx goes on with a connection of which

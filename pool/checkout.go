@@ -36,8 +36,8 @@ const checkoutFrames = 4
 // is looked up once.
 func (s *checkoutSites) kind(pcs []uintptr) checkoutKind {
 	for _, pc := range pcs[:min(len(pcs), checkoutFrames)] {
-		if k := s.site(pc); k != checkoutForCall {
-			return k
+		if site := s.site(pc); site != checkoutForCall {
+			return site
 		}
 	}
 	return checkoutForCall
@@ -46,19 +46,19 @@ func (s *checkoutSites) kind(pcs []uintptr) checkoutKind {
 func (s *checkoutSites) site(pc uintptr) checkoutKind {
 	known := s.known.Load()
 	if known != nil {
-		for _, k := range *known {
-			if k.pc == pc {
-				return k.kind
+		for _, site := range *known {
+			if site.pc == pc {
+				return site.kind
 			}
 		}
 	}
-	k := checkoutSite{pc, kindOf(pc)}
-	next := []checkoutSite{k}
+	site := checkoutSite{pc, kindOf(pc)}
+	next := []checkoutSite{site}
 	if known != nil {
 		next = append(next, *known...)
 	}
 	s.known.CompareAndSwap(known, &next) // or somebody else was first
-	return k.kind
+	return site.kind
 }
 
 // kindOf looks at the name of the function that pc is in, and at those inlined there.

@@ -29,14 +29,14 @@ type pgxConn = stdlib.Conn
 type conn struct {
 	*pgxConn
 	*gate.Slot
-	held   *sql.Conn // keeps it checked out of its owner, while it is not at home there
-	socket *netConn  // the connection's own socket, below any TLS
-	hole   *peephole // to look at it while idle
-	cancel cancelState
-	watch  watch
-	said   dialogue
+	held      *sql.Conn  // keeps it checked out of its owner, while it is not at home there
+	socket    *socket    // the connection's own socket, below any TLS
+	connCheck *connCheck // to look at it while idle
+	cancel    cancelState
+	watch     watch
+	exchange  exchange
 
-	born         time.Time
+	dialedAt     time.Time
 	mode         *mode                            // how it was set up
 	telling      bool                             // the answer to a query tells whether it was executed
 	pipelines    bool                             // statements of several callers may share it
@@ -44,7 +44,7 @@ type conn struct {
 	known        map[*pgdriver.Statement]struct{} // see knows
 	fleetSession *fleet.Session                   // its part of the fleet's budget; nil without a fleet
 
-	heard      time.Time      // when it was last given back in good order
+	lastUsed   time.Time      // when it was last given back in good order
 	breakages  uint64         // connOptions.breakages at that time
 	trusted    bool           // its present holder got it without a look at the socket
 	open       *rows          // of the latest query, until they are closed
@@ -78,10 +78,10 @@ var (
 
 // listen has pgx tell the connection what it needs to know.
 func (c *conn) listen(cc *pgx.ConnConfig) {
-	c.said.sending, c.said.farewell = c.watch.begin, c.saidFarewell
-	cc.BuildFrontend = c.said.frontend
+	c.exchange.sending, c.exchange.farewell = c.watch.begin, c.saidFarewell
+	cc.BuildFrontend = c.exchange.frontend
 	cc.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
-		h := &canceller{pg: pg, state: &c.cancel, said: &c.said}
+		h := &canceller{pg: pg, state: &c.cancel, exchange: &c.exchange}
 		c.watch.init(h)
 		return h
 	}
@@ -115,7 +115,7 @@ const freshFor = time.Millisecond
 // cannot be is preceded by a look, see ExecContext. Where one connection broke
 // meanwhile, the server may have been restarted, and each of the others is suspect.
 func (c *conn) isFresh() bool {
-	return time.Since(c.heard) < freshFor && c.breakages == c.options.breakages.Load() &&
+	return time.Since(c.lastUsed) < freshFor && c.breakages == c.options.breakages.Load() &&
 		c.telling && !c.cancel.isPending() && !c.IsClosed()
 }
 
@@ -132,7 +132,7 @@ func (c *conn) awake(ctx context.Context) error {
 	if err := c.settle(ctx); err != nil {
 		return err
 	}
-	if c.hole.isQuiet() {
+	if c.connCheck.isQuiet() {
 		return nil
 	}
 	return c.roundTrip(ctx)
@@ -166,7 +166,7 @@ func (c *conn) roundTrip(ctx context.Context) error {
 func (c *conn) verdict(now time.Time) gate.CloseReason {
 	reason := c.judgeState(now)
 	if reason == gate.CloseUnknown {
-		c.heard, c.breakages = now, c.options.breakages.Load()
+		c.lastUsed, c.breakages = now, c.options.breakages.Load()
 	}
 	return reason
 }

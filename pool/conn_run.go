@@ -39,14 +39,14 @@ func (c *conn) beginRun() bool {
 		return false
 	}
 	c.trusted = false
-	c.said.begin()
+	c.exchange.begin()
 	return true
 }
 
 // cancelRunning asks the server to cancel what the connection executes. The
 // function that it returns is called when that has ended.
 func (c *conn) cancelRunning() (ended func()) {
-	h := &canceller{pg: c.PgConn(), state: &c.cancel, said: &c.said, ended: make(chan struct{}), done: make(chan struct{})}
+	h := &canceller{pg: c.PgConn(), state: &c.cancel, exchange: &c.exchange, ended: make(chan struct{}), done: make(chan struct{})}
 	go h.insist(time.Now().Add(cancelGrace)) // the function waits for it
 	return func() {
 		close(h.ended)

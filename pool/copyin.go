@@ -1,7 +1,7 @@
 package pool
 
 // copyError is the error of a COPY … FROM STDIN that was given to a call that
-// has no data to send. See dialogue.refuseCopy.
+// has no data to send. See exchange.refuseCopy.
 type copyError struct{ err error } // the server's, which ended the statement
 
 func (e *copyError) Error() string {

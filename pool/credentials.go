@@ -56,22 +56,22 @@ type login struct {
 }
 
 // get supplies the credentials of one dial.
-func (k *credentials) get(ctx context.Context) (*login, error) {
-	k.mu.Lock()
-	l := &login{renewals: k.count}
-	k.mu.Unlock()
+func (cr *credentials) get(ctx context.Context) (*login, error) {
+	cr.mu.Lock()
+	l := &login{renewals: cr.count}
+	cr.mu.Unlock()
 	var err error
-	l.Credentials, err = k.call(ctx)
+	l.Credentials, err = cr.call(ctx)
 	return l, err
 }
 
-func (k *credentials) call(ctx context.Context) (c Credentials, err error) {
+func (cr *credentials) call(ctx context.Context) (c Credentials, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = newDialPanic(v)
 		}
 	}()
-	c, err = k.supply(ctx)
+	c, err = cr.supply(ctx)
 	if err != nil {
 		return Credentials{}, &credentialsError{err}
 	}
@@ -80,8 +80,8 @@ func (k *credentials) call(ctx context.Context) (c Credentials, err error) {
 
 // renew asks again because the server refused what the dial had. A renewal that
 // began since is the answer to that as well.
-func (k *credentials) renew(ctx context.Context, refused *login) (*login, error) {
-	f, n := k.join(refused.renewals)
+func (cr *credentials) renew(ctx context.Context, refused *login) (*login, error) {
+	f, n := cr.join(refused.renewals)
 	select {
 	case <-f.done:
 		return &login{f.fresh, n}, f.err
@@ -91,22 +91,22 @@ func (k *credentials) renew(ctx context.Context, refused *login) (*login, error)
 }
 
 // join returns a renewal that began after the given number of them.
-func (k *credentials) join(after int) (*renewal, int) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.count == after {
-		k.count++
-		k.latest = &renewal{done: make(chan struct{})}
-		go k.fly(k.latest) // ends with its own deadline
+func (cr *credentials) join(after int) (*renewal, int) {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	if cr.count == after {
+		cr.count++
+		cr.latest = &renewal{done: make(chan struct{})}
+		go cr.fly(cr.latest) // ends with its own deadline
 	}
-	return k.latest, k.count
+	return cr.latest, cr.count
 }
 
 // fly makes the one call. It belongs to no dial, so it does not end with one.
-func (k *credentials) fly(f *renewal) {
-	ctx, cancel := context.WithTimeout(k.ctx, k.timeout)
+func (cr *credentials) fly(f *renewal) {
+	ctx, cancel := context.WithTimeout(cr.ctx, cr.timeout)
 	defer cancel()
-	f.fresh, f.err = k.call(ctx)
+	f.fresh, f.err = cr.call(ctx)
 	close(f.done)
 }
 

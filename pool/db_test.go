@@ -36,7 +36,7 @@ func TestLimitsOfDBBreakNothing(t *testing.T) {
 		time.Sleep(maxPeriod) // those in database/sql's own queue are freed
 		synctest.Wait()
 		if s := p.Stats(); s.InUse != 4 {
-			t.Errorf("%d in use after the keeper's round", s.InUse)
+			t.Errorf("%d in use after the housekeeper's round", s.InUse)
 		}
 		calls.Wait()
 		if took := time.Since(started); took > 10*time.Second+maxPeriod {

@@ -31,8 +31,8 @@ type dialer struct {
 	hosts       hosts
 	credentials *credentials // nil: the connection string's own
 	options     *connOptions
-	member      *member                                                                    // nil without a fleet
-	dial        func(ctx context.Context, sl *gate.Slot, k *fleet.Permit) (backend, error) // opens a connection, whose owner has it then
+	member      *member                                                                         // nil without a fleet
+	dial        func(ctx context.Context, sl *gate.Slot, permit *fleet.Permit) (backend, error) // opens a connection, whose owner has it then
 	mode        atomic.Pointer[mode]
 	generation  atomic.Uint64 // raised by Recycle
 	timeout     timeoutReport
@@ -56,13 +56,13 @@ func (d *dialer) demand() {
 // run makes one dial and hands its outcome to the gate.
 func (d *dialer) run() {
 	sl := d.g.NewSlot()
-	k, ok := d.member.permit()
+	permit, ok := d.member.permit()
 	if !ok {
 		d.g.Postpone(sl) // the share has just changed; it will ask again
 		return
 	}
 	started := time.Now()
-	c, err := d.survive(sl, k)
+	c, err := d.survive(sl, permit)
 	took := time.Since(started)
 	if err == nil {
 		d.observer.Dialed(took, nil)
@@ -101,10 +101,10 @@ func (d *dialer) failed(sl *gate.Slot, err error) *DialError {
 
 // survive is open, of which a panic is a failed dial: in a function given to
 // WithDialFunc, say. Nobody but the pool could recover from it.
-func (d *dialer) survive(sl *gate.Slot, k *fleet.Permit) (c backend, err error) {
+func (d *dialer) survive(sl *gate.Slot, permit *fleet.Permit) (c backend, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			d.member.refused(k, false)
+			d.member.refused(permit, false)
 			if s := lastSocket(sl); s != nil && s.Conn != nil {
 				s.hangUp()
 			}
@@ -113,7 +113,7 @@ func (d *dialer) survive(sl *gate.Slot, k *fleet.Permit) (c backend, err error) 
 	}()
 	ctx, cancel := context.WithTimeout(d.ctx, d.cfg.ConnectTimeout)
 	defer cancel()
-	return d.dial(ctx, sl, k)
+	return d.dial(ctx, sl, permit)
 }
 
 // dialPanic is a panic of a function that the user gave for dials.
@@ -132,24 +132,24 @@ const maxTries = 4
 
 // open dials, authenticates and checks one connection within ConnectTimeout:
 // all hosts and all tries together.
-func (d *dialer) open(ctx context.Context, sl *gate.Slot, k *fleet.Permit) (*conn, error) {
+func (d *dialer) open(ctx context.Context, sl *gate.Slot, permit *fleet.Permit) (*conn, error) {
 	try, err := d.firstTry(ctx)
 	for n := 1; err == nil; n++ {
 		var c *conn
 		if c, err = d.connect(ctx, sl, try); err == nil {
-			return c, d.admit(ctx, k, c)
+			return c, d.admit(ctx, permit, c)
 		}
 		if n < maxTries {
 			try, err = d.nextTry(ctx, try, err)
 		}
 	}
-	d.member.refused(k, sqlState(err) == stateTooManyConnections)
+	d.member.refused(permit, sqlState(err) == stateTooManyConnections)
 	return nil, err
 }
 
 // admit takes an open connection into the fleet's budget, or closes it.
-func (d *dialer) admit(ctx context.Context, k *fleet.Permit, c *conn) error {
-	err := d.member.enter(ctx, k, c)
+func (d *dialer) admit(ctx context.Context, permit *fleet.Permit, c *conn) error {
+	err := d.member.enter(ctx, permit, c)
 	if err != nil {
 		_ = c.pgxConn.Close()
 	}
@@ -217,7 +217,7 @@ func (d *dialer) connect(ctx context.Context, sl *gate.Slot, t try) (*conn, erro
 	}
 	c.pgxConn = dc.(*pgxConn)
 	c.socket, sl.PID = lastSocket(sl), c.PgConn().PID()
-	c.hole = newPeephole(c.socket.Conn)
+	c.connCheck = newConnCheck(c.socket.Conn)
 	err = d.check(ctx, c, cc.RuntimeParams)
 	if err == nil {
 		err = d.hooks.prepare(ctx, c)
@@ -231,8 +231,8 @@ func (d *dialer) connect(ctx context.Context, sl *gate.Slot, t try) (*conn, erro
 
 // newConn is a connection about to be dialed.
 func (d *dialer) newConn(sl *gate.Slot, m *mode) *conn {
-	c := &conn{Slot: sl, options: d.options, mode: m, born: time.Now()}
-	sl.Generation, sl.RecycleAt = d.generation.Load(), c.born.Add(dueAfter(d.cfg.PoolRecycle))
+	c := &conn{Slot: sl, options: d.options, mode: m, dialedAt: time.Now()}
+	sl.Generation, sl.RecycleAt = d.generation.Load(), c.dialedAt.Add(dueAfter(d.cfg.PoolRecycle))
 	c.cancel.count = &d.g.Cancels
 	return c
 }

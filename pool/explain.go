@@ -10,49 +10,49 @@ import (
 // explainedHolders is how many of the longest holders an AcquireError names.
 const explainedHolders = 3
 
-// explain turns the gate's decision about k into the error that answers why.
-func (p *Pool) explain(k *gate.Permit, err error) error {
-	if err == nil || k.Internal {
+// explain turns the gate's decision about permit into the error that answers why.
+func (p *Pool) explain(permit *gate.Permit, err error) error {
+	if err == nil || permit.Internal {
 		return err
 	}
 	switch e := err.(type) {
 	case *gate.Refusal:
-		return p.overloaded(k, e)
+		return p.overloaded(permit, e)
 	case *DialError:
 		return fmt.Errorf("pool %q: %w", p.cfg.Name, e)
 	}
 	if err == ErrPoolTimeout || err == ErrNested {
-		return p.failure(k, err)
+		return p.failure(permit, err)
 	}
 	return err
 }
 
 // overloaded is the error of a caller refused at once. It is made in a
 // microsecond or two: the diagnosis is one that was made a moment ago.
-func (p *Pool) overloaded(k *gate.Permit, r *gate.Refusal) error {
+func (p *Pool) overloaded(permit *gate.Permit, r *gate.Refusal) error {
 	s := p.Stats()
 	d := p.diagnoseRefusal(s, r.Wait)
 	return &AcquireError{
-		Kind: ErrOverloaded, Lane: Lane(k.Lane), PredictedWait: r.Wait, PredictedWork: r.Work, QueueFull: r.Full,
-		Waited: s.At.Sub(k.Asked), Patience: k.Patience, Stats: s, Verdict: d.Verdict, Diagnosis: d,
+		Kind: ErrOverloaded, Lane: Lane(permit.Lane), PredictedWait: r.Wait, PredictedWork: r.Work, QueueFull: r.Full,
+		Waited: s.At.Sub(permit.Asked), Patience: permit.Patience, Stats: s, Verdict: d.Verdict, Diagnosis: d,
 	}
 }
 
 // failure is the error of a caller that waited in vain, or for itself.
-func (p *Pool) failure(k *gate.Permit, kind error) error {
+func (p *Pool) failure(permit *gate.Permit, kind error) error {
 	s := p.Stats()
 	e := &AcquireError{
 		Kind:     kind,
-		Lane:     Lane(k.Lane),
-		Waited:   s.At.Sub(k.Asked),
-		Patience: k.Patience,
+		Lane:     Lane(permit.Lane),
+		Waited:   s.At.Sub(permit.Asked),
+		Patience: permit.Patience,
 		Stats:    s,
 		Holders:  p.describeAll(p.gate.Oldest(explainedHolders), s.At),
-		Caller:   (*caller)(&k.Callsite).place(p.plumbing),
+		Caller:   (*caller)(&permit.Callsite).place(p.plumbing),
 	}
 	scene := p.scene(s)
-	scene.Failed, scene.Waited, scene.Caller, scene.Background = true, e.Waited, e.Caller, k.Lane == gate.Background
-	if h, ok := p.gate.Holding(k.Outer); ok {
+	scene.Failed, scene.Waited, scene.Caller, scene.Background = true, e.Waited, e.Caller, permit.Lane == gate.Background
+	if h, ok := p.gate.Holding(permit.Outer); ok {
 		outer := p.describe(&h, s.At)
 		e.Outer = &outer
 		scene.Outer = &diagnosis.Holder{Who: p.whoAsked(&h), Held: outer.Held, Doing: diagnosis.Doing(outer.Activity), PID: outer.PID}

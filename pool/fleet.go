@@ -61,7 +61,7 @@ func (p *Pool) unreadBound() time.Duration {
 	if p.cfg.StatementTimeout == 0 {
 		return 0
 	}
-	return p.cfg.StatementTimeout + silenceBound
+	return p.cfg.StatementTimeout + userTimeout
 }
 
 // run keeps the share until ctx ends.
@@ -85,19 +85,19 @@ func (m *member) permit() (*fleet.Permit, bool) {
 	return m.f.Permit()
 }
 
-// refused says that the dial of k failed; full, that the server had no room for it.
-func (m *member) refused(k *fleet.Permit, full bool) {
+// refused says that the dial of permit failed; full, that the server had no room for it.
+func (m *member) refused(permit *fleet.Permit, full bool) {
 	if m != nil {
-		m.f.Refused(k, full)
+		m.f.Refused(permit, full)
 	}
 }
 
 // enter takes a new connection into the budget before anything else is run on it.
-func (m *member) enter(ctx context.Context, k *fleet.Permit, c *conn) error {
+func (m *member) enter(ctx context.Context, permit *fleet.Permit, c *conn) error {
 	if m == nil {
 		return nil
 	}
-	session, err := m.f.Enter(ctx, k, fleet.Postgres(c.PgConn(), m.f.Keys()))
+	session, err := m.f.Enter(ctx, permit, fleet.Postgres(c.PgConn(), m.f.Keys()))
 	var pg *pgconn.PgError
 	switch {
 	case err == nil:

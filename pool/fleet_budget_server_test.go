@@ -36,7 +36,7 @@ func TestWarnSaysOncePerChange(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	for range 3 {
-		first.prover.round(t.Context())
+		first.fleetCheck.round(t.Context())
 	}
 	lines := first.log.with(t, "the fleet does not fit the server")
 	if len(lines) != 1 {
@@ -59,7 +59,7 @@ func TestWarnSaysOncePerChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 { // one that has just left is counted for one look more
-		first.prover.round(t.Context())
+		first.fleetCheck.round(t.Context())
 	}
 	if fits := first.log.with(t, "the fleet fits the server"); len(fits) != 2 || !first.Stats().Fleet.Fits {
 		t.Errorf("%d lines say that it fits; want one from the beginning and one from the end", len(fits))
@@ -137,7 +137,7 @@ func TestBudgetsThatAddUpToTooMuchAreTold(t *testing.T) {
 	}
 	until(t, 40*time.Second, "both say it", func() bool {
 		for _, r := range all {
-			r.prover.round(t.Context())
+			r.fleetCheck.round(t.Context())
 			if !strings.Contains(fmt.Sprint(r.Stats().Fleet.Arithmetic), "budgets: with 10 claimed by other services that is more than the 17 there are") {
 				return false
 			}
@@ -250,8 +250,8 @@ func TestBehindPgBouncerWarnCountsThePoolersClients(t *testing.T) {
 		if err := r.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		r.prover.round(t.Context())
-		r.prover.round(t.Context())
+		r.fleetCheck.round(t.Context())
+		r.fleetCheck.round(t.Context())
 	}
 	if f := unknown.Stats().Fleet; !f.At.IsZero() || len(unknown.log.with(t, "whether the fleet fits is not known: a pooler stands before the server")) != 1 {
 		t.Errorf("%+v", f)

@@ -16,7 +16,7 @@ import (
 // bounded makes the pool a member of a fleet of eight as far as errors are concerned.
 func bounded(r *rig, share int) {
 	r.cfg.Fleet = config.FleetEnforce
-	r.prover = &prover{p: r.Pool, last: FleetStats{At: time.Now(), Replicas: 8, Usable: 16}}
+	r.fleetCheck = &fleetCheck{p: r.Pool, last: FleetStats{At: time.Now(), Replicas: 8, Usable: 16}}
 	r.gate.SetShare(share)
 }
 
@@ -76,7 +76,7 @@ func TestErrorOfAReplicaThatNeverGotIn(t *testing.T) {
 		setConns(t, r.gate, 0)
 		sl := r.gate.Reserve()
 		bounded(r, 0)
-		r.prover.last = FleetStats{}
+		r.fleetCheck.last = FleetStats{}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		waiting := r.ask(ctx)

@@ -79,7 +79,7 @@ func TestTheDocumentsPgBouncer(t *testing.T) {
 		t.Errorf("up to %d sessions on the server; the pooler's part is 10, and it is busy", most)
 	}
 	for _, r := range fleet {
-		r.prover.round(t.Context())
+		r.fleetCheck.round(t.Context())
 		if f := r.Stats().Fleet; !f.Fits || f.Need != 70 || f.Usable != 70 {
 			t.Errorf("%+v", f)
 		}

@@ -35,7 +35,7 @@ func TestFleetProofRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if again := p.prover.round(t.Context()); again != proveInterval {
+		if again := p.fleetCheck.round(t.Context()); again != proveInterval {
 			t.Errorf("asks again after %s", again)
 		}
 	}
@@ -72,14 +72,14 @@ func TestFleetProofAfterResize(t *testing.T) {
 	if err := p.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p.prover.round(t.Context())
+	p.fleetCheck.round(t.Context())
 	if f := p.Stats().Fleet; !f.Fits {
 		t.Errorf("2 connections do not fit: %+v", f)
 	}
 	if err := p.Resize(60, 40); err != nil {
 		t.Fatal(err)
 	}
-	p.prover.round(t.Context())
+	p.fleetCheck.round(t.Context())
 	if f := p.Stats().Fleet; f.Need < 100 || f.Fits {
 		t.Errorf("100 connections allowed, and the proof asks for %d (fits: %v)", f.Need, f.Fits)
 	}

@@ -22,17 +22,17 @@ func (p *Pool) describeAll(held []gate.Holding, now time.Time) []Holder {
 }
 
 // describe tells who holds a connection.
-func (p *Pool) describe(k *gate.Holding, now time.Time) Holder {
+func (p *Pool) describe(held *gate.Holding, now time.Time) Holder {
 	h := Holder{
-		Lane:     Lane(k.Lane),
-		Name:     k.Name,
-		Caller:   (*caller)(&k.Callsite).place(p.plumbing),
-		Held:     max(0, now.Sub(k.Since)),
-		Activity: gate.ActivityName(k.Activity),
-		Stack:    (*caller)(&k.Callsite).stack(p.plumbing),
+		Lane:     Lane(held.Lane),
+		Name:     held.Name,
+		Caller:   (*caller)(&held.Callsite).place(p.plumbing),
+		Held:     max(0, now.Sub(held.Since)),
+		Activity: gate.ActivityName(held.Activity),
+		Stack:    (*caller)(&held.Callsite).stack(p.plumbing),
 	}
-	if k.Slot != nil {
-		h.PID = k.Slot.PID
+	if held.Slot != nil {
+		h.PID = held.Slot.PID
 	}
 	h.Leaking = p.cfg.LeakThreshold > 0 && h.Held >= p.cfg.LeakThreshold
 	return h

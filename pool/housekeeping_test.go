@@ -12,7 +12,7 @@ import (
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
-// TestSweepIsNoOverflow has the keeper look for what is to be replaced while
+// TestSweepIsNoOverflow has the housekeeper look for what is to be replaced while
 // overflow lingers: that does not keep it any longer.
 func TestSweepIsNoOverflow(t *testing.T) {
 	const linger = 10 * time.Second

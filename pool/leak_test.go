@@ -181,7 +181,7 @@ func TestReclaimTakesWhatIsLeftAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(time.Minute + 2*maxPeriod) // the keeper has seen the last statement, and the minute after it
+		time.Sleep(time.Minute + 2*maxPeriod) // the housekeeper has seen the last statement, and the minute after it
 		if lines := log.with(t, "connection reclaimed"); len(lines) != 1 || lines[0]["name"] != "POST /orders" || lines[0]["activity"] != "reclaimed" {
 			t.Errorf("%v", lines)
 		}

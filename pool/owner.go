@@ -63,16 +63,16 @@ type checkout struct {
 type checkoutKey struct{}
 
 // Value finds the checkout itself.
-func (k *checkout) Value(key any) any {
+func (co *checkout) Value(key any) any {
 	if _, ok := key.(checkoutKey); ok {
-		return k
+		return co
 	}
-	return k.Context.Value(key)
+	return co.Context.Value(key)
 }
 
 func checkoutOf(ctx context.Context) *checkout {
-	k, _ := ctx.Value(checkoutKey{}).(*checkout)
-	return k
+	co, _ := ctx.Value(checkoutKey{}).(*checkout)
+	return co
 }
 
 // errNoneIdle ends a checkout that found nothing.
@@ -80,15 +80,15 @@ var errNoneIdle = errors.New("pool: no idle connection")
 
 // Connect hands over the connection that was dialed.
 func (owner) Connect(ctx context.Context) (driver.Conn, error) {
-	k := checkoutOf(ctx)
+	co := checkoutOf(ctx)
 	switch {
-	case k == nil:
+	case co == nil:
 		return nil, driver.ErrBadConn // database/sql's opener
-	case k.dialed == nil:
+	case co.dialed == nil:
 		return nil, errNoneIdle
 	}
-	k.got = k.dialed
-	return k.dialed, nil
+	co.got = co.dialed
+	return co.dialed, nil
 }
 
 // Driver returns pgx's driver, for those who ask a *sql.DB what it talks to.
@@ -96,11 +96,11 @@ func (owner) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
 
 // ResetSession is called when the owner takes the connection out of its idle ones.
 func (c *conn) ResetSession(ctx context.Context) error {
-	k := checkoutOf(ctx)
-	if k == nil {
+	co := checkoutOf(ctx)
+	if co == nil {
 		return driver.ErrBadConn
 	}
-	k.got = c
+	co.got = c
 	return nil
 }
 
@@ -117,13 +117,13 @@ func (p *Pool) openOwner() {
 
 // checkOut takes one of the owner's idle connections, or brings in dialed.
 func (p *Pool) checkOut(ctx context.Context, dialed *conn) (*conn, error) {
-	k := &checkout{Context: ctx, dialed: dialed}
-	held, err := p.db.Conn(k)
+	co := &checkout{Context: ctx, dialed: dialed}
+	held, err := p.db.Conn(co)
 	if err != nil {
 		return nil, err
 	}
-	k.got.held = held
-	return k.got, nil
+	co.got.held = held
+	return co.got, nil
 }
 
 // adopt makes a dialed connection the owner's. Idle ones that come out first
@@ -142,17 +142,17 @@ func (p *Pool) adopt(ctx context.Context, dialed *conn) error {
 	}
 }
 
-// fetch takes a connection that is idle at its owner for the holder of k. It
-// leaves k without one when the owner has just closed it.
-func (p *Pool) fetch(ctx context.Context, k *gate.Permit) {
-	ctx, cancel := context.WithDeadline(ctx, k.WaitEnds())
+// fetch takes a connection that is idle at its owner for the holder of permit. It
+// leaves permit without one when the owner has just closed it.
+func (p *Pool) fetch(ctx context.Context, permit *gate.Permit) {
+	ctx, cancel := context.WithDeadline(ctx, permit.WaitEnds())
 	defer cancel()
 	c, err := p.checkOut(ctx, nil)
 	if err != nil {
-		p.gate.Fetched(k, nil)
+		p.gate.Fetched(permit, nil)
 		return
 	}
-	p.gate.Fetched(k, c.Slot)
+	p.gate.Fetched(permit, c.Slot)
 }
 
 // bringBack has all connections that are idle at the owner come out to the gate,

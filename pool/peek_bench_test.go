@@ -17,7 +17,7 @@ func BenchmarkLook(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	hole := newPeephole(c)
+	hole := newConnCheck(c)
 	b.ReportAllocs()
 	for b.Loop() {
 		if !hole.isQuiet() {

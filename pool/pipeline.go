@@ -32,16 +32,16 @@ func (o *offer) arguments() []any {
 	return values
 }
 
-// offer has the statement of k's owner share a connection, if it can, while k waits.
+// offer has the statement of k's owner share a connection, if it can, while permit waits.
 // Its arguments are encoded by its own caller.
-func (p *Pool) offer(k *gate.Permit) {
-	v, _ := k.Owner.(*virtual)
+func (p *Pool) offer(permit *gate.Permit) {
+	v, _ := permit.Owner.(*virtual)
 	if v == nil || v.offer.statement == nil {
 		return
 	}
 	o := &v.offer
 	why := o.statement.Why(time.Now())
-	if why == pgdriver.Shares && k.Outer.P != nil {
+	if why == pgdriver.Shares && permit.Outer.P != nil {
 		why = pgdriver.BecauseNested
 	}
 	if why == pgdriver.Shares {
@@ -54,5 +54,5 @@ func (p *Pool) offer(k *gate.Permit) {
 		return
 	}
 	o.call.Owner = v
-	p.gate.Offer(k, o.call)
+	p.gate.Offer(permit, o.call)
 }

@@ -48,19 +48,19 @@ type Pool struct {
 
 	natives sync.Pool // of *virtual, for Pgx
 
-	gate     *gate.Gate
-	front    *sql.DB // of virtual connections, for the pool's methods
-	sessions *sql.DB // the same for sessions
-	lent     lentDB  // the same for DB
-	sites    checkoutSites
-	db       *sql.DB // owns the real connections; nil for New
-	foreign  *sql.DB // the caller's, for New; else nil
-	dialer   *dialer
-	recycler *recycler
-	keeper   *keeper
-	prover   *prover // nil with DB_FLEET=off
-	member   *member // nil unless the fleet's budget is enforced
-	tasks    backgroundTasks
+	gate        *gate.Gate
+	front       *sql.DB // of virtual connections, for the pool's methods
+	sessions    *sql.DB // the same for sessions
+	lent        lentDB  // the same for DB
+	sites       checkoutSites
+	db          *sql.DB // owns the real connections; nil for New
+	foreign     *sql.DB // the caller's, for New; else nil
+	dialer      *dialer
+	recycler    *recycler
+	housekeeper *housekeeper
+	fleetCheck  *fleetCheck // nil with DB_FLEET=off
+	member      *member     // nil unless the fleet's budget is enforced
+	tasks       backgroundTasks
 
 	server   atomic.Pointer[ServerView]      // what ObserveServer was told last
 	refusals atomic.Pointer[recentDiagnosis] // for callers that are refused at once
@@ -90,7 +90,7 @@ func Open(cfg config.Config, opts ...Option) (*Pool, error) {
 	p.openOwner()
 	p.dialer.dial = p.dialOwn
 	p.join()
-	p.prove()
+	p.checkFleet()
 	p.start()
 	return p, nil
 }
@@ -119,7 +119,7 @@ func newPool(cfg config.Config, s *settings) *Pool {
 	}
 	p.recycler = &recycler{g: p.gate, lifetime: cfg.PoolRecycle, generation: &p.dialer.generation}
 	p.dialer.options = &connOptions{expired: p.recycler.expired}
-	p.keeper = &keeper{p: p, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	p.housekeeper = &housekeeper{p: p, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	return p
 }
 
@@ -131,8 +131,8 @@ func (p *Pool) demand() {
 }
 
 // dialOwn opens a connection that the pool's own *sql.DB owns.
-func (p *Pool) dialOwn(ctx context.Context, sl *gate.Slot, k *fleet.Permit) (backend, error) {
-	c, err := p.dialer.open(ctx, sl, k)
+func (p *Pool) dialOwn(ctx context.Context, sl *gate.Slot, permit *fleet.Permit) (backend, error) {
+	c, err := p.dialer.open(ctx, sl, permit)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func (p *Pool) dialOwn(ctx context.Context, sl *gate.Slot, k *fleet.Permit) (bac
 func (p *Pool) start() {
 	p.front = p.newFront(sharesAlways)
 	p.sessions = sql.OpenDB(sessionConnector{p})
-	go p.keeper.run(p.dialer.ctx) // Close waits for it
+	go p.housekeeper.run(p.dialer.ctx) // Close waits for it
 }
 
 // Config returns the settings the pool was opened with, ApplicationName

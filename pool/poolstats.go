@@ -17,7 +17,7 @@ func (p *Pool) Stats() Stats {
 		s.Pooler = "pgbouncer"
 	}
 	s.CancelCount = p.gate.Cancels.Load()
-	s.Fleet = p.prover.stats()
+	s.Fleet = p.fleetCheck.stats()
 	s.Pipeline = p.pipelineStats(figures)
 	s.Tasks = p.tasks.stats()
 	return s

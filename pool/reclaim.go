@@ -14,26 +14,26 @@ type silence struct {
 
 // reclaim takes connections away from holders that have long done nothing with
 // them, if that was asked for.
-func (k *keeper) reclaim(now time.Time) {
-	if k.p.cfg.ReclaimAfter == 0 {
+func (h *housekeeper) reclaim(now time.Time) {
+	if h.p.cfg.ReclaimAfter == 0 {
 		return
 	}
 	seen := make(map[gate.Grant]silence)
-	for _, h := range k.p.gate.Oldest(0) {
-		if h.Slot == nil {
+	for _, held := range h.p.gate.Oldest(0) {
+		if held.Slot == nil {
 			continue
 		}
-		s, known := k.silent[h.Grant]
-		if n, busy := h.Slot.Backend.(backend).traffic(); !known || s.traffic != n || busy {
+		s, known := h.silent[held.Grant]
+		if n, busy := held.Slot.Backend.(backend).traffic(); !known || s.traffic != n || busy {
 			s = silence{traffic: n, since: now}
 		}
-		seen[h.Grant] = s
-		if now.Sub(s.since) >= k.p.cfg.ReclaimAfter && k.p.takeAway(h, now) {
-			h.Activity = gate.ActivityReclaimed
-			k.p.log.Warn("connection reclaimed", holderAttrs(k.p.cfg.Name, k.p.describe(&h, now))...)
+		seen[held.Grant] = s
+		if now.Sub(s.since) >= h.p.cfg.ReclaimAfter && h.p.takeAway(held, now) {
+			held.Activity = gate.ActivityReclaimed
+			h.p.log.Warn("connection reclaimed", holderAttrs(h.p.cfg.Name, h.p.describe(&held, now))...)
 		}
 	}
-	k.silent = seen
+	h.silent = seen
 }
 
 // traffic tells how many times the connection has exchanged anything with the
@@ -42,7 +42,7 @@ func (k *keeper) reclaim(now time.Time) {
 // all of them or not.
 func (c *conn) traffic() (n uint32, busy bool) {
 	doing := c.doing()
-	return c.said.traffic.Load(), doing == gate.ActivityRunning || doing == gate.ActivityListening
+	return c.exchange.traffic.Load(), doing == gate.ActivityRunning || doing == gate.ActivityListening
 }
 
 // doing is what the holder does with the connection. What goes over the wire
@@ -52,9 +52,9 @@ func (c *conn) doing() int32 {
 	switch {
 	case c.socket.farewell.Load():
 		return a
-	case a == gate.ActivityRows && c.said.reading.Load(), (a == gate.ActivityIdle || a == gate.ActivityTx) && c.said.owed.Load() > 0:
+	case a == gate.ActivityRows && c.exchange.reading.Load(), (a == gate.ActivityIdle || a == gate.ActivityTx) && c.exchange.owed.Load() > 0:
 		return gate.ActivityRunning
-	case (a == gate.ActivityIdle || a == gate.ActivityTx) && c.said.reading.Load():
+	case (a == gate.ActivityIdle || a == gate.ActivityTx) && c.exchange.reading.Load():
 		return gate.ActivityListening
 	}
 	return a

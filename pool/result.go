@@ -46,7 +46,7 @@ func (r *rows) judge(err error) error {
 		r.c.noteReadOnly(err)
 	case r.c.Activity.Load() == gate.ActivityReclaimed:
 		return ErrReclaimed
-	case r.c.said.refused.Load():
+	case r.c.exchange.refused.Load():
 		return &copyError{err}
 	case r.ctx.Err() != nil:
 		return r.c.judgeCanceled(r.ctx, err)

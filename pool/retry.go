@@ -77,7 +77,7 @@ func (c *conn) judge(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case c.said.refused.Load():
+	case c.exchange.refused.Load():
 		return &copyError{err}
 	case ctx.Err() != nil:
 		return c.judgeCanceled(ctx, err)
@@ -85,9 +85,9 @@ func (c *conn) judge(ctx context.Context, err error) error {
 		return driver.ErrBadConn
 	case !c.isLoss(err):
 		return err
-	case !c.said.wasExecuted() && c.inTx:
+	case !c.exchange.wasExecuted() && c.inTx:
 		return errLostTx
-	case !c.said.wasExecuted():
+	case !c.exchange.wasExecuted():
 		return driver.ErrBadConn
 	case err == driver.ErrBadConn || pgconn.SafeToRetry(err) || errors.Is(err, pgconn.ErrConnClosed):
 		// When a simple query loses its connection, pgx 5.12 says that nothing
@@ -127,7 +127,7 @@ func (c *conn) endedUnheard(err error) bool {
 	if c.inTx || c.mode.pooler || !errors.As(err, &pg) || !endsSession(pg) {
 		return false
 	}
-	return !c.said.wasExecuted() || c.said.unanswered() || pg.Code == stateIdleTimeout && c.said.failedFirst()
+	return !c.exchange.wasExecuted() || c.exchange.unanswered() || pg.Code == stateIdleTimeout && c.exchange.failedFirst()
 }
 
 // judgeHarmless is judge for what changes nothing on the server, and so can be

@@ -15,17 +15,17 @@ var _ driver.Connector = sessionConnector{}
 
 // Connect makes one for the session whose unit ctx belongs to, and shows it to
 // the unit. It takes a connection of the pool when it begins.
-func (k sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
+func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	u, _ := ctx.Value(unitKey{}).(*unitContext)
 	if u == nil {
 		return nil, driver.ErrBadConn // nobody comes here but sessions
 	}
-	u.conn = &sessionConn{inner: virtual{p: k.p}, session: u.session, autocommit: u.autocommit, mu: make(turn, 1)}
+	u.conn = &sessionConn{inner: virtual{p: c.p}, session: u.session, autocommit: u.autocommit, mu: make(turn, 1)}
 	return u.conn, nil
 }
 
 // Driver returns pgx's driver.
-func (k sessionConnector) Driver() driver.Driver { return virtuals{p: k.p}.Driver() }
+func (c sessionConnector) Driver() driver.Driver { return virtuals{p: c.p}.Driver() }
 
 // sessionConn is the driver's side of a session. It stands between the *sql.Tx
 // that the session's statements run in and its connection, and is where a

@@ -43,10 +43,10 @@ type joinConnector struct{ s *Session }
 var _ driver.Connector = joinConnector{}
 
 // Connect makes one more handle. It costs nothing.
-func (k joinConnector) Connect(context.Context) (driver.Conn, error) { return &joinConn{s: k.s}, nil }
+func (c joinConnector) Connect(context.Context) (driver.Conn, error) { return &joinConn{s: c.s}, nil }
 
 // Driver returns pgx's driver.
-func (k joinConnector) Driver() driver.Driver { return virtuals{p: k.s.pool}.Driver() }
+func (c joinConnector) Driver() driver.Driver { return virtuals{p: c.s.pool}.Driver() }
 
 // joinConn is a handle on a session's connection. There may be several: they take turns.
 type joinConn struct{ s *Session }

@@ -32,9 +32,9 @@ func (p *Pool) close() error {
 		s.Backend.(backend).close()
 	}
 	err = errors.Join(err, p.lent.close(), p.front.Close(), p.sessions.Close(), cmp.Or(p.db, p.foreign).Close())
-	<-p.keeper.done
+	<-p.housekeeper.done
 	p.member.wait()
-	p.prover.wait()
+	p.fleetCheck.wait()
 	select {
 	case <-p.gate.WhenIdleGone():
 	case <-ctx.Done():

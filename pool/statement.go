@@ -41,14 +41,14 @@ func (c *conn) beginAfter(ctx context.Context, look bool) error {
 		return cmp.Or(ctx.Err(), driver.ErrBadConn)
 	}
 	c.trusted = false // whatever follows is this holder's own business
-	c.said.begin()
+	c.exchange.begin()
 	return nil
 }
 
 // end notes that a statement is over.
 func (c *conn) end() {
 	c.watch.end()
-	c.said.end()
+	c.exchange.end()
 	after := gate.ActivityIdle
 	if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
 		after = gate.ActivityTx

@@ -91,7 +91,7 @@ func (t *tx) Commit() error {
 // uncommitted ends a transaction whose COMMIT failed. Where the connection has
 // ended too, nobody can tell whether it failed before or after it was done.
 func (t *tx) uncommitted(err error) error {
-	executed := t.c.said.wasExecuted()
+	executed := t.c.exchange.wasExecuted()
 	err = t.c.judge(t.ctx, err)
 	switch {
 	case t.c.IsClosed() && executed:

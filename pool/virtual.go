@@ -147,15 +147,15 @@ func (v *virtual) giveBack(sound bool) {
 	}
 }
 
-// putBack gives back the connection c that was granted to k. It reports false
-// when k had lost it before.
-func (p *Pool) putBack(k *gate.Permit, c backend) (released bool) {
+// putBack gives back the connection c that was granted to permit. It reports false
+// when permit had lost it before.
+func (p *Pool) putBack(permit *gate.Permit, c backend) (released bool) {
 	now := time.Now()
 	reason := c.verdict(now)
 	if reason != gate.CloseUnknown {
 		c.retireFor(reason)
 	}
-	f := p.gate.Release(k, now, reason)
+	f := p.gate.Release(permit, now, reason)
 	if f.Discard {
 		c.close()
 		p.gate.Demand()

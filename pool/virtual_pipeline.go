@@ -99,11 +99,11 @@ func (v *virtual) forget() {
 // together returns the call that was answered with others; nil when the
 // statement is to be executed alone.
 func (v *virtual) together(ctx context.Context) (c *pgdriver.Call, err error) {
-	k := &v.permit
+	permit := &v.permit
 	switch {
-	case k.Run() != nil:
+	case permit.Run() != nil:
 		c, err = v.lead(ctx)
-	case k.Shared():
+	case permit.Shared():
 		c = v.offer.call
 		if c.Leads() && !c.Lead(ctx) {
 			return nil, ctx.Err()
@@ -114,23 +114,23 @@ func (v *virtual) together(ctx context.Context) (c *pgdriver.Call, err error) {
 	}
 	c.Discard()
 	v.forget()
-	err = v.p.await(ctx, k, v.p.gate.Rejoin(k, time.Now()))
-	return nil, v.p.explain(k, err)
+	err = v.p.await(ctx, permit, v.p.gate.Rejoin(permit, time.Now()))
+	return nil, v.p.explain(permit, err)
 }
 
 // lead runs the statements that the permit was granted for.
 func (v *virtual) lead(ctx context.Context) (*pgdriver.Call, error) {
-	k, g := &v.permit, v.p.gate
+	permit, g := &v.permit, v.p.gate
 	if err := v.bind(ctx); err != nil {
-		g.Disband(k, time.Now())
+		g.Disband(permit, time.Now())
 		return nil, v.replace(ctx, 0)
 	}
 	c, ok := v.real.(*conn)
 	if !ok || !c.pipelines || !c.beginRun() {
-		g.Disband(k, time.Now())
+		g.Disband(permit, time.Now())
 		return nil, nil
 	}
-	own := pgdriver.Begin(c.linkWith(v.p.table), &runHost{p: v.p, c: c, v: v, k: k, first: k}, callsOf(k.Run()))
+	own := pgdriver.Begin(c.linkWith(v.p.table), &runHost{p: v.p, c: c, v: v, permit: permit, first: permit}, callsOf(permit.Run()))
 	if !own.Lead(ctx) {
 		return nil, ctx.Err()
 	}
@@ -180,11 +180,11 @@ func errorOf(err error) error {
 
 // runHost lends a connection to a run.
 type runHost struct {
-	p     *Pool
-	c     *conn
-	v     *virtual     // whose caller leads; nil for nobody's
-	k     *gate.Permit // which holds the connection
-	first *gate.Permit // of the caller who led from the start
+	p      *Pool
+	c      *conn
+	v      *virtual     // whose caller leads; nil for nobody's
+	permit *gate.Permit // which holds the connection
+	first  *gate.Permit // of the caller who led from the start
 }
 
 var _ pgdriver.Host = (*runHost)(nil)
@@ -194,17 +194,17 @@ func (h *runHost) Cancel() (ended func()) { return h.c.cancelRunning() }
 
 // HandOn makes another caller, or nobody, the holder of the connection.
 func (h *runHost) HandOn(to *pgdriver.Call) {
-	v, k := (*virtual)(nil), &gate.Permit{Name: h.k.Name, Callsite: h.k.Callsite, Asked: time.Now()}
+	v, permit := (*virtual)(nil), &gate.Permit{Name: h.permit.Name, Callsite: h.permit.Callsite, Asked: time.Now()}
 	if to != nil {
 		v = to.Owner.(*virtual)
-		k = &v.permit
+		permit = &v.permit
 		v.real = h.c
 	}
-	if h.p.gate.PassOn(h.k, k) && h.k == h.first {
-		h.p.released(h.k)
+	if h.p.gate.PassOn(h.permit, permit) && h.permit == h.first {
+		h.p.released(h.permit)
 	}
 	h.detach()
-	h.v, h.k = v, k
+	h.v, h.permit = v, permit
 }
 
 // detach takes the connection from whose caller leads.
@@ -222,10 +222,10 @@ func (h *runHost) Over(err error) {
 	}
 	h.detach()
 	switch {
-	case !h.p.putBack(h.k, h.c):
-	case h.k == h.first:
-		h.p.released(h.k)
+	case !h.p.putBack(h.permit, h.c):
+	case h.permit == h.first:
+		h.p.released(h.permit)
 	default:
-		h.p.cleared(h.k)
+		h.p.cleared(h.permit)
 	}
 }

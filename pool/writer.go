@@ -58,5 +58,5 @@ func (c *conn) serverIsReadOnly() bool {
 // isStaleWriter reports whether the connection was dialed before another one
 // found its server read-only.
 func (c *conn) isStaleWriter() bool {
-	return c.writing != writingUnasked && c.born.UnixNano() < c.options.writableSince.Load()
+	return c.writing != writingUnasked && c.dialedAt.UnixNano() < c.options.writableSince.Load()
 }

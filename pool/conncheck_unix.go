@@ -7,17 +7,17 @@ import (
 	"syscall"
 )
 
-// peephole looks at a socket without blocking and without taking anything from
+// connCheck looks at a socket without blocking and without taking anything from
 // it. Made once per connection, so that a look allocates nothing.
-type peephole struct {
+type connCheck struct {
 	raw   syscall.RawConn
 	look  func(fd uintptr)
 	quiet bool
 	byte  [1]byte
 }
 
-// newPeephole returns nil when the connection has no socket to look at.
-func newPeephole(nc net.Conn) *peephole {
+// newConnCheck returns nil when the connection has no socket to look at.
+func newConnCheck(nc net.Conn) *connCheck {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		return nil
@@ -26,7 +26,7 @@ func newPeephole(nc net.Conn) *peephole {
 	if err != nil {
 		return nil
 	}
-	p := &peephole{raw: raw}
+	p := &connCheck{raw: raw}
 	p.look = func(fd uintptr) {
 		_, _, e := syscall.Recvfrom(int(fd), p.byte[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		p.quiet = e == syscall.EAGAIN || e == syscall.EWOULDBLOCK
@@ -37,7 +37,7 @@ func newPeephole(nc net.Conn) *peephole {
 // isQuiet reports that nothing has arrived, as it should be between statements.
 // Otherwise the server closed the connection, or sent something that only a full
 // round trip can tell from a farewell.
-func (p *peephole) isQuiet() bool {
+func (p *connCheck) isQuiet() bool {
 	if p == nil {
 		return false
 	}

@@ -158,7 +158,7 @@ func TestJudgeTimeout(t *testing.T) {
 // A reason is one of the constants, so that whoever asks it for NoCapacity or
 // lists it as a label misses none.
 func TestEveryReasonIsListed(t *testing.T) {
-	source, err := os.ReadFile("sqlstate.go")
+	source, err := os.ReadFile("classify.go")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,10 +32,10 @@ type FleetStats struct {
 	Remedies   []string // variables or SQL that would each make it fit; nil when it does
 }
 
-// prover looks at the fleet and says, once per change, whether it fits. With
-// DB_FLEET=enforce the member has looked already; with DB_FLEET=warn the prover
+// fleetCheck looks at the fleet and says, once per change, whether it fits. With
+// DB_FLEET=enforce the member has looked already; with DB_FLEET=warn the fleet check
 // looks itself, which makes this replica known to the others.
-type prover struct {
+type fleetCheck struct {
 	p       *Pool
 	watcher *fleet.Watcher // nil when the budget is enforced
 	done    chan struct{}
@@ -51,23 +51,23 @@ const (
 	proveRetry    = time.Second      // until the first one, which needs a connection
 )
 
-// prove starts looking, unless DB_FLEET=off.
-func (p *Pool) prove() {
+// checkFleet starts looking, unless DB_FLEET=off.
+func (p *Pool) checkFleet() {
 	if p.cfg.Fleet == config.FleetOff || p.db == nil {
 		return
 	}
-	v := &prover{p: p, done: make(chan struct{})}
+	v := &fleetCheck{p: p, done: make(chan struct{})}
 	if p.member == nil {
 		v.watcher = fleet.NewWatcher(p.fleetOptions(), fleet.Ask{
 			Replicas: p.cfg.FleetReplicas, Surge: p.cfg.FleetSurge,
 			PoolSize: p.cfg.PoolSize, MaxOverflow: p.cfg.MaxOverflow, Budget: p.cfg.FleetBudget,
 		})
 	}
-	p.prover = v
+	p.fleetCheck = v
 	go v.run(p.dialer.ctx) // Close waits for it
 }
 
-func (v *prover) run(ctx context.Context) {
+func (v *fleetCheck) run(ctx context.Context) {
 	defer close(v.done)
 	timer := time.NewTimer(proveRetry)
 	defer timer.Stop()
@@ -81,14 +81,14 @@ func (v *prover) run(ctx context.Context) {
 	}
 }
 
-func (v *prover) wait() {
+func (v *fleetCheck) wait() {
 	if v != nil {
 		<-v.done
 	}
 }
 
 // round looks once and returns when to look again.
-func (v *prover) round(ctx context.Context) time.Duration {
+func (v *fleetCheck) round(ctx context.Context) time.Duration {
 	proof, ok := v.look(ctx)
 	switch {
 	case !ok:
@@ -104,7 +104,7 @@ func (v *prover) round(ctx context.Context) time.Duration {
 
 // look returns the proof; ok is false while there is nothing to look with. It
 // opens no connection of its own: a pool that nobody uses asks for nothing.
-func (v *prover) look(ctx context.Context) (proof fleet.Proof, ok bool) {
+func (v *fleetCheck) look(ctx context.Context) (proof fleet.Proof, ok bool) {
 	configured, size := v.p.gate.Settings() // Resize may have changed them
 	if v.watcher == nil {
 		return v.p.member.f.Proof(size, configured-size)
@@ -127,7 +127,7 @@ func (v *prover) look(ctx context.Context) (proof fleet.Proof, ok bool) {
 	return proof, err == nil
 }
 
-func (v *prover) isRefused() bool {
+func (v *fleetCheck) isRefused() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.refused != ""
@@ -135,7 +135,7 @@ func (v *prover) isRefused() bool {
 
 // sayRefused says once that the server does not answer the question, or that it
 // does again.
-func (v *prover) sayRefused(pg *pgconn.PgError) {
+func (v *fleetCheck) sayRefused(pg *pgconn.PgError) {
 	refused := ""
 	if pg != nil {
 		refused = pg.Error()
@@ -154,7 +154,7 @@ func (v *prover) sayRefused(pg *pgconn.PgError) {
 }
 
 // take keeps the proof for Stats and reports whether its verdict is news.
-func (v *prover) take(proof fleet.Proof) (FleetStats, bool) {
+func (v *fleetCheck) take(proof fleet.Proof) (FleetStats, bool) {
 	s := FleetStats{
 		Mode: v.p.cfg.Fleet, At: time.Now(), Replicas: proof.Ask.Replicas, Usable: proof.Usable(),
 		Need: proof.Need(), Fits: proof.Fits(), Arithmetic: proof.Steps(), Remedies: proof.Remedies(),
@@ -166,7 +166,7 @@ func (v *prover) take(proof fleet.Proof) (FleetStats, bool) {
 	return s, news
 }
 
-func (v *prover) say(s FleetStats, news bool) {
+func (v *fleetCheck) say(s FleetStats, news bool) {
 	if !news {
 		return
 	}
@@ -182,7 +182,7 @@ func (v *prover) say(s FleetStats, news bool) {
 }
 
 // sayUnknown says once that nobody here knows what the pooler allows.
-func (v *prover) sayUnknown() {
+func (v *fleetCheck) sayUnknown() {
 	v.mu.Lock()
 	first := !v.unknown
 	v.unknown = true
@@ -195,7 +195,7 @@ func (v *prover) sayUnknown() {
 
 // stats returns what is known of the fleet, with what changes from moment to
 // moment as it is now.
-func (v *prover) stats() FleetStats {
+func (v *fleetCheck) stats() FleetStats {
 	if v == nil {
 		return FleetStats{Mode: config.FleetOff}
 	}

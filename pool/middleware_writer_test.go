@@ -215,7 +215,7 @@ func TestMiddlewareChangesNothingElse(t *testing.T) {
 		wrapped := httptest.NewServer(p.Middleware(insertAnd(h)))
 		for _, method := range []string{"GET", "HEAD", "POST"} {
 			for _, condition := range []string{"", "Range: bytes=5-9", `If-None-Match: "v1"`, "Range: bytes=99999999-"} {
-				want, got := exchange(t, plain, method, condition), exchange(t, wrapped, method, condition)
+				want, got := converse(t, plain, method, condition), converse(t, wrapped, method, condition)
 				if got != want {
 					t.Errorf("%s %s %s:\n%s\nbecame\n%s", name, method, condition, want, got)
 				}
@@ -226,8 +226,8 @@ func TestMiddlewareChangesNothingElse(t *testing.T) {
 	}
 }
 
-// exchange returns all that a client sees of a response.
-func exchange(t *testing.T, srv *httptest.Server, method, condition string) string {
+// converse returns all that a client sees of a response.
+func converse(t *testing.T, srv *httptest.Server, method, condition string) string {
 	t.Helper()
 	var body io.Reader
 	if method == "POST" {

@@ -14,7 +14,7 @@ import (
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
-// netConn is a socket that keeps its slot until the server has closed its end.
+// socket is a socket that keeps its slot until the server has closed its end.
 //
 // A client that closes a socket knows nothing about the server's session: the
 // backend may run its statement to the end before it looks. PostgreSQL closes
@@ -23,11 +23,11 @@ import (
 // sending half, and a goroutine reads on until end of file.
 //
 // When that never comes, the kernel decides: it gives a silent peer up after
-// silenceBound, and the read fails. The slot counts as closing all that time
+// userTimeout, and the read fails. The slot counts as closing all that time
 // (quarantined after quarantineAfter). A session that has begun is waited for as
 // long as it may live, whatever its statement_timeout was set to meanwhile; one
 // that never began is not, see dialBound.
-type netConn struct {
+type socket struct {
 	net.Conn
 	session  *gate.Socket
 	opened   time.Time
@@ -41,11 +41,11 @@ type netConn struct {
 // server gives up by itself after authentication_timeout, of which this is the default.
 const dialBound = time.Minute
 
-// silenceBound is how long a peer may be silent, neither answering a keepalive
+// userTimeout is how long a peer may be silent, neither answering a keepalive
 // nor acknowledging data, before the kernel breaks the connection.
-const silenceBound = time.Minute
+const userTimeout = time.Minute
 
-// keepAlive finds a dead peer within silenceBound: the first probe after 15 s
+// keepAlive finds a dead peer within userTimeout: the first probe after 15 s
 // of silence, three more 15 s apart.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
 
@@ -58,7 +58,7 @@ type dialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 func dialSocket(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{KeepAliveConfig: keepAlive, Control: func(network, _ string, raw syscall.RawConn) error {
 		if strings.HasPrefix(network, "tcp") {
-			boundSilence(raw)
+			setUserTimeout(raw)
 		}
 		return nil
 	}}
@@ -69,7 +69,7 @@ func dialSocket(ctx context.Context, network, address string) (net.Conn, error) 
 // client does with the socket afterwards. Once it is closed what comes is
 // drained, and nobody else may have a part of it: the holder whom it was taken
 // away from may be reading rows.
-func (c *netConn) Read(b []byte) (int, error) {
+func (c *socket) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if err != nil && !isDeadline(err) {
 		c.sessionEnded()
@@ -83,7 +83,7 @@ func (c *netConn) Read(b []byte) (int, error) {
 // Write notes that the connection broke: nobody is there to read from it. When
 // it was given up in the middle of a message, that is the end of it: the server
 // would take a farewell for the rest of the message, and wait for more.
-func (c *netConn) Write(b []byte) (int, error) {
+func (c *socket) Write(b []byte) (int, error) {
 	if !c.begun.Load() && !isKnock(b) {
 		c.begun.Store(true)
 	}
@@ -106,7 +106,7 @@ func isKnock(b []byte) bool {
 
 // Close ends the sending half at once and the socket when the server has done
 // the same. It does not block.
-func (c *netConn) Close() error {
+func (c *socket) Close() error {
 	c.closing.Do(func() {
 		c.farewell.Store(true)
 		if c.endSending() {
@@ -119,7 +119,7 @@ func (c *netConn) Close() error {
 }
 
 // hangUp is Close for a connection whose owner will say no farewell any more.
-func (c *netConn) hangUp() {
+func (c *socket) hangUp() {
 	if _, half := c.Conn.(interface{ CloseWrite() error }); half {
 		_ = c.Close()
 		return
@@ -130,7 +130,7 @@ func (c *netConn) hangUp() {
 // endSending tells the server that no more will come. It reports false when
 // there is nobody to wait for. A connection of WithDialFunc that cannot be
 // closed half says so with pgx's Terminate message, which only an established one sends.
-func (c *netConn) endSending() bool {
+func (c *socket) endSending() bool {
 	if !c.begun.Load() {
 		return false
 	}
@@ -142,7 +142,7 @@ func (c *netConn) endSending() bool {
 
 // drain reads until the server closes its end. Deadlines that pgx sets
 // meanwhile, for what it thinks is left to do, do not end it.
-func (c *netConn) drain() {
+func (c *socket) drain() {
 	defer c.finish()
 	var bound time.Time
 	if !c.session.Established() {
@@ -157,13 +157,13 @@ func (c *netConn) drain() {
 	}
 }
 
-func (c *netConn) finish() {
+func (c *socket) finish() {
 	_ = c.Conn.Close()
 	c.sessionEnded()
 }
 
 // sessionEnded gives the socket's part of the slot back, once.
-func (c *netConn) sessionEnded() {
+func (c *socket) sessionEnded() {
 	c.ended.Do(c.session.Ended)
 }
 
@@ -177,9 +177,9 @@ func isTimeout(err error) bool {
 }
 
 // lastSocket is the one that was opened last under sl; nil before the first.
-func lastSocket(sl *gate.Slot) *netConn {
-	if k := sl.LastSocket(); k != nil {
-		return k.Conn.(*netConn)
+func lastSocket(sl *gate.Slot) *socket {
+	if s := sl.LastSocket(); s != nil {
+		return s.Conn.(*socket)
 	}
 	return nil
 }

@@ -1,0 +1,117 @@
+package pool
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
+)
+
+// housekeeper does what nobody asks for and somebody has to: it lets overflow go
+// when it has lingered, replaces connections that are old, and watches for
+// those that are held too long. One goroutine, one round per period.
+type housekeeper struct {
+	p      *Pool
+	done   chan struct{}
+	wake   chan struct{} // an early round, for log lines that are owed
+	silent map[gate.Grant]silence
+
+	mu   sync.Mutex // guards owed
+	owed []cameBack // leaks that came back and have not been logged yet
+}
+
+type cameBack struct {
+	gate.Holding
+	at time.Time
+}
+
+const (
+	maxPeriod = time.Second
+	minPeriod = 50 * time.Millisecond
+)
+
+// period is how often to look: four times within the shortest time that matters.
+func (h *housekeeper) period() time.Duration {
+	d := maxPeriod
+	for _, limit := range []time.Duration{h.p.cfg.LeakThreshold, h.p.cfg.OverflowLinger, h.p.cfg.PoolRecycle, h.p.cfg.ReclaimAfter} {
+		if limit > 0 {
+			d = min(d, limit/4)
+		}
+	}
+	return max(d, minPeriod)
+}
+
+func (h *housekeeper) run(ctx context.Context) {
+	defer close(h.done)
+	tick := time.NewTimer(h.period())
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			h.logAllClears()
+			return
+		case <-tick.C:
+			tick.Reset(h.round(time.Now()))
+		case <-h.wake:
+			h.logAllClears()
+		}
+	}
+}
+
+// round does all that is due, and says when the next round is.
+func (h *housekeeper) round(now time.Time) (next time.Duration) {
+	next = h.period()
+	h.logAllClears()
+	h.warnOfLeaks(now)
+	h.reclaim(now)
+	h.p.gate.ForgetMonitor(now)
+	if h.p.lent.unlimit() {
+		h.p.log.Warn("limits set on Pool.DB were removed: the pool's own apply to it", "pool", h.p.cfg.Name,
+			"remedy", "set DB_POOL_SIZE and DB_MAX_OVERFLOW, or call Pool.Resize")
+	}
+	next = min(next, h.p.replaceDue(now))
+	h.p.settleIdle(now)
+	h.p.gate.Demand()
+	return next
+}
+
+// warnOfLeaks warns once of each holder that has passed the threshold.
+func (h *housekeeper) warnOfLeaks(now time.Time) {
+	if h.p.cfg.LeakThreshold == 0 {
+		return
+	}
+	for _, leak := range h.p.gate.NewLeaks(now, h.p.cfg.LeakThreshold) {
+		holder := h.p.describe(&leak, now)
+		h.p.log.Warn("connection held too long", append(holderAttrs(h.p.cfg.Name, holder), "stack", holder.Stack)...)
+	}
+}
+
+func holderAttrs(pool string, h Holder) []any {
+	return []any{"pool", pool, "held", h.Held.Round(time.Millisecond), "caller", h.Caller,
+		"name", h.Name, "lane", h.Lane.String(), "activity", h.Activity, slog.Any("pid", h.PID)}
+}
+
+// allClear notes that a connection came back after its warning. It may be
+// called under database/sql's locks, so the line is written by the housekeeper.
+func (h *housekeeper) allClear(permit *gate.Permit) {
+	h.mu.Lock()
+	h.owed = append(h.owed, cameBack{permit.Holding(), time.Now()}) // it is its owner's again
+	h.mu.Unlock()
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (h *housekeeper) logAllClears() {
+	h.mu.Lock()
+	owed := h.owed
+	h.owed = nil
+	h.mu.Unlock()
+	for _, r := range owed {
+		h.p.log.Info("connection came back", "pool", h.p.cfg.Name, "held", r.at.Sub(r.Since).Round(time.Millisecond),
+			"caller", (*caller)(&r.Callsite).place(h.p.plumbing), "name", r.Name)
+	}
+}
