@@ -22,7 +22,7 @@ func probes(t *testing.T, r *rig) bool {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	v := r.ask(ContextWithLane(ctx, LaneProbe))
-	time.Sleep(2 * time.Millisecond)
+	<-v.done
 	if v.err != nil {
 		return false
 	}

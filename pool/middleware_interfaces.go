@@ -11,7 +11,7 @@ import (
 
 // A ResponseWriter's optional interfaces, one bit each. Some frameworks assert one
 // without asking, others take one as a promise: so the handler's writer has those
-// of the outer writer and no other. Go makes no such types at run time, so all 128
+// of the outer writer and no other, but for an error of Flush. Go makes no such types at run time, so all 128
 // are generated.
 const (
 	hasFlushError = 1 << iota
@@ -61,7 +61,11 @@ func (b responseBelow) Unwrap() http.ResponseWriter { return b.w.ResponseWriter 
 
 // writer returns what the handler gets.
 func (w *response) writer() http.ResponseWriter {
-	return having(interfacesOf(w.ResponseWriter), plainResponse{w}, w)
+	bits := interfacesOf(w.ResponseWriter)
+	if bits&hasFlusher != 0 {
+		bits |= hasFlushError // a flush commits, and a failed commit has to be told
+	}
+	return having(bits, plainResponse{w}, w)
 }
 
 // interfacesOf returns the bits of what w has.

@@ -65,23 +65,23 @@ func (g *Gate) Reserve() *Slot {
 
 // Socket is a network connection that was opened under a slot.
 type Socket struct {
-	Conn any   // the connection, for whoever opened it
-	slot *Slot // guarded by Gate.mu
+	Conn any // the connection, for whoever opened it
+	g    *Gate
+	slot *Slot // guarded by Gate.mu: Split gives it another
 }
 
 // Ended notes that the server closed the socket, or that it can be believed to have.
 func (k *Socket) Ended() {
-	g := k.slot.g
-	g.mu.Lock()
+	k.g.mu.Lock()
 	k.slot.socketClosedLocked()
-	g.mu.Unlock()
-	g.Demand()
+	k.g.mu.Unlock()
+	k.g.Demand()
 }
 
 // Established reports whether the session of the socket's slot has been open.
 func (k *Socket) Established() bool {
-	k.slot.g.mu.Lock()
-	defer k.slot.g.mu.Unlock()
+	k.g.mu.Lock()
+	defer k.g.mu.Unlock()
 	return k.slot.established
 }
 
@@ -150,7 +150,7 @@ func (s *Slot) SocketOpens(c any) *Socket {
 	s.g.mu.Lock()
 	defer s.g.mu.Unlock()
 	s.sockets++
-	s.last = &Socket{Conn: c, slot: s}
+	s.last = &Socket{Conn: c, g: s.g, slot: s}
 	return s.last
 }
 
