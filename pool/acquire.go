@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
@@ -72,7 +73,7 @@ func (p *Pool) acquireAgain(ctx context.Context, permit *gate.Permit, pause time
 	if err == nil {
 		err = p.await(ctx, permit, p.gate.Again(permit, time.Now()))
 	} else {
-		p.gate.Release(permit, time.Now(), gate.CloseUnknown)
+		p.gate.Release(permit, time.Now(), connstate.CloseUnknown)
 	}
 	if err != nil {
 		p.released(permit)

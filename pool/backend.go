@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
@@ -26,10 +27,10 @@ type backend interface {
 	// returns driver.ErrBadConn when the connection is dead.
 	ready(ctx context.Context, p *gate.Permit) error
 	// verdict is called when the holder gives the connection back: why it cannot
-	// go on, or closeUnknown.
-	verdict(now time.Time) gate.CloseReason
+	// go on, or connstate.CloseUnknown.
+	verdict(now time.Time) connstate.CloseReason
 	// retireFor notes why it is to be closed when it comes back.
-	retireFor(gate.CloseReason)
+	retireFor(connstate.CloseReason)
 	// goHome gives it to the *sql.DB that owns it, to be idle there.
 	goHome()
 	// close closes it. Its slot has been given up.

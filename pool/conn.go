@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
@@ -90,17 +91,17 @@ func (c *conn) listen(cc *pgx.ConnConfig) {
 // ready makes the connection the holder's of p, who has just been granted it.
 func (c *conn) ready(ctx context.Context, p *gate.Permit) error {
 	if c.isStaleWriter() {
-		c.retireFor(gate.CloseBroken)
+		c.retireFor(connstate.CloseBroken)
 	}
-	if c.RetiredFor() != gate.CloseUnknown {
+	if c.RetiredFor() != connstate.CloseUnknown {
 		return driver.ErrBadConn
 	}
 	c.trusted = p.Want != gate.WantConn && c.isFresh()
 	if !c.trusted && c.awake(ctx) != nil {
-		c.retireFor(gate.CloseBroken)
+		c.retireFor(connstate.CloseBroken)
 		return driver.ErrBadConn
 	}
-	c.Activity.Store(gate.ActivityIdle)
+	c.Activity.Store(connstate.ActivityIdle)
 	return nil
 }
 
@@ -162,38 +163,38 @@ func (c *conn) roundTrip(ctx context.Context) error {
 }
 
 // verdict is why the connection cannot go on when its holder gives it back;
-// closeUnknown when it can.
-func (c *conn) verdict(now time.Time) gate.CloseReason {
+// connstate.CloseUnknown when it can.
+func (c *conn) verdict(now time.Time) connstate.CloseReason {
 	reason := c.judgeState(now)
-	if reason == gate.CloseUnknown {
+	if reason == connstate.CloseUnknown {
 		c.lastUsed, c.breakages = now, c.options.breakages.Load()
 	}
 	return reason
 }
 
-func (c *conn) judgeState(now time.Time) gate.CloseReason {
+func (c *conn) judgeState(now time.Time) connstate.CloseReason {
 	switch {
-	case c.RetiredFor() != gate.CloseUnknown:
+	case c.RetiredFor() != connstate.CloseUnknown:
 		return c.RetiredFor()
 	case c.cancel.uncertain.Load():
-		return gate.CloseCanceled
+		return connstate.CloseCanceled
 	case c.IsClosed():
-		return gate.CloseBroken
+		return connstate.CloseBroken
 	case c.PgConn().TxStatus() != 'I', c.PgConn().IsBusy():
-		return gate.CloseUnclean
+		return connstate.CloseUnclean
 	case c.IsSurplus():
-		return gate.CloseSurplus
+		return connstate.CloseSurplus
 	case c.options.expired(c.Slot, now):
-		return gate.CloseRecycled
+		return connstate.CloseRecycled
 	}
-	return gate.CloseUnknown
+	return connstate.CloseUnknown
 }
 
 // Close ends the connection; its owner calls it. The slot comes free when the
 // server has ended its session. That the farewell did not get through is no
 // error: the end is the same.
 func (c *conn) Close() error {
-	if c.Activity.Load() == gate.ActivityReclaimed {
+	if c.Activity.Load() == connstate.ActivityReclaimed {
 		return nil // its holder still has it, and says the farewell
 	}
 	if c.closed {
@@ -202,9 +203,9 @@ func (c *conn) Close() error {
 	c.closed = true
 	switch {
 	case c.cancel.uncertain.Load():
-		c.retireFor(gate.CloseCanceled)
+		c.retireFor(connstate.CloseCanceled)
 	case c.IsClosed():
-		c.retireFor(gate.CloseBroken)
+		c.retireFor(connstate.CloseBroken)
 	}
 	c.Gate().Lost(c.Slot)
 	_ = c.pgxConn.Close()
@@ -214,7 +215,7 @@ func (c *conn) Close() error {
 // close has the owner close the connection. One that was taken away from its
 // holder has left the owner already.
 func (c *conn) close() {
-	if c.Activity.Load() == gate.ActivityReclaimed {
+	if c.Activity.Load() == connstate.ActivityReclaimed {
 		_ = c.pgxConn.Close()
 		return
 	}
@@ -245,7 +246,7 @@ func (c *conn) saidFarewell() {
 }
 
 // discard closes a connection in the middle of what its holder does with it.
-func (c *conn) discard(reason gate.CloseReason) {
+func (c *conn) discard(reason connstate.CloseReason) {
 	c.retireFor(reason)
 	c.close()
 }

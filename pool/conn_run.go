@@ -3,7 +3,7 @@ package pool
 import (
 	"time"
 
-	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
@@ -35,7 +35,7 @@ func (c *conn) knows(st *pgdriver.Statement) bool {
 // the connection cannot be used.
 func (c *conn) beginRun() bool {
 	before := c.Activity.Load()
-	if c.PgConn().IsBusy() || before == gate.ActivityReclaimed || !c.Activity.CompareAndSwap(before, gate.ActivityRunning) {
+	if c.PgConn().IsBusy() || before == connstate.ActivityReclaimed || !c.Activity.CompareAndSwap(before, connstate.ActivityRunning) {
 		return false
 	}
 	c.trusted = false

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/diagnosis"
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
@@ -172,7 +173,7 @@ func (p *Pool) holdersFor(view *diagnosis.View, now time.Time) []diagnosis.Holde
 	background, leak := false, false
 	for i := range held {
 		k, h := &held[i], &out[i]
-		h.Held, h.Doing, h.Background = max(0, now.Sub(k.Since)), diagnosis.Doing(gate.ActivityName(k.Activity)), k.Lane == gate.Background
+		h.Held, h.Doing, h.Background = max(0, now.Sub(k.Since)), diagnosis.Doing(connstate.ActivityName(k.Activity)), k.Lane == gate.Background
 		if k.Slot != nil {
 			h.PID = k.Slot.PID
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
@@ -161,7 +162,7 @@ func (p *Pool) borrow(ctx context.Context, use func(*conn) error) error {
 	c := v.real.(*conn)
 	err := use(c)
 	if err != nil {
-		c.retireFor(gate.CloseBroken)
+		c.retireFor(connstate.CloseBroken)
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
@@ -98,7 +99,7 @@ func (p *Pool) openForeign(ctx context.Context, sl *gate.Slot, _ *fleet.Permit) 
 
 // ready resets the session if the driver does that between two uses.
 func (c *foreignConn) ready(ctx context.Context, _ *gate.Permit) error {
-	if c.RetiredFor() != gate.CloseUnknown {
+	if c.RetiredFor() != connstate.CloseUnknown {
 		return driver.ErrBadConn
 	}
 	if r, ok := c.inner.(driver.SessionResetter); ok && c.used {
@@ -107,19 +108,19 @@ func (c *foreignConn) ready(ctx context.Context, _ *gate.Permit) error {
 		}
 	}
 	c.used = true
-	c.Activity.Store(gate.ActivityIdle)
+	c.Activity.Store(connstate.ActivityIdle)
 	return nil
 }
 
 // verdict is why the connection cannot go on.
-func (c *foreignConn) verdict(time.Time) gate.CloseReason {
+func (c *foreignConn) verdict(time.Time) connstate.CloseReason {
 	if v, ok := c.inner.(driver.Validator); ok && !v.IsValid() {
-		c.retireFor(gate.CloseBroken)
+		c.retireFor(connstate.CloseBroken)
 	}
 	return c.RetiredFor()
 }
 
-func (c *foreignConn) retireFor(r gate.CloseReason) { c.Slot.RetireFor(r) }
+func (c *foreignConn) retireFor(r connstate.CloseReason) { c.Slot.RetireFor(r) }
 
 // close has the *sql.DB close the connection.
 func (c *foreignConn) close() {
@@ -146,23 +147,23 @@ func (*foreignConn) pgx() *pgx.Conn { return nil }
 // run marks that a statement runs. A panic, of a driver.Valuer say, becomes an
 // error and costs the connection, as in conn.shield.
 func (c *foreignConn) run(call func() error) (err error) {
-	c.Activity.Store(gate.ActivityRunning)
+	c.Activity.Store(connstate.ActivityRunning)
 	finished := false
 	defer func() {
 		if !finished {
 			err = newPanicError(recover())
-			c.retireFor(gate.CloseUnclean)
+			c.retireFor(connstate.CloseUnclean)
 		}
-		after := gate.ActivityIdle
+		after := connstate.ActivityIdle
 		if c.inTx {
-			after = gate.ActivityTx
+			after = connstate.ActivityTx
 		}
 		c.Activity.Store(after)
 	}()
 	err = call()
 	finished = true
 	if errors.Is(err, driver.ErrBadConn) {
-		c.retireFor(gate.CloseBroken)
+		c.retireFor(connstate.CloseBroken)
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package pool
 import (
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
@@ -28,7 +29,7 @@ func (p *Pool) describe(held *gate.Holding, now time.Time) Holder {
 		Name:     held.Name,
 		Caller:   (*caller)(&held.Callsite).place(p.plumbing),
 		Held:     max(0, now.Sub(held.Since)),
-		Activity: gate.ActivityName(held.Activity),
+		Activity: connstate.ActivityName(held.Activity),
 		Stack:    (*caller)(&held.Callsite).stack(p.plumbing),
 	}
 	if held.Slot != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
@@ -103,7 +104,7 @@ func TestInternalTimeoutIsInNoStatistics(t *testing.T) {
 		if err := r.acquire(t.Context(), k); err != nil {
 			t.Fatal(err)
 		}
-		r.gate.Lose(k, gate.CloseBroken)
+		r.gate.Lose(k, connstate.CloseBroken)
 		if err := r.acquireAgain(t.Context(), k, 0); !errors.Is(err, ErrPoolTimeout) {
 			t.Error(err)
 		}

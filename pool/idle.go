@@ -3,6 +3,7 @@ package pool
 import (
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
@@ -23,7 +24,7 @@ func (p *Pool) settleIdle(now time.Time) {
 	}
 	for s := p.gate.ClaimOverflow(now); s != nil; s = p.gate.ClaimOverflow(now) {
 		if p.db == nil || p.recycler.due(s, now) {
-			p.discard(s, gate.CloseSurplus)
+			p.discard(s, connstate.CloseSurplus)
 			continue
 		}
 		s.Backend.(backend).goHome() // where there is no room for it
@@ -38,7 +39,7 @@ func (p *Pool) shrink() {
 		s := p.gate.ClaimSurplus()
 		switch {
 		case s != nil:
-			p.discard(s, gate.CloseSurplus)
+			p.discard(s, connstate.CloseSurplus)
 		case p.gate.Excess() == 0 || !p.bringBack():
 			return
 		}
@@ -46,7 +47,7 @@ func (p *Pool) shrink() {
 }
 
 // discard closes a connection that housekeeping has claimed.
-func (p *Pool) discard(s *gate.Slot, why gate.CloseReason) {
+func (p *Pool) discard(s *gate.Slot, why connstate.CloseReason) {
 	s.RetireFor(why)
 	p.gate.Lost(s)
 	s.Backend.(backend).close()

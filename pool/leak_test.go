@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dbpool-go/dbpool/config"
-	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 )
 
 const (
@@ -326,7 +326,7 @@ func TestReclaimedButGivenBack(t *testing.T) {
 		held := holdAll(t, p, 1)[0]
 		c := realConn(held)
 		held.Close()
-		c.retireFor(gate.CloseUnclean)
+		c.retireFor(connstate.CloseUnclean)
 		if _, err := p.ExecContext(t.Context(), "update"); err != nil {
 			t.Error(err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
@@ -105,7 +106,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 }
 
 // IsValid is called when the connection goes home, and says whether it may stay.
-func (c *conn) IsValid() bool { return c.RetiredFor() == gate.CloseUnknown && !c.IsClosed() }
+func (c *conn) IsValid() bool { return c.RetiredFor() == connstate.CloseUnknown && !c.IsClosed() }
 
 // openOwner makes the *sql.DB that owns the pool's connections.
 func (p *Pool) openOwner() {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
@@ -170,7 +171,7 @@ func (c *conn) nativeQuery(ctx context.Context, v *virtual, sql string, args []a
 		c.end()
 		return nil, c.judge(ctx, err)
 	}
-	c.Activity.CompareAndSwap(gate.ActivityRunning, gate.ActivityRows)
+	c.Activity.CompareAndSwap(connstate.ActivityRunning, connstate.ActivityRows)
 	return r, nil
 }
 
@@ -246,7 +247,7 @@ func (r *heldRows) Close() {
 	if r.err = r.Rows.Err(); r.err != nil && r.ctx.Err() != nil {
 		r.err = r.c.judgeCanceled(r.ctx, r.err)
 	}
-	r.c.Activity.CompareAndSwap(gate.ActivityRows, gate.ActivityRunning)
+	r.c.Activity.CompareAndSwap(connstate.ActivityRows, connstate.ActivityRunning)
 	r.c.end()
 	r.v.done(true)
 	r.v, r.c = nil, nil

@@ -3,6 +3,7 @@ package pool
 import (
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
@@ -29,7 +30,7 @@ func (h *housekeeper) reclaim(now time.Time) {
 		}
 		seen[held.Grant] = s
 		if now.Sub(s.since) >= h.p.cfg.ReclaimAfter && h.p.takeAway(held, now) {
-			held.Activity = gate.ActivityReclaimed
+			held.Activity = connstate.ActivityReclaimed
 			h.p.log.Warn("connection reclaimed", holderAttrs(h.p.cfg.Name, h.p.describe(&held, now))...)
 		}
 	}
@@ -42,7 +43,7 @@ func (h *housekeeper) reclaim(now time.Time) {
 // all of them or not.
 func (c *conn) traffic() (n uint32, busy bool) {
 	doing := c.doing()
-	return c.exchange.traffic.Load(), doing == gate.ActivityRunning || doing == gate.ActivityListening
+	return c.exchange.traffic.Load(), doing == connstate.ActivityRunning || doing == connstate.ActivityListening
 }
 
 // doing is what the holder does with the connection. What goes over the wire
@@ -52,10 +53,10 @@ func (c *conn) doing() int32 {
 	switch {
 	case c.socket.farewell.Load():
 		return a
-	case a == gate.ActivityRows && c.exchange.reading.Load(), (a == gate.ActivityIdle || a == gate.ActivityTx) && c.exchange.owed.Load() > 0:
-		return gate.ActivityRunning
-	case (a == gate.ActivityIdle || a == gate.ActivityTx) && c.exchange.reading.Load():
-		return gate.ActivityListening
+	case a == connstate.ActivityRows && c.exchange.reading.Load(), (a == connstate.ActivityIdle || a == connstate.ActivityTx) && c.exchange.owed.Load() > 0:
+		return connstate.ActivityRunning
+	case (a == connstate.ActivityIdle || a == connstate.ActivityTx) && c.exchange.reading.Load():
+		return connstate.ActivityListening
 	}
 	return a
 }

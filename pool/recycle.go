@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
@@ -59,13 +60,13 @@ func (p *Pool) replaceDue(now time.Time) (next time.Duration) {
 	}
 	p.bringBack()
 	for s := p.gate.Claim((*gate.Slot).IsSurplus); s != nil; s = p.gate.Claim((*gate.Slot).IsSurplus) {
-		p.discard(s, gate.CloseSurplus)
+		p.discard(s, connstate.CloseSurplus)
 	}
 	s := p.gate.Claim(func(s *gate.Slot) bool { return p.recycler.due(s, now) })
 	switch {
 	case s == nil:
 	case p.recycler.expired(s, now):
-		p.discard(s, gate.CloseRecycled)
+		p.discard(s, connstate.CloseRecycled)
 	default:
 		p.gate.Unclaim(s, now)
 	}

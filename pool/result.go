@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 )
 
 // rows notes when the rows of a query are closed. Each query has its own:
@@ -44,7 +44,7 @@ func (r *rows) judge(err error) error {
 		return err
 	case r.c.open == r && sqlState(err) == stateReadOnly:
 		r.c.noteReadOnly(err)
-	case r.c.Activity.Load() == gate.ActivityReclaimed:
+	case r.c.Activity.Load() == connstate.ActivityReclaimed:
 		return ErrReclaimed
 	case r.c.exchange.refused.Load():
 		return &copyError{err}
@@ -67,7 +67,7 @@ func (r *rows) Close() error {
 	err := r.Rows.Close()
 	if c := r.c; c.open == r {
 		c.open = nil
-		c.Activity.CompareAndSwap(gate.ActivityRows, gate.ActivityRunning)
+		c.Activity.CompareAndSwap(connstate.ActivityRows, connstate.ActivityRunning)
 		c.end()
 	}
 	return r.judge(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
@@ -54,7 +55,7 @@ func setConns(t testing.TB, g *gate.Gate, n int) {
 		if s == nil {
 			t.Fatalf("%d connections are in use, and %d are to be left", open(), n)
 		}
-		s.RetireFor(gate.CloseSurplus)
+		s.RetireFor(connstate.CloseSurplus)
 		g.Lost(s)
 	}
 }
@@ -67,10 +68,10 @@ func (p *Pool) enter(ctx context.Context) (*gate.Permit, error) {
 }
 
 // leave gives it back.
-func (p *Pool) leave(k *gate.Permit) { p.leaveFor(k, gate.CloseUnknown) }
+func (p *Pool) leave(k *gate.Permit) { p.leaveFor(k, connstate.CloseUnknown) }
 
 // leaveFor gives it back for a reason for which it cannot go on.
-func (p *Pool) leaveFor(k *gate.Permit, reason gate.CloseReason) bool {
+func (p *Pool) leaveFor(k *gate.Permit, reason connstate.CloseReason) bool {
 	f := p.gate.Release(k, time.Now(), reason)
 	if f.Released {
 		p.released(k)

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"time"
 
-	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 )
 
 // interrupter is a connection whose running call can be made to fail, which
@@ -105,6 +105,6 @@ func (c *sessionConn) closeOpenLocked(commit bool) {
 // belong to the driver. pgx's belong to their reader.
 func (c *sessionConn) spoilReadLocked() {
 	if _, ours := c.real.(*conn); !ours && c.real != nil && len(c.rows) > 0 {
-		c.real.retireFor(gate.CloseUnclean)
+		c.real.retireFor(connstate.CloseUnclean)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 )
 
 // errBusy is said here because pgx's own error would become driver.ErrBadConn,
@@ -33,7 +33,7 @@ func (c *conn) beginAfter(ctx context.Context, look bool) error {
 		return errBusy
 	}
 	before := c.Activity.Load()
-	if before == gate.ActivityReclaimed || !c.Activity.CompareAndSwap(before, gate.ActivityRunning) {
+	if before == connstate.ActivityReclaimed || !c.Activity.CompareAndSwap(before, connstate.ActivityRunning) {
 		return ErrReclaimed
 	}
 	if (look || c.cancel.isPending()) && c.awake(ctx) != nil {
@@ -49,19 +49,19 @@ func (c *conn) beginAfter(ctx context.Context, look bool) error {
 func (c *conn) end() {
 	c.watch.end()
 	c.exchange.end()
-	after := gate.ActivityIdle
+	after := connstate.ActivityIdle
 	if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
-		after = gate.ActivityTx
+		after = connstate.ActivityTx
 	}
 	c.noteTxEnd()
-	c.Activity.CompareAndSwap(gate.ActivityRunning, after)
+	c.Activity.CompareAndSwap(connstate.ActivityRunning, after)
 }
 
 // abandon gives the connection up when a driver call panicked, in a
 // driver.Valuer say, or in what WithDialFunc returned.
 func (c *conn) abandon() {
 	c.watch.end()
-	c.discard(gate.CloseUnclean)
+	c.discard(connstate.CloseUnclean)
 }
 
 // shield turns a panic of a driver call into an error, where database/sql would
@@ -149,7 +149,7 @@ func (c *conn) opened(ctx context.Context, r driver.Rows, err error) (driver.Row
 	if !c.PgConn().IsBusy() {
 		c.watch.end() // all is here already
 	}
-	c.Activity.CompareAndSwap(gate.ActivityRunning, gate.ActivityRows)
+	c.Activity.CompareAndSwap(connstate.ActivityRunning, connstate.ActivityRows)
 	c.open = &rows{Rows: r.(*stdlib.Rows), c: c, ctx: ctx}
 	return c.open, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
@@ -123,8 +124,8 @@ func (v *virtual) bind(ctx context.Context) error {
 func (v *virtual) replace(ctx context.Context, pause time.Duration) error {
 	if c := v.real; c != nil {
 		v.real = nil
-		c.retireFor(gate.CloseBroken)
-		v.p.gate.Lose(&v.permit, gate.CloseBroken)
+		c.retireFor(connstate.CloseBroken)
+		v.p.gate.Lose(&v.permit, connstate.CloseBroken)
 		c.close()
 		v.p.gate.Demand()
 	}
@@ -140,7 +141,7 @@ func (v *virtual) giveBack(sound bool) {
 	}
 	v.real, v.pinned = nil, false
 	if !sound {
-		c.retireFor(gate.CloseUnclean)
+		c.retireFor(connstate.CloseUnclean)
 	}
 	if v.p.putBack(&v.permit, c) {
 		v.p.released(&v.permit)
@@ -152,7 +153,7 @@ func (v *virtual) giveBack(sound bool) {
 func (p *Pool) putBack(permit *gate.Permit, c backend) (released bool) {
 	now := time.Now()
 	reason := c.verdict(now)
-	if reason != gate.CloseUnknown {
+	if reason != connstate.CloseUnknown {
 		c.retireFor(reason)
 	}
 	f := p.gate.Release(permit, now, reason)

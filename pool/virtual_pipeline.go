@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
@@ -218,7 +219,7 @@ func (h *runHost) detach() {
 func (h *runHost) Over(err error) {
 	h.c.end()
 	if err != nil {
-		h.c.retireFor(gate.CloseBroken)
+		h.c.retireFor(connstate.CloseBroken)
 	}
 	h.detach()
 	switch {

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 )
 
 // writing is what a connection string wants of the servers it leads to.
@@ -41,7 +41,7 @@ func (c *conn) noteReadOnly(err error) {
 	if c.writing == writingUnasked || sqlState(err) != stateReadOnly || !c.serverIsReadOnly() {
 		return
 	}
-	c.retireFor(gate.CloseBroken)
+	c.retireFor(connstate.CloseBroken)
 	c.options.writableSince.Store(time.Now().UnixNano())
 }
 

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/connstate"
 )
 
 // Gate decides who may hold a connection. It hands out permits: never more
@@ -241,17 +243,17 @@ type Fate struct {
 // Release is the way back: it ends p's hold of its connection and lets the next
 // in the queue have it. A connection that cannot be used again is given up in the
 // same step (reason), so that nobody is promised its place.
-func (g *Gate) Release(p *Permit, now time.Time, reason CloseReason) (f Fate) {
+func (g *Gate) Release(p *Permit, now time.Time, reason connstate.CloseReason) (f Fate) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := p.Slot
 	if p.state != permitHeld {
 		return Fate{Discard: true}
 	}
-	if s != nil && reason == CloseUnknown {
+	if s != nil && reason == connstate.CloseUnknown {
 		reason = g.unwantedLocked()
 	}
-	if s != nil && reason != CloseUnknown {
+	if s != nil && reason != connstate.CloseUnknown {
 		g.lostLocked(s, reason)
 	}
 	f.Released = true
@@ -264,21 +266,21 @@ func (g *Gate) Release(p *Permit, now time.Time, reason CloseReason) (f Fate) {
 	g.dispatchLocked(now)
 	p.WantsDial = g.waiting > 0 && g.roomLocked() > 0
 	if !f.Discard && g.excessLocked(s) {
-		g.lostLocked(s, CloseSurplus)
+		g.lostLocked(s, connstate.CloseSurplus)
 		f.Discard = true
 	}
 	return f
 }
 
 // unwantedLocked is why no connection that comes back may stay.
-func (g *Gate) unwantedLocked() CloseReason {
+func (g *Gate) unwantedLocked() connstate.CloseReason {
 	switch {
 	case g.closed:
-		return CloseShutdown
+		return connstate.CloseShutdown
 	case g.conns > g.limit:
-		return CloseSurplus
+		return connstate.CloseSurplus
 	}
-	return CloseUnknown
+	return connstate.CloseUnknown
 }
 
 // excessLocked reports whether s, which nobody took, is beyond PoolSize where

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/connstate"
 )
 
 // crowd does random things at a gate and knows what must be true of it.
@@ -69,11 +71,11 @@ func (c *crowd) leave() {
 	}
 }
 
-func (c *crowd) release() { c.giveBack(CloseUnknown) }
-func (c *crowd) lose()    { c.giveBack(CloseBroken) }
+func (c *crowd) release() { c.giveBack(connstate.CloseUnknown) }
+func (c *crowd) lose()    { c.giveBack(connstate.CloseBroken) }
 
 // giveBack has a random holder give its connection back, or lose it.
-func (c *crowd) giveBack(reason CloseReason) {
+func (c *crowd) giveBack(reason connstate.CloseReason) {
 	if len(c.holding) == 0 {
 		return
 	}

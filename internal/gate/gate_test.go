@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/connstate"
 )
 
 func TestGateServesInOrderOfArrival(t *testing.T) {
@@ -237,7 +239,7 @@ func TestLostConnectionIsPromisedToNobody(t *testing.T) {
 	inRig(t, 2, func(t *testing.T, r *rig) {
 		held := r.fill(2)
 		next := r.ask(t.Context())
-		r.Release(held[0].k, time.Now(), CloseBroken)
+		r.Release(held[0].k, time.Now(), connstate.CloseBroken)
 		next.wantWaiting()
 		if s := r.figures(); s.InUse != 1 || s.Idle != 0 {
 			t.Errorf("in use %d, idle %d", s.InUse, s.Idle)
@@ -280,7 +282,7 @@ func TestAgainKeepsThePlace(t *testing.T) {
 		var order []int
 		for _, i := range []int{1, 0} { // the later one loses its connection first
 			v := held[i]
-			r.Lose(v.k, CloseBroken)
+			r.Lose(v.k, connstate.CloseBroken)
 			go func() {
 				if err := r.await(t.Context(), v.k, r.Again(v.k, time.Now())); err != nil {
 					t.Error(err)
@@ -314,7 +316,7 @@ func TestAgainKeepsThePatience(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		held[0].release()
 		v.wantServed()
-		r.Lose(v.k, CloseBroken)
+		r.Lose(v.k, connstate.CloseBroken)
 		if err := r.await(t.Context(), v.k, r.Again(v.k, time.Now())); err != ErrTimeout {
 			t.Error(err)
 		}

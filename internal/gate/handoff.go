@@ -3,6 +3,8 @@ package gate
 import (
 	"cmp"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/connstate"
 )
 
 // dispatchLocked hands connections on while there are connections and waiters:
@@ -42,7 +44,7 @@ func (g *Gate) lateLocked(p *Permit, now time.Time) error {
 
 // Lose notes that the connection of p's holder is dead. The holder keeps its
 // permit, and goes on with again or release.
-func (g *Gate) Lose(p *Permit, reason CloseReason) {
+func (g *Gate) Lose(p *Permit, reason connstate.CloseReason) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if p.Slot != nil {

@@ -3,6 +3,7 @@ package gate
 import (
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/stack"
 )
 
@@ -90,11 +91,11 @@ func (g *Gate) TakeAway(h Holding, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	k, was := h.P, h.Slot.Activity.Load()
-	unused := was == ActivityIdle || was == ActivityTx || was == ActivityRows
-	if k.state != permitHeld || k.seq != h.seq || k.Slot != h.Slot || !unused || !h.Slot.Activity.CompareAndSwap(was, ActivityReclaimed) {
+	unused := was == connstate.ActivityIdle || was == connstate.ActivityTx || was == connstate.ActivityRows
+	if k.state != permitHeld || k.seq != h.seq || k.Slot != h.Slot || !unused || !h.Slot.Activity.CompareAndSwap(was, connstate.ActivityReclaimed) {
 		return false
 	}
-	g.lostLocked(h.Slot, CloseUnclean)
+	g.lostLocked(h.Slot, connstate.CloseUnclean)
 	g.settleLocked(k, now)
 	g.dispatchLocked(now)
 	return true

@@ -1,6 +1,10 @@
 package gate
 
-import "time"
+import (
+	"time"
+
+	"github.com/dbpool-go/dbpool/internal/connstate"
+)
 
 // slotPlace says where the connection of an open slot is.
 type slotPlace uint8
@@ -27,7 +31,7 @@ func (g *Gate) inUseLocked() int { return g.conns - g.idleLocked() }
 // putLocked makes an open slot that nobody holds ready for the next holder.
 func (g *Gate) putLocked(s *Slot, now time.Time) {
 	s.place, s.idleSince = placeWarm, now
-	s.Activity.Store(ActivityUnused)
+	s.Activity.Store(connstate.ActivityUnused)
 	g.warm = append(g.warm, s)
 }
 
@@ -145,7 +149,7 @@ func (g *Gate) TakeIdle() []*Slot {
 	defer g.mu.Unlock()
 	idle := append([]*Slot(nil), g.warm...)
 	for _, s := range idle {
-		g.lostLocked(s, CloseUnknown)
+		g.lostLocked(s, connstate.CloseUnknown)
 	}
 	return idle
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/connstate"
 )
 
 // rig is a gate with callers: whoever is let in holds a connection that does not
@@ -51,7 +53,7 @@ func (r *rig) setConns(n int) {
 	}
 	for s := range r.open {
 		if r.conns > n {
-			r.lostLocked(s, CloseSurplus)
+			r.lostLocked(s, connstate.CloseSurplus)
 		}
 	}
 	r.dispatchLocked(time.Now())
@@ -87,7 +89,7 @@ func (r *rig) await(ctx context.Context, p *Permit, d Decision) error {
 	return r.WaitTurn(ctx, p)
 }
 
-func (r *rig) leave(p *Permit) bool { return r.Release(p, time.Now(), CloseUnknown).Released }
+func (r *rig) leave(p *Permit) bool { return r.Release(p, time.Now(), connstate.CloseUnknown).Released }
 
 // visit is one caller: in the queue, holding, or gone with an error.
 type visit struct {

@@ -3,6 +3,8 @@ package gate
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/connstate"
 )
 
 // Slot is one of the server's sessions as far as this pool may use them: what
@@ -34,7 +36,7 @@ type Slot struct {
 	OnFree     func()       // called, outside the lock, when it has come free; may be nil
 
 	Activity atomic.Int32 // what its holder does with it
-	retired  atomic.Int32 // a CloseReason; see RetireFor
+	retired  atomic.Int32 // a connstate.CloseReason; see RetireFor
 }
 
 func (s *Slot) doing() int32 {
@@ -206,13 +208,13 @@ func (s *Slot) Split() bool {
 // Lost notes that the connection of s is about to be closed while nobody holds it.
 func (g *Gate) Lost(s *Slot) {
 	g.mu.Lock()
-	g.lostLocked(s, CloseUnknown)
+	g.lostLocked(s, connstate.CloseUnknown)
 	g.mu.Unlock()
 	g.Demand()
 }
 
 // lostLocked gives s up, once, and counts why.
-func (g *Gate) lostLocked(s *Slot, why CloseReason) {
+func (g *Gate) lostLocked(s *Slot, why connstate.CloseReason) {
 	if s.state != slotOpen {
 		return
 	}
@@ -223,8 +225,8 @@ func (g *Gate) lostLocked(s *Slot, why CloseReason) {
 	delete(g.open, s)
 	g.leavePlaceLocked(s)
 	s.giveUpLocked(now)
-	turn := s.RetiredFor() == CloseRecycled // else its owner closed it, which leaves PoolSize of them
-	g.dials.closedLocked(turn || reason == CloseRecycled && g.conns < g.poolSize, now)
+	turn := s.RetiredFor() == connstate.CloseRecycled // else its owner closed it, which leaves PoolSize of them
+	g.dials.closedLocked(turn || reason == connstate.CloseRecycled && g.conns < g.poolSize, now)
 }
 
 // Postpone takes back a dial that was not to be begun now.

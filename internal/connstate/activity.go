@@ -1,14 +1,14 @@
-package gate
+package connstate
 
 // What a connection is doing, for those who look at its holder.
 const (
-	ActivityIdle int32 = iota
-	ActivityRunning
-	ActivityRows
-	ActivityTx
-	ActivityReclaimed // taken away from its holder; see reclaim.go
-	ActivityUnused    // nobody's, or not yet ready for its holder
-	ActivityListening // somebody waits for the server to speak of its own accord
+	ActivityIdle      int32 = iota
+	ActivityRunning         // a statement
+	ActivityRows            // the rows of a query are open
+	ActivityTx              // idle in a transaction
+	ActivityReclaimed       // taken away from its holder
+	ActivityUnused          // nobody's, or not yet ready for its holder
+	ActivityListening       // somebody waits for the server to speak of its own accord
 )
 
 // ActivityName is what a holder is shown to do.
