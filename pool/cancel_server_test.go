@@ -28,7 +28,9 @@ func TestCancelFlood(t *testing.T) {
 		proxy := srv.Proxy(t)
 		proxy.SwallowCancels(true)
 		const limit = 5
-		rivals := contenders(t, proxy.URL(srv.URL), limit)
+		// The rivals fill the server. As an ordinary role they leave room for who counts them.
+		srv.Exec(t, "create role app login")
+		rivals := contenders(t, proxy.URL(srv.DSN("postgres", "app", "")), limit)
 		s := sample(t, srv, "ours", "database/sql", "pgxpool")
 		inParallel(len(rivals), func(i int) {
 			cancelFor(t, rivals[i], flood, 2*limit, 100*time.Millisecond, statement)

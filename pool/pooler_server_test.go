@@ -157,8 +157,9 @@ func behave(t *testing.T, p *Pool, b *pgtest.PgBouncer) {
 	})
 	cancel()
 	<-done
-	if n := p.Stats().OpenedCount; n > 10 {
-		t.Errorf("opened %d connections", n)
+	// A statement that waits in the pooler for a server session cannot always be cancelled in time.
+	if s := p.Stats(); s.OpenedCount > 10+s.Closed.Canceled || s.Closed.Canceled > 25 {
+		t.Errorf("opened %d connections, closed %+v", s.OpenedCount, s.Closed)
 	}
 }
 

@@ -47,7 +47,17 @@ func TestRoleLimit(t *testing.T) {
 		seen := &refusals{}
 		p := open(t, cfg, WithObserver(seen))
 		rivals := []*contender{mine(p), rawPool(t, dsn["database/sql"], limit), pgxPool(t, dsn["pgxpool"], limit)}
-		inParallel(len(rivals), func(i int) { churn(t, rivals[i], 4*time.Second, 2*limit) })
+		enough := map[string]func() bool{ // a busy machine churns less in the same time
+			"ours":         func() bool { return p.Stats().OpenedCount >= 5*limit },
+			"database/sql": func() bool { return refused(srv, "database/sql") > 0 },
+			"pgxpool":      func() bool { return true },
+		}
+		inParallel(len(rivals), func(i int) {
+			r, end := rivals[i], time.Now().Add(time.Minute)
+			for churn(t, r, 4*time.Second, 2*limit); !enough[r.name]() && time.Now().Before(end); {
+				churn(t, r, time.Second, 2*limit)
+			}
+		})
 
 		for _, r := range rivals {
 			t.Logf("%s: opened %d connections, refused %d", r.name, r.opened(), refused(srv, r.name))
