@@ -73,7 +73,8 @@ type Config struct {
 	OverflowLinger time.Duration `env:"DB_OVERFLOW_LINGER"`
 
 	// MaxWaiters bounds how many callers may queue for a connection; one more
-	// is refused with pool.ErrOverloaded. 0 means no bound.
+	// is refused with pool.ErrOverloaded. Background tasks are counted apart, with
+	// the same bound: they keep no request out. 0 means no bound.
 	// Default 0. Env DB_MAX_WAITERS.
 	MaxWaiters int `env:"DB_MAX_WAITERS"`
 

@@ -54,7 +54,7 @@ func Variables() []Variable {
 		{Name: "DB_OVERFLOW_LINGER", Field: "OverflowLinger", Unit: "seconds",
 			Description: "How long overflow connections stay open after the load; `0` closes them at once"},
 		{Name: "DB_MAX_WAITERS", Field: "MaxWaiters", Unit: "callers",
-			Description: "Callers that may wait for a connection; one more is refused at once; `0` means no bound"},
+			Description: "Callers that may wait for a connection; one more is refused at once; background tasks are counted apart; `0` means no bound"},
 		{Name: "DB_LEAK_THRESHOLD", Field: "LeakThreshold", Unit: "seconds",
 			Description: "A connection held longer is reported with its holder; `0` switches that off"},
 		{Name: "DB_RECLAIM_AFTER", Field: "ReclaimAfter", Unit: "seconds",

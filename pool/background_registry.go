@@ -120,6 +120,13 @@ func (b *backgroundTasks) cut() []string {
 	return names
 }
 
+// counters is stats without the list of what runs.
+func (b *backgroundTasks) counters() TaskStats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.counts
+}
+
 func (b *backgroundTasks) stats() TaskStats {
 	b.mu.Lock()
 	defer b.mu.Unlock()

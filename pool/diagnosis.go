@@ -83,7 +83,7 @@ func (p *Pool) ObserveServer(v ServerView) {
 // Diagnose says why callers get no connection now, or what is about to keep
 // them from it, such as a leak. It costs a snapshot and a look at the holders.
 func (p *Pool) Diagnose() Diagnosis {
-	s := p.scene(p.Stats())
+	s := p.scene(p.figures())
 	return diagnosed(diagnosis.Of(s))
 }
 

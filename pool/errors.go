@@ -80,7 +80,7 @@ type AcquireError struct {
 	QueueFull     bool          // for ErrOverloaded: Config.MaxWaiters waited already
 	Verdict       Verdict       // the most likely cause
 	Diagnosis     Diagnosis     // the cause in a sentence: who, since when, what to do
-	Stats         Stats         // the pool at that moment
+	Stats         Stats         // the pool at that moment, without the list of running tasks
 	Holders       []Holder      // the longest holders, oldest first
 	Outer         *Holder       // for a nested acquisition: what the caller already holds
 	Caller        string        // file:line that asked
@@ -131,13 +131,20 @@ func (e *AcquireError) what() string {
 	}
 	switch {
 	case e.Kind == ErrOverloaded && e.QueueFull:
-		return "overloaded: as many callers wait as DB_MAX_WAITERS allows" + wait
+		return fmt.Sprintf("overloaded: as many %s wait as DB_MAX_WAITERS allows%s", lanePlural(e.Lane), wait)
 	case e.Kind == ErrOverloaded:
 		return fmt.Sprintf("overloaded: no connection early enough for a caller with %s left%s%s", roundedWait(e.Patience-e.Waited), wait, e.work())
 	case e.Kind == ErrNested:
 		return "nested acquisition refused"
 	}
 	return fmt.Sprintf("no connection within %s%s", e.Waited.Round(time.Millisecond), e.bound())
+}
+
+func lanePlural(l Lane) string {
+	if l == LaneBackground {
+		return "background tasks"
+	}
+	return "callers"
 }
 
 // work is what the work itself was taken to need of the time left.

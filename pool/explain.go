@@ -30,7 +30,7 @@ func (p *Pool) explain(permit *gate.Permit, err error) error {
 // overloaded is the error of a caller refused at once. It is made in a
 // microsecond or two: the diagnosis is one that was made a moment ago.
 func (p *Pool) overloaded(permit *gate.Permit, r *gate.Refusal) error {
-	s := p.Stats()
+	s := p.figures()
 	d := p.diagnoseRefusal(s, r.Wait)
 	return &AcquireError{
 		Kind: ErrOverloaded, Lane: Lane(permit.Lane), PredictedWait: r.Wait, PredictedWork: r.Work, QueueFull: r.Full,
@@ -40,7 +40,7 @@ func (p *Pool) overloaded(permit *gate.Permit, r *gate.Refusal) error {
 
 // failure is the error of a caller that waited in vain, or for itself.
 func (p *Pool) failure(permit *gate.Permit, kind error) error {
-	s := p.Stats()
+	s := p.figures()
 	e := &AcquireError{
 		Kind:     kind,
 		Lane:     Lane(permit.Lane),

@@ -9,6 +9,14 @@ import (
 // Stats returns a snapshot, taken under one lock. It is cheap enough to be
 // called on every scrape and in every error.
 func (p *Pool) Stats() Stats {
+	s := p.figures()
+	s.Tasks = p.tasks.stats()
+	return s
+}
+
+// figures is Stats without the list of running tasks. Its cost does not grow
+// with the queue, as that list does: it is made for each caller that is refused.
+func (p *Pool) figures() Stats {
 	now := time.Now()
 	figures := p.gate.Snapshot(now, p.cfg.LeakThreshold)
 	s := statsOf(figures)
@@ -19,7 +27,7 @@ func (p *Pool) Stats() Stats {
 	s.CancelCount = p.gate.Cancels.Load()
 	s.Fleet = p.fleetCheck.stats()
 	s.Pipeline = p.pipelineStats(figures)
-	s.Tasks = p.tasks.stats()
+	s.Tasks = p.tasks.counters()
 	return s
 }
 

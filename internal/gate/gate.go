@@ -21,7 +21,7 @@ import (
 // that locks, blocks, logs or runs user code is called under it, so it may be
 // taken under database/sql's own locks. Methods that end in Locked expect it held.
 type Gate struct {
-	maxWaiters int
+	maxWaiters int           // in each lane: tasks that wait keep no request out
 	linger     time.Duration // how long overflow stays open after its last use
 	Demand     func()        // called, outside the lock, when connections may be wanted
 	Cancels    atomic.Uint64
@@ -47,6 +47,7 @@ type Gate struct {
 
 	queue    [lanes]permitList
 	waiting  int    // in all queues
+	nested   int    // of those, how many hold a connection already
 	arrivals uint64 // callers that have asked
 	turn     int    // requests served since background last had its turn
 	expiry   expiry
@@ -91,7 +92,7 @@ type Options struct {
 	PoolSize   int           // connections beyond it are overflow
 	MinIdle    int           // connections opened ahead of need, within PoolSize
 	MaxOpen    int           // the most connections, in any state
-	MaxWaiters int           // the most callers in the queue; 0 for no bound
+	MaxWaiters int           // the most callers that wait in one lane; 0 for no bound
 	Linger     time.Duration // how long overflow stays open after its last use
 	Demand     func()        // called, outside the lock, when connections may be wanted
 }
@@ -161,7 +162,7 @@ func (g *Gate) refusalLocked(p *Permit, now time.Time) error {
 		return nil
 	}
 	wait := g.predictLocked(p.Lane, now)
-	if g.maxWaiters > 0 && g.waiting >= g.maxWaiters {
+	if g.maxWaiters > 0 && g.queue[p.Lane].n >= g.maxWaiters {
 		return &Refusal{Wait: wait, Full: true}
 	}
 	if wait > 0 && g.missesDeadlineLocked(p, now, wait) {

@@ -152,7 +152,7 @@ func TestGateBoundsTheQueue(t *testing.T) {
 			t.Errorf("waiting %d, shed %d", s.Waiting, s.Shed)
 		}
 		releaseAll(append(held, probe, queue[0], queue[1]))
-	}, func(o *Options, _ *rig) { o.MaxWaiters = 2 })
+	}, func(o *Options, _ *rig) { o.MaxWaiters = 1 }) // in each lane
 }
 
 func TestGateCloseWakesEverybody(t *testing.T) {

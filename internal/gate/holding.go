@@ -107,14 +107,9 @@ func (g *Gate) Pressure(now time.Time) (usual, waited time.Duration, nested int)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for l := range g.queue {
-		for k := g.queue[l].first; k != nil; k = k.next {
-			if k == g.queue[l].first {
-				waited = max(waited, now.Sub(k.Asked))
-			}
-			if k.Outer.P != nil {
-				nested++
-			}
+		if k := g.queue[l].first; k != nil {
+			waited = max(waited, now.Sub(k.Asked))
 		}
 	}
-	return g.forecast.usual(now), waited, nested
+	return g.forecast.usual(now), waited, g.nested
 }

@@ -81,6 +81,9 @@ func (g *Gate) waitLocked(p *Permit) {
 	}
 	p.WantsDial = g.roomLocked() > 0
 	g.waiting++
+	if p.Outer.P != nil {
+		g.nested++
+	}
 	g.usage.waiting = max(g.usage.waiting, g.waiting)
 	g.expireLocked(p)
 }
@@ -89,6 +92,9 @@ func (g *Gate) waitLocked(p *Permit) {
 func (g *Gate) unqueueLocked(p *Permit) {
 	g.queue[p.Lane].remove(p)
 	g.waiting--
+	if p.Outer.P != nil {
+		g.nested--
+	}
 }
 
 // finishLocked ends the wait of p, which has left its queue, without a connection.
