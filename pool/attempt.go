@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // attempt is one try to connect, as its sockets see it. pgx tries one address
@@ -19,12 +20,12 @@ import (
 type attempt struct {
 	slot    *gate.Slot
 	hosts   *hosts
-	network dialFunc
-	cancel  *cancelState
-	share   time.Duration // for each address, if there are several
-	last    string        // the address tried last
-	began   time.Time     // when its turn began
-	choosy  bool          // the hosts are not alike: target_session_attrs chooses among them
+	network pgdriver.DialFunc
+	conn    *pgdriver.Conn // which it is for
+	share   time.Duration  // for each address, if there are several
+	last    string         // the address tried last
+	began   time.Time      // when its turn began
+	choosy  bool           // the hosts are not alike: target_session_attrs chooses among them
 	refusal atomic.Pointer[pgconn.PgError]
 }
 
@@ -38,7 +39,7 @@ func (a *attempt) prepare(ctx context.Context, cc *pgx.ConnConfig, timeout time.
 	a.choosy = cc.ValidateConnect != nil
 	next := cc.OnPgError
 	cc.OnPgError = func(pc *pgconn.PgConn, pg *pgconn.PgError) bool {
-		if pg.Code == stateTooManyConnections {
+		if pg.Code == pgdriver.StateTooManyConnections {
 			a.refusal.Store(pg)
 		}
 		return next(pc, pg)
@@ -62,11 +63,10 @@ func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, 
 	if err := a.quiet(ctx); err != nil {
 		return nil, err
 	}
-	c := &socket{opened: time.Now()}
-	c.session = a.slot.SocketOpens(c)
+	c := pgdriver.NewSocket(func(s *pgdriver.Socket) pgdriver.Hold { return a.slot.SocketOpens(s) })
 	defer func() {
 		if c.Conn == nil { // also when WithDialFunc's function panicked
-			c.sessionEnded()
+			c.SessionEnded()
 		}
 	}()
 	nc, err := a.network(ctx, network, address)
@@ -93,13 +93,13 @@ func (a *attempt) turn(address string) {
 // session on it, and so no slot is taken. pgx would let it take 15 s, and keep
 // the connection that it belongs to open meanwhile.
 func (a *attempt) dialCancel(ctx context.Context, network, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, cancelGrace)
+	ctx, cancel := context.WithTimeout(ctx, pgdriver.CancelBound)
 	defer cancel()
 	nc, err := a.network(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	return cancelConn{nc, a.cancel}, nil
+	return a.conn.ForCancel(nc), nil
 }
 
 // quietBound is how long the server may take to end the session of one socket

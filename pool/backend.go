@@ -27,22 +27,22 @@ type backend interface {
 	// returns driver.ErrBadConn when the connection is dead.
 	ready(ctx context.Context, p *gate.Permit) error
 	// verdict is called when the holder gives the connection back: why it cannot
-	// go on, or connstate.CloseUnknown.
+	// go on, or CloseUnknown.
 	verdict(now time.Time) connstate.CloseReason
-	// retireFor notes why it is to be closed when it comes back.
-	retireFor(connstate.CloseReason)
+	// RetireFor notes why it is to be closed when it comes back.
+	RetireFor(connstate.CloseReason)
 	// goHome gives it to the *sql.DB that owns it, to be idle there.
 	goHome()
 	// close closes it. Its slot has been given up.
 	close()
 	// hangUp ends its session although its holder has not given it back.
 	hangUp()
-	// traffic counts what went over the wire, and tells whether a statement runs.
-	traffic() (n uint32, busy bool)
-	// doing is the holder's activity. It is asked under the gate's lock.
-	doing() int32
-	// pgx is pgx's connection; nil if there is none.
-	pgx() *pgx.Conn
+	// Traffic counts what went over the wire, and tells whether a statement runs.
+	Traffic() (n uint32, busy bool)
+	// Doing is the holder's activity. It is asked under the gate's lock.
+	Doing() int32
+	// Pgx is pgx's connection; nil if there is none.
+	Pgx() *pgx.Conn
 }
 
 var (

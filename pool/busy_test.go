@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // TestBusyConnectionRefuses begins something on a connection whose rows are
@@ -44,7 +46,7 @@ func TestBusyConnectionRefuses(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if err := call(t.Context(), q); err != errBusy {
+					if err := call(t.Context(), q); err != pgdriver.ErrBusy {
 						t.Errorf("while rows are open: %v", err)
 					}
 					if n := countRows(rows); n != 1 || rows.Err() != nil {
@@ -119,7 +121,7 @@ func TestUnreadableRowIsNotTheLast(t *testing.T) {
 			}
 			return nil
 		})
-		if d := time.Since(started); d > time.Second+cancelGrace || p.Stats().CancelCount != 1 {
+		if d := time.Since(started); d > time.Second+pgdriver.CancelBound || p.Stats().CancelCount != 1 {
 			t.Errorf("closed after %s, %d cancelled", d, p.Stats().CancelCount)
 		}
 	})

@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // TestCancelOfWaiting ends contexts while the server runs nothing: there is
@@ -53,7 +55,7 @@ func TestCancelOfStalledCopy(t *testing.T) {
 			_, err := c.PgConn().CopyFrom(within(t, time.Second), stalledReader{t.Context()}, "copy t from stdin")
 			return err
 		})
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > time.Second+2*cancelAgain {
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > time.Second+2*pgdriver.CancelAgain {
 			t.Errorf("%v after %s", err, time.Since(started))
 		}
 	})
@@ -88,7 +90,7 @@ func TestCancelOfForgetting(t *testing.T) {
 		_ = known(t.Context(), p)
 		started := time.Now()
 		err := known(within(t, time.Second), p)
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > time.Second+2*cancelAgain {
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > time.Second+2*pgdriver.CancelAgain {
 			t.Errorf("%v after %s", err, time.Since(started))
 		}
 		if n := p.Stats().CancelCount; n != 0 {

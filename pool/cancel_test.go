@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // TestCancelEveryCall ends each kind of statement on the server when its context
@@ -50,7 +52,7 @@ func TestCancelEveryCall(t *testing.T) {
 					if err := call(ctx, q); !errors.Is(err, context.DeadlineExceeded) {
 						t.Error(err)
 					}
-					if d := time.Since(started); d < time.Second || d > time.Second+cancelGrace {
+					if d := time.Since(started); d < time.Second || d > time.Second+pgdriver.CancelBound {
 						t.Errorf("returned after %s", d)
 					}
 					if st := p.Stats(); st.CancelCount != 1 {

@@ -13,27 +13,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/internal/gate"
-)
-
-// SQLSTATE codes that decide what becomes of a dial or a connection.
-// See https://www.postgresql.org/docs/current/errcodes-appendix.html.
-const (
-	stateProtocolViolation  = "08P01"
-	stateTooManyConnections = "53300"
-	stateCannotConnectNow   = "57P03"
-	stateAdminShutdown      = "57P01"
-	stateCrashShutdown      = "57P02"
-	stateIdleTimeout        = "57P05"
-	stateQueryCanceled      = "57014"
-	stateSerialization      = "40001"
-	stateReadOnly           = "25006"
-	stateInvalidPassword    = "28P01"
-	stateInvalidAuth        = "28000"
-	stateNoSuchDatabase     = "3D000"
-	stateNoPrivilege        = "42501"
-	stateDatabaseDropped    = "57P04"
-	stateNotInState         = "55000"
-	stateCannotChange       = "55P02"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // trouble is what a failed dial means.
@@ -66,7 +46,7 @@ func classify(err error) (code string, t trouble) {
 		return "", trouble{reason: ReasonPanic, remedy: "see the stack in the log: a function given to WithDialFunc, WithCredentials, WithConnConfig or WithAfterConnect panicked"}
 	}
 	if errors.As(err, new(*afterConnectError)) {
-		return sqlState(err), trouble{reason: "after connect", remedy: "see what the function given to WithAfterConnect says"}
+		return pgdriver.SQLState(err), trouble{reason: "after connect", remedy: "see what the function given to WithAfterConnect says"}
 	}
 	if pinned := new(pinnedError); errors.As(err, &pinned) {
 		return "", trouble{reason: "refused by the pooler", permanent: true,
@@ -81,17 +61,17 @@ func classify(err error) (code string, t trouble) {
 		return "", classifyNoServer(err)
 	}
 	switch pg.Code {
-	case stateTooManyConnections:
+	case pgdriver.StateTooManyConnections:
 		t = classifyFull(pg)
-	case stateCannotConnectNow:
+	case pgdriver.StateCannotConnectNow:
 		t = classifyNotNow(pg.Message)
-	case stateAdminShutdown, stateCrashShutdown:
+	case pgdriver.StateAdminShutdown, pgdriver.StateCrashShutdown:
 		t = trouble{reason: ReasonShuttingDown, remedy: remedyWait}
-	case stateInvalidPassword:
+	case pgdriver.StateInvalidPassword:
 		t = trouble{reason: ReasonAuthentication, permanent: true, remedy: remedyAuthentication}
-	case stateNoSuchDatabase, stateDatabaseDropped:
+	case pgdriver.StateNoSuchDatabase, pgdriver.StateDatabaseDropped:
 		t = trouble{reason: ReasonNoDatabase, permanent: true, remedy: "check the database in DATABASE_URL, or create it"}
-	case stateProtocolViolation:
+	case pgdriver.StateProtocolViolation:
 		t = classifyProtocol(pg)
 	default:
 		t = classifyRefusal(err, pg)
@@ -111,15 +91,15 @@ func classifyRefusal(err error, pg *pgconn.PgError) trouble {
 	case wrong && errors.As(err, new(*checkError)):
 		return trouble{reason: ReasonCheckRefused, permanent: true,
 			remedy: "let this role call pg_backend_pid and current_setting: each new connection is checked with them"}
-	case pg.Code == stateNoPrivilege && !strings.Contains(pg.Message, "parameter"):
+	case pg.Code == pgdriver.StateNoPrivilege && !strings.Contains(pg.Message, "parameter"):
 		return trouble{reason: ReasonNoPrivilege, permanent: true, remedy: "GRANT CONNECT ON DATABASE to this role"}
-	case pg.Code == stateNotInState:
+	case pg.Code == pgdriver.StateNotInState:
 		return trouble{reason: ReasonDatabaseClosed, permanent: true, remedy: "ALTER DATABASE " + quoted(pg.Message, "the database") + " ALLOW_CONNECTIONS true, or check the database in DATABASE_URL"}
-	case pg.Code == stateInvalidAuth && strings.Contains(pg.Message, "certificate"):
+	case pg.Code == pgdriver.StateInvalidAuth && strings.Contains(pg.Message, "certificate"):
 		return trouble{reason: ReasonClientCertificate, permanent: true, remedy: remedyClientCertificate}
 	case len(pg.Code) > class && pg.Code[:class] == "28":
 		return trouble{reason: ReasonAuthentication, permanent: true, remedy: remedyAuthentication}
-	case wrong, pg.Code == stateCannotChange:
+	case wrong, pg.Code == pgdriver.StateCannotChange:
 		return parameterRefused()
 	}
 	return trouble{reason: ReasonRefusedByServer, remedy: remedyWait}
@@ -319,11 +299,7 @@ func rootCause(err error) error {
 	return err
 }
 
-// sqlState is the server's code in err; empty when the server said nothing.
-func sqlState(err error) string {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		return pg.Code
-	}
-	return ""
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
 }

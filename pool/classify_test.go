@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // A host of the wrong kind is told of together with the others: the trouble is
@@ -32,7 +34,7 @@ func TestDialErrorTellsOfEachHost(t *testing.T) {
 }
 
 func refusal53300(message string) error {
-	return &pgconn.PgError{Code: stateTooManyConnections, Message: message}
+	return &pgconn.PgError{Code: pgdriver.StateTooManyConnections, Message: message}
 }
 
 func TestClassify(t *testing.T) {
@@ -48,7 +50,7 @@ func TestClassify(t *testing.T) {
 		{refusal53300(`remaining connection slots are reserved for roles with privileges of the "pg_use_reserved_connections" role`), "reserved slots", true, false},
 		{refusal53300(`too many connections for role "x"`), "role limit", true, false},
 		{refusal53300(`too many connections for database "x"`), "database limit", true, false},
-		{&pgconn.PgError{Code: stateTooManyConnections, Routine: "CheckMyDatabase", Message: "zu viele Verbindungen für Datenbank »x«"}, "database limit", true, false},
+		{&pgconn.PgError{Code: pgdriver.StateTooManyConnections, Routine: "CheckMyDatabase", Message: "zu viele Verbindungen für Datenbank »x«"}, "database limit", true, false},
 		{pg("57P03", "the database system is starting up"), "starting up", false, false},
 		{pg("57P03", "the database system is in recovery mode"), "in recovery", false, false},
 		{pg("57P03", "the database system is shutting down"), "shutting down", false, false},
@@ -117,7 +119,7 @@ func TestClassify(t *testing.T) {
 // reading of it, and every 53300 to mean a full server.
 func FuzzDialError(f *testing.F) {
 	for _, message := range []string{"sorry, too many clients already", `too many connections for role "x"`, "unsupported startup parameter: a", "", "\x00 reserved for"} {
-		f.Add(stateTooManyConnections, message, "InitPostgres")
+		f.Add(pgdriver.StateTooManyConnections, message, "InitPostgres")
 		f.Add("08P01", message, "")
 	}
 	f.Fuzz(func(t *testing.T, code, message, routine string) {
@@ -125,7 +127,7 @@ func FuzzDialError(f *testing.F) {
 		if d.SQLState != code || d.Reason == "" || d.Reason != tr.reason || !strings.Contains(d.Error(), message) {
 			t.Errorf("%+v", d)
 		}
-		if tr.full && tr.permanent || code == stateTooManyConnections && !tr.full {
+		if tr.full && tr.permanent || code == pgdriver.StateTooManyConnections && !tr.full {
 			t.Errorf("%+v", tr)
 		}
 	})

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // connHooks are what the user does to connections about to be opened, and to
@@ -62,7 +64,7 @@ var (
 )
 
 // prepare runs what was given to WithAfterConnect on a new connection.
-func (h connHooks) prepare(ctx context.Context, c *conn) error {
+func (h connHooks) prepare(ctx context.Context, c *pgdriver.Conn, m *mode) error {
 	if len(h.after) == 0 {
 		return nil
 	}
@@ -71,7 +73,7 @@ func (h connHooks) prepare(ctx context.Context, c *conn) error {
 		return &checkError{err}
 	}
 	for _, after := range h.after {
-		if err := after(ctx, c.pgxConn.Conn()); err != nil {
+		if err := after(ctx, c.Pgx()); err != nil {
 			return &afterConnectError{err}
 		}
 		if c.PgConn().TxStatus() != 'I' {
@@ -79,7 +81,7 @@ func (h connHooks) prepare(ctx context.Context, c *conn) error {
 		}
 	}
 	_, now, err := ask(ctx, c)
-	if err == nil && now != before && !c.mode.pooler {
+	if err == nil && now != before && !m.pooler {
 		return &afterConnectError{errTimeoutChanged}
 	}
 	if err != nil {

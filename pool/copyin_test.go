@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // copyIn has a wireServer take part in COPY FROM STDIN: it waits for data
@@ -38,7 +39,7 @@ func copyIn(w *wireSession, m pgproto3.FrontendMessage) bool {
 		case *pgproto3.CopyDone:
 			return true
 		case *pgproto3.CopyFail:
-			w.send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: stateQueryCanceled, Message: "COPY from stdin failed: " + m.Message})
+			w.send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: pgdriver.StateQueryCanceled, Message: "COPY from stdin failed: " + m.Message})
 			return true
 		}
 	}
@@ -76,7 +77,7 @@ func TestCopyWithoutData(t *testing.T) {
 func wantCopyRefused(t *testing.T, p *Pool, what string, call func(context.Context) error) {
 	t.Helper()
 	err := call(within(t, 20*time.Second))
-	if refusal := new(copyError); !errors.As(err, &refusal) || !strings.Contains(err.Error(), "CopyFrom") {
+	if refusal := new(pgdriver.CopyError); !errors.As(err, &refusal) || !strings.Contains(err.Error(), "CopyFrom") {
 		t.Errorf("%s: got %v, want a refusal that names the way", what, err)
 	}
 	if _, err := p.ExecContext(t.Context(), "select $1::int", 1); err != nil {

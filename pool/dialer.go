@@ -16,6 +16,7 @@ import (
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // dialer opens connections when the gate wants them. Each dial runs in its own
@@ -26,11 +27,11 @@ type dialer struct {
 	log         *slog.Logger
 	observer    Observer
 	base        *pgx.ConnConfig // as it was at Open; each dial reads it anew
-	network     dialFunc
+	network     pgdriver.DialFunc
 	hooks       connHooks
 	hosts       hosts
 	credentials *credentials // nil: the connection string's own
-	options     *connOptions
+	shared      *pgdriver.Shared
 	member      *member                                                                         // nil without a fleet
 	dial        func(ctx context.Context, sl *gate.Slot, permit *fleet.Permit) (backend, error) // opens a connection, whose owner has it then
 	mode        atomic.Pointer[mode]
@@ -75,7 +76,7 @@ func (d *dialer) run() {
 
 // handOver gives a dialed connection to the gate; after the pool's end it is closed.
 func (d *dialer) handOver(sl *gate.Slot, c backend) {
-	sl.Backend, sl.Doing = c, c.doing
+	sl.Backend, sl.Doing = c, c.Doing
 	took, trouble := d.g.Dialed(sl, time.Now())
 	if !took {
 		d.g.Abandon(sl)
@@ -106,7 +107,7 @@ func (d *dialer) survive(sl *gate.Slot, permit *fleet.Permit) (c backend, err er
 		if v := recover(); v != nil {
 			d.member.refused(permit, false)
 			if s := lastSocket(sl); s != nil && s.Conn != nil {
-				s.hangUp()
+				s.HangUp()
 			}
 			c, err = nil, newDialPanic(v)
 		}
@@ -132,28 +133,18 @@ const maxTries = 4
 
 // open dials, authenticates and checks one connection within ConnectTimeout:
 // all hosts and all tries together.
-func (d *dialer) open(ctx context.Context, sl *gate.Slot, permit *fleet.Permit) (*conn, error) {
+func (d *dialer) open(ctx context.Context, sl *gate.Slot) (*pgdriver.Conn, error) {
 	try, err := d.firstTry(ctx)
 	for n := 1; err == nil; n++ {
-		var c *conn
+		var c *pgdriver.Conn
 		if c, err = d.connect(ctx, sl, try); err == nil {
-			return c, d.admit(ctx, permit, c)
+			return c, nil
 		}
 		if n < maxTries {
 			try, err = d.nextTry(ctx, try, err)
 		}
 	}
-	d.member.refused(permit, sqlState(err) == stateTooManyConnections)
 	return nil, err
-}
-
-// admit takes an open connection into the fleet's budget, or closes it.
-func (d *dialer) admit(ctx context.Context, permit *fleet.Permit, c *conn) error {
-	err := d.member.enter(ctx, permit, c)
-	if err != nil {
-		_ = c.pgxConn.Close()
-	}
-	return err
 }
 
 // try is what one connection attempt is made with.
@@ -190,7 +181,7 @@ func (d *dialer) nextTry(ctx context.Context, t try, err error) (try, error) {
 }
 
 // connect makes one connection attempt and checks what it got.
-func (d *dialer) connect(ctx context.Context, sl *gate.Slot, t try) (*conn, error) {
+func (d *dialer) connect(ctx context.Context, sl *gate.Slot, t try) (*pgdriver.Conn, error) {
 	cc, err := readConnConfig(d.cfg.DatabaseURL)
 	if err != nil {
 		return nil, err
@@ -200,13 +191,9 @@ func (d *dialer) connect(ctx context.Context, sl *gate.Slot, t try) (*conn, erro
 	if t.login != nil {
 		t.login.apply(cc)
 	}
-	c := d.newConn(sl, mode)
-	c.telling = !t.mode.pooler && cc.DefaultQueryExecMode != pgx.QueryExecModeSimpleProtocol
-	// A pipeline knows neither tracers nor types that were registered.
-	c.pipelines = !t.mode.pooler && cc.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && cc.Tracer == nil && len(d.hooks.after) == 0
-	c.writing = writingOf(cc)
-	c.listen(cc)
-	at := &attempt{slot: sl, hosts: &d.hosts, network: d.network, cancel: &c.cancel}
+	c := pgdriver.New(sl, d.shared, pgdriver.Settings{Pooled: mode.pooler, BeginSuffix: mode.beginSuffix, Prepared: len(d.hooks.after) > 0}, cc)
+	sl.Generation, sl.RecycleAt = d.generation.Load(), c.DialedAt().Add(dueAfter(d.cfg.PoolRecycle))
+	at := &attempt{slot: sl, hosts: &d.hosts, network: d.network, conn: c}
 	ctx, err = at.prepare(ctx, cc, d.cfg.ConnectTimeout)
 	if err != nil {
 		return nil, err
@@ -215,24 +202,23 @@ func (d *dialer) connect(ctx context.Context, sl *gate.Slot, t try) (*conn, erro
 	if err != nil {
 		return nil, err
 	}
-	c.pgxConn = dc.(*pgxConn)
-	c.socket, sl.PID = lastSocket(sl), c.PgConn().PID()
-	c.connCheck = newConnCheck(c.socket.Conn)
-	err = d.check(ctx, c, cc.RuntimeParams)
+	c.Connected(dc.(*stdlib.Conn), lastSocket(sl))
+	sl.PID = c.PgConn().PID()
+	err = d.check(ctx, c, mode, cc.RuntimeParams)
 	if err == nil {
-		err = d.hooks.prepare(ctx, c)
+		err = d.hooks.prepare(ctx, c, mode)
 	}
 	if err != nil {
-		_ = c.pgxConn.Close()
+		_ = c.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// newConn is a connection about to be dialed.
-func (d *dialer) newConn(sl *gate.Slot, m *mode) *conn {
-	c := &conn{Slot: sl, options: d.options, mode: m, dialedAt: time.Now()}
-	sl.Generation, sl.RecycleAt = d.generation.Load(), c.dialedAt.Add(dueAfter(d.cfg.PoolRecycle))
-	c.cancel.count = &d.g.Cancels
-	return c
+// lastSocket is the one that was opened last under sl; nil before the first.
+func lastSocket(sl *gate.Slot) *pgdriver.Socket {
+	if s := sl.LastSocket(); s != nil {
+		return s.Conn.(*pgdriver.Socket)
+	}
+	return nil
 }

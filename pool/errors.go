@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // What callers branch on, with errors.Is. Each comes wrapped in a typed error
@@ -30,7 +32,12 @@ var (
 	ErrNested = errors.New("pool: nested acquisition refused")
 	// ErrReclaimed: the connection was taken away from a holder that had left
 	// it without a statement for too long. Only with DB_RECLAIM_AFTER.
-	ErrReclaimed = gate.ErrReclaimed
+	ErrReclaimed = connstate.ErrReclaimed
+	// ErrTransactionEnded is returned by the commit, and the rollback, of a
+	// transaction that its own work has ended: with COMMIT, ROLLBACK or PREPARE
+	// TRANSACTION as SQL. What the work did before is committed or lost, as that
+	// statement said; each statement after it was committed by itself.
+	ErrTransactionEnded = pgdriver.ErrTransactionEnded
 	// ErrClosed: the pool is closed or shutting down.
 	ErrClosed = gate.ErrClosed
 )

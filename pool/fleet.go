@@ -11,6 +11,7 @@ import (
 	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // member is the pool as a replica of its fleet: each dial needs a permit of the
@@ -62,7 +63,7 @@ func (p *Pool) unreadBound() time.Duration {
 	if p.cfg.StatementTimeout == 0 {
 		return 0
 	}
-	return p.cfg.StatementTimeout + userTimeout
+	return p.cfg.StatementTimeout + pgdriver.UserTimeout
 }
 
 // run keeps the share until ctx ends.
@@ -102,7 +103,7 @@ func (m *member) enter(ctx context.Context, permit *fleet.Permit, c *conn) error
 	var pg *pgconn.PgError
 	switch {
 	case err == nil:
-		c.fleetSession, c.OnFree, c.Surplus = session, session.Gone, session.Surplus
+		c.fleetSession, c.slot.OnFree, c.slot.Surplus = session, session.Gone, session.Surplus
 	case errors.As(err, &pg):
 		err = &fleetError{pg}
 	}
@@ -162,7 +163,7 @@ func (p *Pool) borrow(ctx context.Context, use func(*conn) error) error {
 	c := v.real.(*conn)
 	err := use(c)
 	if err != nil {
-		c.retireFor(connstate.CloseBroken)
+		c.RetireFor(connstate.CloseBroken)
 	}
 	return err
 }

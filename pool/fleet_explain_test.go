@@ -11,6 +11,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/fleet"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // bounded makes the pool a member of a fleet of eight as far as errors are concerned.
@@ -80,7 +81,7 @@ func TestErrorOfAReplicaThatNeverGotIn(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		waiting := r.ask(ctx)
-		e, trouble := newDialError(&pgconn.PgError{Code: stateTooManyConnections, Message: "sorry, too many clients already"}, time.Now())
+		e, trouble := newDialError(&pgconn.PgError{Code: pgdriver.StateTooManyConnections, Message: "sorry, too many clients already"}, time.Now())
 		r.gate.DialFailed(sl, trouble.failure(e), time.Now())
 		time.Sleep(4 * time.Second)
 		waiting.wantError(ErrServerFull)

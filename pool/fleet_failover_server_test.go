@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -88,7 +89,7 @@ func TestFleetFailsOver(t *testing.T) {
 			errs := r.failures()
 			broken += len(errs)
 			for _, err := range errs {
-				if sqlState(err) == stateTooManyConnections {
+				if pgdriver.SQLState(err) == pgdriver.StateTooManyConnections {
 					t.Error(err)
 				}
 			}

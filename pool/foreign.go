@@ -14,6 +14,7 @@ import (
 	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // New returns a pool over db, of any driver, with the limits of cfg: over
@@ -115,12 +116,12 @@ func (c *foreignConn) ready(ctx context.Context, _ *gate.Permit) error {
 // verdict is why the connection cannot go on.
 func (c *foreignConn) verdict(time.Time) connstate.CloseReason {
 	if v, ok := c.inner.(driver.Validator); ok && !v.IsValid() {
-		c.retireFor(connstate.CloseBroken)
+		c.RetireFor(connstate.CloseBroken)
 	}
 	return c.RetiredFor()
 }
 
-func (c *foreignConn) retireFor(r connstate.CloseReason) { c.Slot.RetireFor(r) }
+func (c *foreignConn) RetireFor(r connstate.CloseReason) { c.Slot.RetireFor(r) }
 
 // close has the *sql.DB close the connection.
 func (c *foreignConn) close() {
@@ -135,14 +136,14 @@ func (c *foreignConn) goHome() { c.close() }
 // hangUp is never called: see traffic.
 func (c *foreignConn) hangUp() {}
 
-// traffic says busy: nobody knows what goes over the wire, so nothing is reclaimed.
-func (*foreignConn) traffic() (uint32, bool) { return 0, true }
+// Traffic says busy: nobody knows what goes over the wire, so nothing is reclaimed.
+func (*foreignConn) Traffic() (uint32, bool) { return 0, true }
 
 // doing is what was noted at the beginning and end of each call.
-func (c *foreignConn) doing() int32 { return c.Activity.Load() }
+func (c *foreignConn) Doing() int32 { return c.Activity.Load() }
 
 // pgx is nil: the connection is another driver's.
-func (*foreignConn) pgx() *pgx.Conn { return nil }
+func (*foreignConn) Pgx() *pgx.Conn { return nil }
 
 // run marks that a statement runs. A panic, of a driver.Valuer say, becomes an
 // error and costs the connection, as in conn.shield.
@@ -151,8 +152,8 @@ func (c *foreignConn) run(call func() error) (err error) {
 	finished := false
 	defer func() {
 		if !finished {
-			err = newPanicError(recover())
-			c.retireFor(connstate.CloseUnclean)
+			err = pgdriver.NewPanicError(recover())
+			c.RetireFor(connstate.CloseUnclean)
 		}
 		after := connstate.ActivityIdle
 		if c.inTx {
@@ -163,7 +164,7 @@ func (c *foreignConn) run(call func() error) (err error) {
 	err = call()
 	finished = true
 	if errors.Is(err, driver.ErrBadConn) {
-		c.retireFor(connstate.CloseBroken)
+		c.RetireFor(connstate.CloseBroken)
 	}
 	return err
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // realConn is the real connection that held has.
@@ -21,11 +23,11 @@ func TestFreshIsOfThisMoment(t *testing.T) {
 		held := holdAll(t, p, 1)[0]
 		c := realConn(held)
 		held.Close()
-		if !c.isFresh() {
+		if !c.IsFresh() {
 			t.Error("not fresh, although it was given back this moment")
 		}
-		time.Sleep(freshFor)
-		if c.isFresh() {
+		time.Sleep(pgdriver.FreshFor)
+		if c.IsFresh() {
 			t.Error("fresh, although it has rested")
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -154,7 +155,7 @@ func wantServerFull(t *testing.T, dsn, reason string) {
 	cfg := settled(dsn, 2, 0)
 	cfg.PoolTimeout = 300 * time.Millisecond
 	p := open(t, cfg)
-	refusedOnce(t, p, stateTooManyConnections) // a busy machine takes longer than pool_timeout to say no
+	refusedOnce(t, p, pgdriver.StateTooManyConnections) // a busy machine takes longer than pool_timeout to say no
 	before := p.Stats().TimeoutCount
 	started := time.Now()
 	err := p.PingContext(t.Context())
@@ -166,7 +167,7 @@ func wantServerFull(t *testing.T, dsn, reason string) {
 		t.Fatalf("%s: got %v, want ErrServerFull", reason, err)
 	}
 	d := e.Stats.LastDialError
-	if string(d.Reason) != reason || d.SQLState != stateTooManyConnections || d.Remedy == "" {
+	if string(d.Reason) != reason || d.SQLState != pgdriver.StateTooManyConnections || d.Remedy == "" {
 		t.Errorf("got %+v, want reason %q and a remedy", d, reason)
 	}
 	for _, part := range []string{"server full", d.Message} {

@@ -11,7 +11,7 @@ import (
 // newGuard is what has the server end a session soon after its client is gone,
 // which is when the slot of a lost session comes free: a client that hung up is
 // noticed in the middle of a statement (PostgreSQL 14 and later, not on every
-// platform), one that is cut off by the network within userTimeout.
+// platform), one that is cut off by the network within pgdriver.UserTimeout.
 //
 // They are startup parameters, so RESET ALL and DISCARD ALL come back to them.
 //

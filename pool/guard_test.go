@@ -10,6 +10,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/memconn"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -85,7 +86,7 @@ type mute struct {
 	mu    sync.Mutex
 	on    bool
 	other []net.Conn
-	dial  dialFunc
+	dial  pgdriver.DialFunc
 }
 
 func (m *mute) Dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -103,7 +104,7 @@ func (m *mute) Dial(ctx context.Context, network, address string) (net.Conn, err
 // the server would let them begin, and not at all for those that cannot have.
 func TestDialNeverAnswered(t *testing.T) {
 	for sslmode, freeAfter := range map[string]time.Duration{
-		"disable": dialBound,
+		"disable": pgdriver.DialBound,
 		"prefer":  5 * time.Second, // the dial's own bound: it asked for TLS and got no answer
 	} {
 		t.Run(sslmode, func(t *testing.T) {

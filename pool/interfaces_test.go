@@ -23,11 +23,6 @@ var optional = map[string][]reflect.Type{
 		reflect.TypeFor[driver.StmtExecContext](), reflect.TypeFor[driver.StmtQueryContext](),
 		reflect.TypeFor[driver.NamedValueChecker](), reflect.TypeFor[driver.ColumnConverter](), //nolint:staticcheck // the old ones too
 	},
-	"rows": {
-		reflect.TypeFor[driver.RowsNextResultSet](), reflect.TypeFor[driver.RowsColumnTypeScanType](),
-		reflect.TypeFor[driver.RowsColumnTypeDatabaseTypeName](), reflect.TypeFor[driver.RowsColumnTypeLength](),
-		reflect.TypeFor[driver.RowsColumnTypeNullable](), reflect.TypeFor[driver.RowsColumnTypePrecisionScale](),
-	},
 	"connector": {reflect.TypeFor[interface{ Close() error }]()},
 }
 
@@ -42,8 +37,6 @@ func TestOptionalInterfaces(t *testing.T) {
 	}{
 		{"conn", reflect.TypeFor[*virtual](), reflect.TypeFor[*stdlib.Conn](), []reflect.Type{validator}},
 		{"stmt", reflect.TypeFor[*virtualStmt](), reflect.TypeFor[*stdlib.Stmt](), nil},
-		{"stmt", reflect.TypeFor[*stmt](), reflect.TypeFor[*stdlib.Stmt](), nil},
-		{"rows", reflect.TypeFor[*rows](), reflect.TypeFor[*stdlib.Rows](), nil},
 		{"connector", reflect.TypeFor[virtuals](), reflect.TypeOf(stdlib.GetConnector(pgx.ConnConfig{})), nil},
 	} {
 		for _, i := range optional[c.kind] {

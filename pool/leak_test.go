@@ -271,29 +271,6 @@ func TestReclaimedPlaceGoesToOthers(t *testing.T) {
 	})
 }
 
-// TestReclaimedIsSaidFirst has a look at the connection due before the statement
-// that finds it taken away: what the look would find is not the caller's concern.
-func TestReclaimedIsSaidFirst(t *testing.T) {
-	for name, use := range map[string]func(c *conn){
-		"just handed on":  func(c *conn) { c.trusted = true },
-		"a late cancel":   func(c *conn) { c.cancel.sent.Store(true) },
-		"a lost cancel":   func(c *conn) { c.cancel.uncertain.Store(true) },
-		"nothing unusual": func(*conn) {},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inWire(t, reclaiming(orders(1, 0)), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
-				held := holdAll(t, p, 1)[0]
-				defer held.Close()
-				use(realConn(held))
-				time.Sleep(time.Minute + 2*maxPeriod)
-				if _, err := held.ExecContext(t.Context(), "update"); err != ErrReclaimed {
-					t.Error(err)
-				}
-			})
-		})
-	}
-}
-
 // TestReclaimSparesWhatRawRuns has pgx used directly, for longer than a holder
 // may be idle: in one statement, and in many. Afterwards the holder idles.
 func TestReclaimSparesWhatRawRuns(t *testing.T) {
@@ -326,7 +303,7 @@ func TestReclaimedButGivenBack(t *testing.T) {
 		held := holdAll(t, p, 1)[0]
 		c := realConn(held)
 		held.Close()
-		c.retireFor(connstate.CloseUnclean)
+		c.RetireFor(connstate.CloseUnclean)
 		if _, err := p.ExecContext(t.Context(), "update"); err != nil {
 			t.Error(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -89,7 +90,7 @@ func meet(t *testing.T, s notNow) {
 		}
 	}
 	now := p.Stats()
-	if now.Server.OK || string(now.Server.Reason) != s.reason || now.LastDialError.SQLState != stateCannotConnectNow {
+	if now.Server.OK || string(now.Server.Reason) != s.reason || now.LastDialError.SQLState != pgdriver.StateCannotConnectNow {
 		t.Errorf("%+v, last dial error %+v", now.Server, now.LastDialError)
 	}
 	if n := now.DialErrorCount - before; n > 30 {

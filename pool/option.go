@@ -5,6 +5,8 @@ import (
 	"context"
 	"log/slog"
 	"net"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // Option changes how a pool is opened. Options hold what an environment
@@ -17,19 +19,19 @@ type settings struct {
 	observer Observer
 	supply   func(ctx context.Context) (Credentials, error)
 	hooks    connHooks
-	network  dialFunc
+	network  pgdriver.DialFunc
 	plumbing plumbing
 	session  []SessionOption // defaults
 }
 
 func newSettings(opts []Option) *settings {
-	s := &settings{log: slog.Default(), observer: nobody{}, network: dialSocket}
+	s := &settings{log: slog.Default(), observer: nobody{}, network: pgdriver.DialSocket}
 	for _, o := range opts {
 		o(s)
 	}
 	s.log, s.observer = cmp.Or(s.log, slog.Default()), cmp.Or[Observer](s.observer, nobody{})
 	if s.network == nil {
-		s.network = dialSocket
+		s.network = pgdriver.DialSocket
 	}
 	return s
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -160,7 +161,7 @@ func (c *calls) wantNoFailure(t testing.TB) {
 func (c *calls) wantConnectionErrors(t testing.TB) {
 	t.Helper()
 	for _, err := range c.failures {
-		lost := sqlState(err) == stateAdminShutdown || sqlState(err) == stateCrashShutdown || errors.Is(err, io.ErrUnexpectedEOF) ||
+		lost := pgdriver.SQLState(err) == pgdriver.StateAdminShutdown || pgdriver.SQLState(err) == pgdriver.StateCrashShutdown || errors.Is(err, io.ErrUnexpectedEOF) ||
 			errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
 		if !lost {
 			t.Errorf("%T %v", err, err)

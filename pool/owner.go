@@ -106,7 +106,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 }
 
 // IsValid is called when the connection goes home, and says whether it may stay.
-func (c *conn) IsValid() bool { return c.RetiredFor() == connstate.CloseUnknown && !c.IsClosed() }
+func (c *conn) IsValid() bool { return c.slot.RetiredFor() == connstate.CloseUnknown && !c.IsClosed() }
 
 // openOwner makes the *sql.DB that owns the pool's connections.
 func (p *Pool) openOwner() {
@@ -136,7 +136,7 @@ func (p *Pool) adopt(ctx context.Context, dialed *conn) error {
 		case c == dialed && err == nil:
 			return nil
 		case err == nil:
-			p.gate.BroughtBack(c.Slot, time.Now())
+			p.gate.BroughtBack(c.slot, time.Now())
 		case !errors.Is(err, driver.ErrBadConn):
 			return err
 		}
@@ -153,7 +153,7 @@ func (p *Pool) fetch(ctx context.Context, permit *gate.Permit) {
 		p.gate.Fetched(permit, nil)
 		return
 	}
-	p.gate.Fetched(permit, c.Slot)
+	p.gate.Fetched(permit, c.slot)
 }
 
 // bringBack has all connections that are idle at the owner come out to the gate,
@@ -166,7 +166,7 @@ func (p *Pool) bringBack() (came bool) {
 		if err != nil {
 			return came
 		}
-		p.gate.BroughtBack(c.Slot, time.Now())
+		p.gate.BroughtBack(c.slot, time.Now())
 		came = true
 	}
 	return came

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/memconn"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // brittleConn panics in one Write after it was armed.
@@ -110,7 +111,7 @@ func TestPanicInALook(t *testing.T) {
 		server = s
 		for range 3 {
 			askWire(t.Context(), p, "x").want(t, 0, nil)
-			time.Sleep(freshFor)
+			time.Sleep(pgdriver.FreshFor)
 			armed.Store(true)
 		}
 		if st := p.Stats(); st.OpenedCount != 3 || armed.Load() != true {
@@ -165,7 +166,7 @@ func TestPanicInARenewal(t *testing.T) {
 	var server *wireServer
 	inWire(t, sized(2, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
 		server = s
-		s.refuseAll(stateInvalidPassword, "password authentication failed")
+		s.refuseAll(pgdriver.StateInvalidPassword, "password authentication failed")
 		a := askWire(t.Context(), p, "x")
 		<-a.done
 		if d := p.Stats().LastDialError; a.err != nil || d == nil || d.Reason != "panic" {

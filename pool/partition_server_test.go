@@ -67,7 +67,7 @@ func TestPartitionedPrimary(t *testing.T) {
 		if lost < size || s.Closing < lost || s.Open()+s.Dialing+s.Closing > size+overflow {
 			t.Errorf("the old primary has %d sessions; %+v", lost, s)
 		}
-		proxy.Cut() // what the kernel decides after userTimeout
+		proxy.Cut() // what the kernel decides after pgdriver.UserTimeout
 		until(t, 10*time.Second, "its slots are free", func() bool { return p.Stats().Closing == 0 })
 		load.await(t, 100)
 		load.stop()

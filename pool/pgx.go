@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
@@ -50,6 +49,9 @@ func (v *virtual) done(sound bool) {
 	v.p.natives.Put(v)
 }
 
+// RowsClosed is done, for rows that held the connection.
+func (v *virtual) RowsClosed() { v.done(true) }
+
 // Exec runs a statement that returns no rows, as pgxpool.Pool.Exec does. Without
 // arguments it may be several statements.
 func (x *Pgx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
@@ -58,7 +60,7 @@ func (x *Pgx) Exec(ctx context.Context, sql string, args ...any) (pgconn.Command
 		return pgconn.CommandTag{}, err
 	}
 	defer v.done(true)
-	call := func(b backend) (pgconn.CommandTag, error) { return b.(*conn).nativeExec(ctx, sql, args) }
+	call := func(b backend) (pgconn.CommandTag, error) { return b.(*conn).Exec(ctx, sql, args) }
 	if o := v.nativeOffering(sql, args); o.statement != nil && len(args) > 0 {
 		return onShared(ctx, v, o, tagOf, call)
 	}
@@ -88,14 +90,20 @@ func (v *virtual) nativeRows(ctx context.Context, sql string, args []any) (rows 
 			v.done(finished) // else an argument panicked
 		}
 	}()
-	call := func(b backend) (pgx.Rows, error) { return b.(*conn).nativeQuery(ctx, v, sql, args) }
+	call := func(b backend) (pgx.Rows, error) {
+		r, err := b.(*conn).Query(ctx, v, sql, args)
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	}
 	if o := v.nativeOffering(sql, args); o.statement != nil {
 		rows, err = onShared(ctx, v, o, nativeRowsOf, call) //nolint:sqlclosecheck // the caller's to close
 	} else {
 		rows, err = onReal(ctx, v, gate.WantStatement, call) //nolint:sqlclosecheck // the caller's to close
 	}
 	finished = true
-	_, held := rows.(*heldRows)
+	_, held := rows.(*pgdriver.HeldRows)
 	kept = held && err == nil
 	return rows, err
 }
@@ -128,137 +136,16 @@ func (v *virtual) nativeOffering(sql string, args []any) (o offer) {
 func tagOf(c *pgdriver.Call) (pgconn.CommandTag, error) {
 	defer c.Discard()
 	if err := c.Answer().Err; err != nil {
-		return pgconn.CommandTag{}, errorOf(err)
+		return pgconn.CommandTag{}, err
 	}
 	return c.Answer().Result.Tag, nil
 }
 
 func nativeRowsOf(c *pgdriver.Call) (pgx.Rows, error) {
 	if err := c.Answer().Err; err != nil {
-		return nil, errorOf(err)
-	}
-	return c.PgxRows(), nil
-}
-
-// nativeExec is ExecContext for pgx's types.
-func (c *conn) nativeExec(ctx context.Context, sql string, args []any) (tag pgconn.CommandTag, err error) {
-	if err := c.beginAfter(ctx, c.trusted && (len(args) == 0 || pgdriver.HasOptions(args))); err != nil {
-		return tag, err
-	}
-	err = c.guard(func() (err error) {
-		tag, err = c.pgx().Exec(c.watch.over(ctx), sql, args...)
-		return err
-	})
-	c.end()
-	return tag, c.judge(ctx, err)
-}
-
-// nativeQuery is QueryContext for pgx's types. It reads up to the first row:
-// before that nobody knows whether the statement was executed at all.
-func (c *conn) nativeQuery(ctx context.Context, v *virtual, sql string, args []any) (pgx.Rows, error) {
-	if err := c.beginAfter(ctx, c.trusted && pgdriver.HasOptions(args)); err != nil {
 		return nil, err
 	}
-	r := &heldRows{v: v, c: c, ctx: ctx, waiting: true}
-	err := c.guard(func() (err error) {
-		if r.Rows, err = c.pgx().Query(c.watch.over(ctx), sql, args...); err == nil {
-			r.more = r.Rows.Next()
-			err = r.Rows.Err()
-		}
-		return err
-	})
-	if err != nil {
-		c.end()
-		return nil, c.judge(ctx, err)
-	}
-	c.Activity.CompareAndSwap(connstate.ActivityRunning, connstate.ActivityRows)
-	return r, nil
-}
-
-// guard gives the connection up when a call panics, in a driver.Valuer say, and
-// lets the panic go on.
-func (c *conn) guard(call func() error) error {
-	finished := false
-	defer func() {
-		if !finished {
-			c.abandon()
-		}
-	}()
-	err := call()
-	finished = true
-	return err
-}
-
-// heldRows are rows that hold their connection until they are closed.
-type heldRows struct {
-	pgx.Rows
-	v       *virtual
-	c       *conn
-	ctx     context.Context // the query's
-	waiting bool            // the first row was read ahead, and nobody has asked for it yet
-	more    bool            // there was one
-	closed  bool
-	err     error
-}
-
-// Next goes to the next row, and closes the rows when there is none.
-func (r *heldRows) Next() bool {
-	more := r.more
-	if !r.waiting {
-		more = r.Rows.Next()
-	}
-	r.waiting = false
-	if !more {
-		r.Close()
-	}
-	return more
-}
-
-// Scan decodes the present row. An error closes the rows.
-func (r *heldRows) Scan(dest ...any) error {
-	if len(dest) == 1 {
-		if whole, ok := dest[0].(pgx.RowScanner); ok {
-			return r.failed(whole.ScanRow(r))
-		}
-	}
-	return r.failed(r.Rows.Scan(dest...))
-}
-
-// Values decodes the present row. An error closes the rows.
-func (r *heldRows) Values() ([]any, error) {
-	values, err := r.Rows.Values()
-	return values, r.failed(err)
-}
-
-func (r *heldRows) failed(err error) error {
-	if err != nil {
-		r.Close()
-	}
-	return err
-}
-
-// Close reads what is left, ends the query and gives the connection back.
-func (r *heldRows) Close() {
-	if r.closed {
-		return
-	}
-	r.closed = true
-	r.Rows.Close()
-	if r.err = r.Rows.Err(); r.err != nil && r.ctx.Err() != nil {
-		r.err = r.c.judgeCanceled(r.ctx, r.err)
-	}
-	r.c.Activity.CompareAndSwap(connstate.ActivityRows, connstate.ActivityRunning)
-	r.c.end()
-	r.v.done(true)
-	r.v, r.c = nil, nil
-}
-
-// Err returns the error that ended the rows.
-func (r *heldRows) Err() error {
-	if r.closed {
-		return r.err
-	}
-	return r.Rows.Err()
+	return c.PgxRows(), nil
 }
 
 // failedRows are the rows of a query that failed.

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // WithPgx calls fn with a connection of pgx's own, for what goes beyond single
@@ -18,7 +19,7 @@ import (
 //
 // Ending ctx cancels what runs under it.
 func (p *Pool) WithPgx(ctx context.Context, fn func(ctx context.Context, c *pgx.Conn) error) error {
-	return p.Pgx().with(ctx, func(c *conn) error { return fn(ctx, c.pgx()) })
+	return p.Pgx().with(ctx, func(c *conn) error { return fn(ctx, c.Pgx()) })
 }
 
 // with calls fn with a connection that was alive a moment ago.
@@ -51,7 +52,7 @@ func (v *virtual) nativeConn(ctx context.Context) (*conn, error) {
 // CopyFrom copies rows into a table, as pgxpool.Pool.CopyFrom does.
 func (x *Pgx) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (n int64, err error) {
 	err = x.with(ctx, func(c *conn) error {
-		n, err = c.pgx().CopyFrom(ctx, table, columns, rows)
+		n, err = c.Pgx().CopyFrom(ctx, table, columns, rows)
 		return err
 	})
 	return n, err
@@ -70,7 +71,7 @@ func (x *Pgx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 		v.done(true)
 		return pgx.FailedBatchResults(b, err)
 	}
-	held := &heldBatch{BatchResults: c.pgx().SendBatch(ctx, b), v: v}
+	held := &heldBatch{BatchResults: c.Pgx().SendBatch(ctx, b), v: v}
 	if tx := held.BatchResults.Tx(); tx != nil {
 		held.tx, held.v = &heldTx{Tx: tx, v: v}, nil
 	}
@@ -113,13 +114,7 @@ func (x *Pgx) BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error
 		return nil, err
 	}
 	tx, err := onReal(ctx, v, gate.WantTransaction, func(b backend) (pgx.Tx, error) {
-		c := b.(*conn)
-		if err := c.begin(ctx); err != nil {
-			return nil, err
-		}
-		tx, err := c.pgx().BeginTx(c.watch.over(ctx), options)
-		c.end()
-		return tx, c.judgeHarmless(ctx, err)
+		return b.(*conn).BeginNative(ctx, options)
 	})
 	if err != nil {
 		v.done(true)
@@ -143,7 +138,7 @@ func (t *heldTx) Commit(ctx context.Context) error {
 // Rollback rolls back, also when ctx has ended, and gives the connection back.
 func (t *heldTx) Rollback(ctx context.Context) error {
 	defer t.over()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pgdriver.RollbackTimeout)
 	defer cancel()
 	return t.Tx.Rollback(ctx)
 }

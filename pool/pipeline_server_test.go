@@ -133,7 +133,7 @@ func TestPipelineFates(t *testing.T) {
 			}
 		})
 		call(t.Context(), fails, 0, func(_ int, err error) {
-			if sqlState(err) != "22012" {
+			if pgdriver.SQLState(err) != "22012" {
 				t.Errorf("division by zero: %v", err)
 			}
 		})
@@ -219,7 +219,7 @@ func stressCall(t *testing.T, p *Pool, id, read, write string, i int, reported, 
 		switch _, err := p.ExecContext(ctx, write, id); {
 		case err == nil:
 			reported.Add(1)
-		case ctx.Err() != nil || errors.Is(err, errLost) || sqlState(err) == stateAdminShutdown:
+		case ctx.Err() != nil || errors.Is(err, pgdriver.ErrLost) || pgdriver.SQLState(err) == pgdriver.StateAdminShutdown:
 			unknown.Add(1)
 		default:
 			t.Error(err)
@@ -228,7 +228,7 @@ func stressCall(t *testing.T, p *Pool, id, read, write string, i int, reported, 
 	}
 	var got string
 	err := p.QueryRowContext(ctx, read, id).Scan(&got)
-	if err == nil && got != id || err != nil && ctx.Err() == nil && !errors.Is(err, errLost) && sqlState(err) != stateAdminShutdown {
+	if err == nil && got != id || err != nil && ctx.Err() == nil && !errors.Is(err, pgdriver.ErrLost) && pgdriver.SQLState(err) != pgdriver.StateAdminShutdown {
 		t.Errorf("%s: got %q, %v", id, got, err)
 	}
 }

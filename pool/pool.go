@@ -118,7 +118,7 @@ func newPool(cfg config.Config, s *settings) *Pool {
 		p.dialer.credentials = &credentials{supply: s.supply, ctx: p.dialer.ctx, timeout: cfg.ConnectTimeout}
 	}
 	p.recycler = &recycler{g: p.gate, lifetime: cfg.PoolRecycle, generation: &p.dialer.generation}
-	p.dialer.options = &connOptions{expired: p.recycler.expired}
+	p.dialer.shared = &pgdriver.Shared{}
 	p.housekeeper = &housekeeper{p: p, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	return p
 }
@@ -130,14 +130,20 @@ func (p *Pool) demand() {
 	}
 }
 
-// dialOwn opens a connection that the pool's own *sql.DB owns.
+// dialOwn opens a connection that the pool's own *sql.DB owns, and takes it into
+// the fleet's budget before anything else is run on it.
 func (p *Pool) dialOwn(ctx context.Context, sl *gate.Slot, permit *fleet.Permit) (backend, error) {
-	c, err := p.dialer.open(ctx, sl, permit)
+	session, err := p.dialer.open(ctx, sl)
 	if err != nil {
+		p.member.refused(permit, pgdriver.SQLState(err) == pgdriver.StateTooManyConnections)
 		return nil, err
 	}
-	if err := p.adopt(ctx, c); err != nil {
-		_ = c.pgxConn.Close()
+	c := newConn(session, sl, p.recycler)
+	if err = p.member.enter(ctx, permit, c); err == nil {
+		err = p.adopt(ctx, c)
+	}
+	if err != nil {
+		_ = session.Close()
 		return nil, err
 	}
 	return c, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 	"github.com/dbpool-go/dbpool/internal/pgoptions"
 )
 
@@ -65,7 +66,7 @@ var errPooled = errors.New("the backend's process id is not the one announced")
 
 // refusesParameters recognises a pooler by its answer to startup parameters.
 func refusesParameters(err error) bool {
-	return sqlState(err) == stateProtocolViolation && saysUnsupported(err.Error())
+	return pgdriver.SQLState(err) == pgdriver.StateProtocolViolation && saysUnsupported(err.Error())
 }
 
 // adaptToPooler changes the mode for this and all further dials. It reports
@@ -90,30 +91,30 @@ const checkQuery = "select pg_catalog.pg_backend_pid(), " +
 // check finds out what stands at the other end: a backend whose process id is
 // not the one announced at startup is behind a pooler; and whether the
 // statement timeout is really in force.
-func (d *dialer) check(ctx context.Context, c *conn, sent map[string]string) error {
+func (d *dialer) check(ctx context.Context, c *pgdriver.Conn, m *mode, sent map[string]string) error {
 	pid, timeout, err := ask(ctx, c)
 	if err != nil {
 		return &checkError{err}
 	}
-	if pid != c.PID && !c.mode.pooler && d.cfg.Pooler != config.PoolerNone {
+	if pid != c.PgConn().PID() && !m.pooler && d.cfg.Pooler != config.PoolerNone {
 		return errPooled
 	}
-	pinned := c.mode.pinned
-	if pid != c.PID && !c.mode.pooler {
+	pinned := m.pinned
+	if pid != c.PgConn().PID() && !m.pooler {
 		own := maps.Clone(sent)
-		maps.DeleteFunc(own, func(name, value string) bool { return c.mode.guard[name] == value })
+		maps.DeleteFunc(own, func(name, value string) bool { return m.guard[name] == value })
 		_, pinned = moveParameters(own) // a pooler that was ruled out may have swallowed them
 	}
 	if err := wantPinned(ctx, c, pinned); err != nil {
 		return err
 	}
-	if c.mode.pooler && strings.Contains(c.mode.beginSuffix, "lock_timeout") {
+	if m.pooler && strings.Contains(m.beginSuffix, "lock_timeout") {
 		d.lockTimeout.Do(func() {
 			d.log.Warn("lock_timeout is in force in transactions only", "pool", d.cfg.Name, "how", "a connection pooler keeps no settings",
 				"remedy", "ALTER ROLE … SET lock_timeout = …")
 		})
 	}
-	d.timeout.found(d, c, timeout)
+	d.timeout.found(d, m, timeout)
 	return nil
 }
 
@@ -124,7 +125,7 @@ func (e *checkError) Error() string { return "check of the new connection: " + e
 func (e *checkError) Unwrap() error { return e.err }
 
 // ask runs checkQuery.
-func ask(ctx context.Context, c *conn) (pid uint32, timeout time.Duration, err error) {
+func ask(ctx context.Context, c *pgdriver.Conn) (pid uint32, timeout time.Duration, err error) {
 	results, err := c.PgConn().Exec(ctx, checkQuery).ReadAll()
 	if err != nil {
 		return 0, 0, err
@@ -145,9 +146,9 @@ type timeoutReport struct {
 	ok  bool
 }
 
-// found takes in the statement_timeout that the server reported on c.
-func (r *timeoutReport) found(d *dialer, c *conn, got time.Duration) {
-	how, ok := judgeTimeout(d.cfg.StatementTimeout, got, c.mode.pooler)
+// found takes in the statement_timeout that the server reported.
+func (r *timeoutReport) found(d *dialer, m *mode, got time.Duration) {
+	how, ok := judgeTimeout(d.cfg.StatementTimeout, got, m.pooler)
 	r.mu.Lock()
 	news := how != r.how
 	r.how, r.ok = how, ok

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 	"github.com/dbpool-go/dbpool/internal/pgoptions"
 )
 
@@ -68,10 +69,10 @@ const pinnedQuery = "select pg_catalog.current_setting($1, true), pg_catalog.set
 
 // wantPinned makes sure that the server has, for this role and database, what
 // cannot be set through the pooler.
-func wantPinned(ctx context.Context, c *conn, pinned []pgoptions.Setting) error {
+func wantPinned(ctx context.Context, c *pgdriver.Conn, pinned []pgoptions.Setting) error {
 	for _, s := range pinned {
 		result := c.PgConn().ExecParams(ctx, pinnedQuery, [][]byte{[]byte(s.Name), []byte(s.Value)}, nil, nil, nil).Read()
-		if result.Err != nil && sqlState(result.Err) == "" {
+		if result.Err != nil && pgdriver.SQLState(result.Err) == "" {
 			return &checkError{result.Err}
 		}
 		if result.Err != nil || len(result.Rows) != 1 || !sameSetting(string(result.Rows[0][0]), string(result.Rows[0][1])) {

@@ -24,7 +24,7 @@ func (p *Pool) figures() Stats {
 	if p.dialer.mode.Load().pooler {
 		s.Pooler = "pgbouncer"
 	}
-	s.CancelCount = p.gate.Cancels.Load()
+	s.CancelCount = p.dialer.shared.Canceled.Load()
 	s.Fleet = p.fleetCheck.stats()
 	s.Pipeline = p.pipelineStats(figures)
 	s.Tasks = p.tasks.counters()

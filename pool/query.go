@@ -3,6 +3,8 @@ package pool
 import (
 	"context"
 	"database/sql"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // ExecContext runs a statement that returns no rows, as sql.DB.ExecContext does.
@@ -74,8 +76,8 @@ func (p *Pool) seen(err error) error {
 	if err == nil {
 		return nil
 	}
-	if panicked, ok := err.(*panicError); ok {
-		panic(panicked.value)
+	if panicked, ok := err.(*pgdriver.PanicError); ok {
+		panic(panicked.Value)
 	}
 	if p.closed.Load() && err.Error() == errDBClosed {
 		return ErrClosed

@@ -25,7 +25,7 @@ func (h *housekeeper) reclaim(now time.Time) {
 			continue
 		}
 		s, known := h.silent[held.Grant]
-		if n, busy := held.Slot.Backend.(backend).traffic(); !known || s.traffic != n || busy {
+		if n, busy := held.Slot.Backend.(backend).Traffic(); !known || s.traffic != n || busy {
 			s = silence{traffic: n, since: now}
 		}
 		seen[held.Grant] = s
@@ -35,30 +35,6 @@ func (h *housekeeper) reclaim(now time.Time) {
 		}
 	}
 	h.silent = seen
-}
-
-// traffic tells how many times the connection has exchanged anything with the
-// server, and whether it is busy: a statement runs, or somebody waits for the
-// server. Open rows that nobody reads are not busy, whether the server has sent
-// all of them or not.
-func (c *conn) traffic() (n uint32, busy bool) {
-	doing := c.doing()
-	return c.exchange.traffic.Load(), doing == connstate.ActivityRunning || doing == connstate.ActivityListening
-}
-
-// doing is what the holder does with the connection. What goes over the wire
-// tells of statements that a function given to sql.Conn.Raw runs.
-func (c *conn) doing() int32 {
-	a := c.Activity.Load()
-	switch {
-	case c.socket.farewell.Load():
-		return a
-	case a == connstate.ActivityRows && c.exchange.reading.Load(), (a == connstate.ActivityIdle || a == connstate.ActivityTx) && c.exchange.owed.Load() > 0:
-		return connstate.ActivityRunning
-	case (a == connstate.ActivityIdle || a == connstate.ActivityTx) && c.exchange.reading.Load():
-		return connstate.ActivityListening
-	}
-	return a
 }
 
 // takeAway ends the session of a holder that runs nothing, and gives its place

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // leaveIdle opens n connections and gives them back.
@@ -138,7 +139,7 @@ func TestRecycleWhileRefused(t *testing.T) {
 		inSizes(t, sizes, nil, func(t *testing.T, p *Pool, s *wireServer, open int) {
 			p.Recycle()
 			time.Sleep(from)
-			s.refuseAll(stateTooManyConnections, "sorry, too many clients already")
+			s.refuseAll(pgdriver.StateTooManyConnections, "sorry, too many clients already")
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			if n := p.Stats().Open(); n < open-1 || n > open {
@@ -159,7 +160,7 @@ func TestRecycleAfterTroubleWithoutRoom(t *testing.T) {
 		for _, c := range open {
 			c.Close()
 		}
-		s.refuseAll(stateTooManyConnections, "sorry, too many clients already")
+		s.refuseAll(pgdriver.StateTooManyConnections, "sorry, too many clients already")
 		p.Recycle()
 		time.Sleep(2 * maxPeriod)
 		if p.Stats().Server.OK {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // history is what became of a pool's connections, moment by moment.
@@ -111,7 +112,7 @@ func TestNothingRecycledAtTheLimit(t *testing.T) {
 	const size, lifetime = 5, 20 * time.Second
 	inWire(t, func(c *config.Config) { c.PoolSize, c.MaxOverflow, c.PoolRecycle = size, 0, lifetime }, func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
 		openAll(t, p, size)
-		s.refuseAll(stateTooManyConnections, "sorry, too many clients already")
+		s.refuseAll(pgdriver.StateTooManyConnections, "sorry, too many clients already")
 		p.Recycle()
 		if h := follow(p, 10*lifetime); len(h.closed) != 1 {
 			t.Errorf("closed after %s", h.closed)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // loggable is an error for the log: its text without the values in it, and the
@@ -24,7 +26,7 @@ func loggable(err error) []any {
 	}
 	text = clientValues().ReplaceAllString(text, "${1}: (not shown)")
 	attrs := []any{slog.String("error", text)}
-	if code := sqlState(err); code != "" {
+	if code := pgdriver.SQLState(err); code != "" {
 		attrs = append(attrs, slog.String("sqlstate", code))
 	}
 	return attrs

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 var atClose = func(m pgproto3.FrontendMessage) bool { _, ok := m.(*pgproto3.Close); return ok }
@@ -38,7 +39,7 @@ func (s *wireServer) endWith(at func(pgproto3.FrontendMessage) bool, words *pgpr
 // TestRetryByTheServersWords has servers end sessions with words that prove that
 // the statement was not executed, and with others.
 func TestRetryByTheServersWords(t *testing.T) {
-	idle := fatal(stateIdleTimeout, "terminating connection due to idle-session timeout")
+	idle := fatal(pgdriver.StateIdleTimeout, "terminating connection due to idle-session timeout")
 	pooled := func(c *config.Config) { sized(2, 0)(c); c.Pooler = config.PoolerPgBouncer }
 	for what, c := range map[string]struct {
 		call    wireCall
@@ -53,9 +54,9 @@ func TestRetryByTheServersWords(t *testing.T) {
 		"idle, lent":              {lent, atBind, idle, false, sized(2, 0)},
 		"idle, in a transaction":  {transaction("known"), atBind, idle, true, sized(2, 0)},
 		"idle, behind a pooler":   {exec, atText("change"), idle, true, pooled},
-		"database dropped":        {known, atBind, fatal(stateDatabaseDropped, "terminating connection due to conflict with recovery"), false, sized(2, 0)},
-		"recovery conflict":       {known, atBind, fatal(stateSerialization, "terminating connection due to conflict with recovery"), false, sized(2, 0)},
-		"recovery, simple":        {exec, atText("change"), fatal(stateSerialization, "terminating connection due to conflict with recovery"), true, sized(2, 0)},
+		"database dropped":        {known, atBind, fatal(pgdriver.StateDatabaseDropped, "terminating connection due to conflict with recovery"), false, sized(2, 0)},
+		"recovery conflict":       {known, atBind, fatal(pgdriver.StateSerialization, "terminating connection due to conflict with recovery"), false, sized(2, 0)},
+		"recovery, simple":        {exec, atText("change"), fatal(pgdriver.StateSerialization, "terminating connection due to conflict with recovery"), true, sized(2, 0)},
 		"a server's broken state": {known, atBind, fatal("XX000", "cache lookup failed"), true, sized(2, 0)},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -68,7 +69,7 @@ func TestRetryByTheServersWords(t *testing.T) {
 				if !*ended || (err != nil) != c.noticed {
 					t.Errorf("got %v (the moment came: %v), want an error: %v", err, *ended, c.noticed)
 				}
-				if c.noticed && sqlState(err) != c.words.Code {
+				if c.noticed && pgdriver.SQLState(err) != c.words.Code {
 					t.Errorf("got %v, want the server's words", err)
 				}
 				if want := map[bool]int{false: 1}[c.noticed]; *executed != want {
@@ -106,7 +107,7 @@ func TestRetryBeforeTheStatement(t *testing.T) {
 				if !*ended || (err != nil) != c.noticed {
 					t.Errorf("got %v (the moment came: %v), want an error: %v", err, *ended, c.noticed)
 				}
-				if c.noticed && (!errors.Is(err, errLostTx) || strings.Contains(err.Error(), "may have been")) {
+				if c.noticed && (!errors.Is(err, pgdriver.ErrLostTx) || strings.Contains(err.Error(), "may have been")) {
 					t.Errorf("got %v, want that it was not executed", err)
 				}
 				if want := map[bool]int{false: 1}[c.noticed]; *executed != want {

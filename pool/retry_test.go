@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // The moments at which a server may end a session, by what it was sent.
@@ -164,7 +165,7 @@ func TestRetry(t *testing.T) {
 				if c.noticed && !c.words && !errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Errorf("got %v, want the end of the connection", err)
 				}
-				if c.noticed && c.words && c.what != "on a connection of one's own" && sqlState(err) != stateAdminShutdown {
+				if c.noticed && c.words && c.what != "on a connection of one's own" && pgdriver.SQLState(err) != pgdriver.StateAdminShutdown {
 					t.Errorf("got %v, want the server's words", err)
 				}
 				if err := known(t.Context(), p); err != nil {
@@ -229,8 +230,8 @@ func TestCancelOvertakes(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		a := askWire(ctx, p, "sleep 1h")
-		a.want(t, time.Second+3*cancelAgain, context.DeadlineExceeded)
-		if sqlState(a.err) != stateQueryCanceled {
+		a.want(t, time.Second+3*pgdriver.CancelAgain, context.DeadlineExceeded)
+		if pgdriver.SQLState(a.err) != pgdriver.StateQueryCanceled {
 			t.Errorf("%v does not hold the server's words", a.err)
 		}
 		if st := p.Stats(); st.OpenedCount != 1 || st.CancelCount != 1 || st.Idle != 1 {
@@ -247,11 +248,11 @@ func TestCancelUnheard(t *testing.T) {
 		s.with(func(f *wireFaults) { f.lost = 1000 })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		askWire(ctx, p, "sleep 20s").want(t, time.Second+cancelGrace, context.DeadlineExceeded)
+		askWire(ctx, p, "sleep 20s").want(t, time.Second+pgdriver.CancelBound, context.DeadlineExceeded)
 		if st := p.Stats(); st.Closing != 1 || st.Open() != 0 {
 			t.Errorf("closing %d, open %d", st.Closing, st.Open())
 		}
-		askWire(t.Context(), p, "x").want(t, 20*time.Second-time.Second-cancelGrace, nil)
+		askWire(t.Context(), p, "x").want(t, 20*time.Second-time.Second-pgdriver.CancelBound, nil)
 		if _, peak, opened := s.figures(); peak != 1 || opened != 2 {
 			t.Errorf("%d sessions at once, %d in all", peak, opened)
 		}
@@ -266,7 +267,7 @@ func TestCancelUnconfirmed(t *testing.T) {
 		s.deafen()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		askWire(ctx, p, "sleep 2s").want(t, time.Second+cancelGrace, nil)
+		askWire(ctx, p, "sleep 2s").want(t, time.Second+pgdriver.CancelBound, nil)
 		if c := p.Stats().Closed; c.Canceled != 1 {
 			t.Errorf("closed %+v", c)
 		}

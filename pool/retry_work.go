@@ -7,12 +7,14 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // ErrCommitUnknown is what errors.Is finds in the error of a commit of which
 // nobody can tell whether it was done: its connection was lost after COMMIT had
 // been sent. Only the data tells. Work that is repeated after it may be done twice.
-var ErrCommitUnknown = errors.New("the connection was lost during the commit, which may have been done or not; look at the data before you do the work again")
+var ErrCommitUnknown = pgdriver.ErrCommitUnknown
 
 // Bounds of Retry.
 const (
@@ -74,7 +76,7 @@ func (p *Pool) try(ctx context.Context, fn func(ctx context.Context, s *Session)
 // isConflict reports whether the server undid a transaction only because of what
 // ran beside it.
 func isConflict(err error) bool {
-	code := sqlState(err)
+	code := pgdriver.SQLState(err)
 	return code == "40001" || code == "40P01"
 }
 

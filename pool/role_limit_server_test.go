@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -24,7 +25,7 @@ type refusals struct {
 }
 
 func (r *refusals) Dialed(_ time.Duration, err error) {
-	if sqlState(err) == stateTooManyConnections {
+	if pgdriver.SQLState(err) == pgdriver.StateTooManyConnections {
 		r.n.Add(1)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 var (
@@ -183,8 +184,8 @@ func (s *Session) PrepareContext(ctx context.Context, query string) (*sql.Stmt, 
 // translate gives an error of database/sql the form that callers act on. A
 // panic of the caller's code in the driver goes on as such.
 func (s *Session) translate(err error) error {
-	if panicked, ok := err.(*panicError); ok {
-		panic(panicked.value)
+	if panicked, ok := err.(*pgdriver.PanicError); ok {
+		panic(panicked.Value)
 	}
 	if err != sql.ErrTxDone {
 		return err

@@ -3,14 +3,14 @@ package pool
 import (
 	"context"
 	"database/sql"
-	"time"
 
 	"github.com/dbpool-go/dbpool/internal/connstate"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // interrupter is a connection whose running call can be made to fail, which
 // costs the connection.
-type interrupter interface{ interrupt() }
+type interrupter interface{ Interrupt() }
 
 // claim takes the connection for the session's end. A statement of another
 // goroutine may be using it: a commit waits for that as long as ctx, the
@@ -30,7 +30,7 @@ func (c *sessionConn) claim(ctx context.Context, commit bool) bool {
 		return true
 	}
 	c.interrupt()
-	if c.mu.within(cancelGrace) {
+	if c.mu.within(pgdriver.CancelBound) {
 		return true
 	}
 	go func() { // ends when the statement returns
@@ -43,12 +43,9 @@ func (c *sessionConn) claim(ctx context.Context, commit bool) bool {
 
 func (c *sessionConn) interrupt() {
 	if real, ok := c.real.(interrupter); ok {
-		real.interrupt()
+		real.Interrupt()
 	}
 }
-
-// interrupt breaks the connection: a call that waits for the server fails now.
-func (c *conn) interrupt() { _ = c.socket.SetDeadline(time.Unix(1, 0)) }
 
 // finishLocked ends the transaction, once, and gives the connection back. What
 // the driver's callers do afterwards fails with over.
@@ -105,6 +102,6 @@ func (c *sessionConn) closeOpenLocked(commit bool) {
 // belong to the driver. pgx's belong to their reader.
 func (c *sessionConn) spoilReadLocked() {
 	if _, ours := c.real.(*conn); !ours && c.real != nil && len(c.rows) > 0 {
-		c.real.retireFor(connstate.CloseUnclean)
+		c.real.RetireFor(connstate.CloseUnclean)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // ordersOf returns what is committed.
@@ -61,7 +63,7 @@ func TestSessionDB(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := add(ctx, inner, 9); sqlState(err) != "25006" {
+		if err := add(ctx, inner, 9); pgdriver.SQLState(err) != "25006" {
 			t.Errorf("wrote in a read-only savepoint: %v", err)
 		}
 		if err := errors.Join(inner.Rollback(), add(ctx, kept, 1), add(ctx, s, 2), add(ctx, db, 3), kept.Commit()); err != nil {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // bytesOf scans the first row's bytes, which stay the driver's until the next
@@ -140,7 +142,7 @@ func TestSessionEndsWhileAStatementRuns(t *testing.T) {
 		done  bool // the statement returned before the session
 	}{
 		"one that heeds its context": {true, 0, true},
-		"one that does not":          {false, endGrace + cancelGrace, false},
+		"one that does not":          {false, endGrace + pgdriver.CancelBound, false},
 	} {
 		for way, result := range map[string]error{"error": errBoom, "end of the context": nil} {
 			if result == nil && !tt.heeds {

@@ -32,7 +32,7 @@ var (
 )
 
 // cutter is a result whose rest can be cancelled instead of read.
-type cutter interface{ cut() error }
+type cutter interface{ Cut() error }
 
 // openRowsLocked makes inner, the result of a statement under ctx, one of the session's.
 func (c *sessionConn) openRowsLocked(ctx context.Context, inner driver.Rows) *sessionRows {
@@ -74,7 +74,7 @@ func (r *sessionRows) expire() {
 // cut closes the result without reading what is left of it, where that can be.
 func (r *sessionRows) cut() error {
 	if c, ok := r.Rows.(cutter); ok {
-		return c.cut()
+		return c.Cut()
 	}
 	return r.Rows.Close()
 }

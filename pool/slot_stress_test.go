@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // storm does random things to a pool and to its server, and knows what must be
@@ -123,7 +124,7 @@ func (st *storm) transaction(ctx context.Context) {
 func (st *storm) hold(ctx context.Context, name string) {
 	asked := time.Now()
 	c, err := st.p.Conn(ctx)
-	if waited := time.Since(asked); waited > st.p.cfg.PoolTimeout+2*cancelGrace {
+	if waited := time.Since(asked); waited > st.p.cfg.PoolTimeout+2*pgdriver.CancelBound {
 		st.t.Errorf("waited %s: %v", waited, err)
 	}
 	if err != nil {
@@ -160,7 +161,7 @@ func (st *storm) harass() {
 				st.t.Error(err)
 			}
 		case 4:
-			st.s.refuseAll(stateTooManyConnections, "sorry, too many clients already")
+			st.s.refuseAll(pgdriver.StateTooManyConnections, "sorry, too many clients already")
 		case 5:
 			st.s.deafen()
 		case 6:

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // askWire makes a call in the background and tells when and how it ended.
@@ -47,7 +48,7 @@ func (a *answer) want(t *testing.T, after time.Duration, err error) {
 // TestGovernor has fifty callers behind a pool whose server is full for a minute.
 func TestGovernor(t *testing.T) {
 	inWire(t, func(c *config.Config) { c.PoolSize, c.MaxOverflow, c.PoolTimeout = 20, 0, time.Hour }, func(t *testing.T, p *Pool, s *wireServer, log *logLines) {
-		s.refuseAll(stateTooManyConnections, "sorry, too many clients already")
+		s.refuseAll(pgdriver.StateTooManyConnections, "sorry, too many clients already")
 		s.with(func(f *wireFaults) { f.connect = 10 * time.Millisecond })
 		begun := time.Now()
 		var callers []*answer
@@ -197,7 +198,7 @@ func TestDeadConnectionsKeepTheirPlace(t *testing.T) {
 					}
 				})
 				s.deafen()
-				time.Sleep(2 * freshFor)
+				time.Sleep(2 * pgdriver.FreshFor)
 				var order []int
 				var mu sync.Mutex
 				done := make(chan struct{})
@@ -356,7 +357,7 @@ func TestQuarantine(t *testing.T) {
 // change with the next caller after the backoff.
 func TestHopeless(t *testing.T) {
 	inWire(t, sized(2, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
-		s.refuseAll(stateInvalidPassword, "password authentication failed")
+		s.refuseAll(pgdriver.StateInvalidPassword, "password authentication failed")
 		var dial *DialError
 		for range 3 {
 			a := askWire(t.Context(), p, "x")
@@ -381,7 +382,7 @@ func TestHopeless(t *testing.T) {
 func TestHopelessWithConnections(t *testing.T) {
 	inWire(t, sized(2, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
 		askWire(t.Context(), p, "x").want(t, 0, nil)
-		s.refuseAll(stateInvalidPassword, "password authentication failed")
+		s.refuseAll(pgdriver.StateInvalidPassword, "password authentication failed")
 		first, second := askWire(t.Context(), p, "sleep 1s"), askWire(t.Context(), p, "sleep 1s")
 		<-first.done
 		<-second.done
@@ -394,7 +395,7 @@ func TestHopelessWithConnections(t *testing.T) {
 // TestTroublePasses finds out that the server is well again although nobody asks.
 func TestTroublePasses(t *testing.T) {
 	inWire(t, sized(2, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
-		s.refuseAll(stateCannotConnectNow, "the database system is starting up")
+		s.refuseAll(pgdriver.StateCannotConnectNow, "the database system is starting up")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		a := askWire(ctx, p, "x")

@@ -124,7 +124,7 @@ func (v *virtual) bind(ctx context.Context) error {
 func (v *virtual) replace(ctx context.Context, pause time.Duration) error {
 	if c := v.real; c != nil {
 		v.real = nil
-		c.retireFor(connstate.CloseBroken)
+		c.RetireFor(connstate.CloseBroken)
 		v.p.gate.Lose(&v.permit, connstate.CloseBroken)
 		c.close()
 		v.p.gate.Demand()
@@ -141,7 +141,7 @@ func (v *virtual) giveBack(sound bool) {
 	}
 	v.real, v.pinned = nil, false
 	if !sound {
-		c.retireFor(connstate.CloseUnclean)
+		c.RetireFor(connstate.CloseUnclean)
 	}
 	if v.p.putBack(&v.permit, c) {
 		v.p.released(&v.permit)
@@ -154,7 +154,7 @@ func (p *Pool) putBack(permit *gate.Permit, c backend) (released bool) {
 	now := time.Now()
 	reason := c.verdict(now)
 	if reason != connstate.CloseUnknown {
-		c.retireFor(reason)
+		c.RetireFor(reason)
 	}
 	f := p.gate.Release(permit, now, reason)
 	if f.Discard {
@@ -178,7 +178,7 @@ func (v *virtual) Conn() *pgx.Conn {
 		return nil
 	}
 	v.pinned = true
-	return v.real.pgx()
+	return v.real.Pgx()
 }
 
 // ExecContext runs a statement that returns no rows.

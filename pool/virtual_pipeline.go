@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
@@ -56,7 +55,7 @@ func tableFor(mode config.PipelineMode) *pgdriver.Table {
 // statement in it when it may not share a connection: because its session is the
 // caller's own, or because it is to be run in pgx's other modes.
 func (v *virtual) offering(ctx context.Context, query string, args []driver.NamedValue) (o offer) {
-	if v.p.table == nil || v.pinned || v.real != nil || !v.shares.allows(ctx) || hasOptions(args) {
+	if v.p.table == nil || v.pinned || v.real != nil || !v.shares.allows(ctx) || pgdriver.HasNamedOptions(args) {
 		return o
 	}
 	return offer{statement: v.p.table.Lookup(query), face: pgdriver.SQLFace, named: args}
@@ -77,11 +76,11 @@ func onShared[T any](ctx context.Context, v *virtual, o offer, answer func(*pgdr
 	}
 	return tries(ctx, v, gate.WantStatement, err, func(b backend) (T, error) {
 		c, ok := b.(*conn)
-		if !ok || !c.pipelines {
+		if !ok || !c.Pipelines() {
 			return call(b)
 		}
 		v.learn(ctx, st, c)
-		known, began := c.knows(st), time.Now()
+		known, began := c.Knows(st), time.Now()
 		result, err := call(b)
 		if err == nil && known {
 			now := time.Now()
@@ -127,11 +126,11 @@ func (v *virtual) lead(ctx context.Context) (*pgdriver.Call, error) {
 		return nil, v.replace(ctx, 0)
 	}
 	c, ok := v.real.(*conn)
-	if !ok || !c.pipelines || !c.beginRun() {
+	if !ok || !c.Pipelines() || !c.BeginRun() {
 		g.Disband(permit, time.Now())
 		return nil, nil
 	}
-	own := pgdriver.Begin(c.linkWith(v.p.table), &runHost{p: v.p, c: c, v: v, permit: permit, first: permit}, callsOf(permit.Run()))
+	own := pgdriver.Begin(c.LinkWith(v.p.table), &runHost{p: v.p, c: c, v: v, permit: permit, first: permit}, callsOf(permit.Run()))
 	if !own.Lead(ctx) {
 		return nil, ctx.Err()
 	}
@@ -149,17 +148,15 @@ func callsOf(run []gate.Rider) []*pgdriver.Call {
 
 // learn has the server describe a statement that could share a connection but for that.
 func (v *virtual) learn(ctx context.Context, st *pgdriver.Statement, c *conn) {
-	if !st.IsUnlearned(time.Now()) || c.begin(ctx) != nil {
-		return
+	if st.IsUnlearned(time.Now()) {
+		c.Learn(ctx, st, v.p.table)
 	}
-	defer c.end()
-	_ = c.shield(func() error { return c.linkWith(v.p.table).Learn(ctx, st) }) // it will be said of the statement itself
 }
 
 // rowsOf and resultOf give the answer to a call to database/sql.
 func rowsOf(c *pgdriver.Call) (driver.Rows, error) {
 	if err := c.Answer().Err; err != nil {
-		return nil, errorOf(err)
+		return nil, err
 	}
 	return c.SQLRows(), nil
 }
@@ -167,16 +164,9 @@ func rowsOf(c *pgdriver.Call) (driver.Rows, error) {
 func resultOf(c *pgdriver.Call) (driver.Result, error) {
 	defer c.Discard()
 	if err := c.Answer().Err; err != nil {
-		return nil, errorOf(err)
+		return nil, err
 	}
 	return driver.RowsAffected(c.Answer().Result.Tag.RowsAffected()), nil
-}
-
-func errorOf(err error) error {
-	if errors.Is(err, pgdriver.ErrLost) {
-		return errLost
-	}
-	return err
 }
 
 // runHost lends a connection to a run.
@@ -191,7 +181,7 @@ type runHost struct {
 var _ pgdriver.Host = (*runHost)(nil)
 
 // Cancel cancels what the connection executes.
-func (h *runHost) Cancel() (ended func()) { return h.c.cancelRunning() }
+func (h *runHost) Cancel() (ended func()) { return h.c.CancelRunning() }
 
 // HandOn makes another caller, or nobody, the holder of the connection.
 func (h *runHost) HandOn(to *pgdriver.Call) {
@@ -217,9 +207,9 @@ func (h *runHost) detach() {
 
 // Over gives the connection back.
 func (h *runHost) Over(err error) {
-	h.c.end()
+	h.c.EndRun()
 	if err != nil {
-		h.c.retireFor(connstate.CloseBroken)
+		h.c.RetireFor(connstate.CloseBroken)
 	}
 	h.detach()
 	switch {

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // virtualStmt is a prepared statement of a virtual connection. It runs on whatever
@@ -71,10 +72,10 @@ func (s *virtualStmt) prepareOn(ctx context.Context, c backend) error {
 
 // Exec is ExecContext for callers without a context; database/sql is none of them.
 func (s *virtualStmt) Exec(args []driver.Value) (driver.Result, error) {
-	return s.ExecContext(context.Background(), named(args))
+	return s.ExecContext(context.Background(), pgdriver.Named(args))
 }
 
 // Query is QueryContext for callers without a context; database/sql is none of them.
 func (s *virtualStmt) Query(args []driver.Value) (driver.Rows, error) {
-	return s.QueryContext(context.Background(), named(args))
+	return s.QueryContext(context.Background(), pgdriver.Named(args))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -118,7 +119,7 @@ func TestCancelWhileSending(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
-	if took := time.Since(started); took > cancelGrace+5*time.Second {
+	if took := time.Since(started); took > pgdriver.CancelBound+5*time.Second {
 		t.Errorf("returned after %s", took)
 	}
 	proxy.Freeze(false) // long before pgx's farewell of 15 s would be over

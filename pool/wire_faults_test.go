@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // wireFaults is how a wireServer makes life hard. Its fields are guarded by the
@@ -50,7 +52,7 @@ func (s *wireServer) full() *pgproto3.ErrorResponse {
 	if s.faults.limit == 0 || len(s.sessions) < s.faults.limit {
 		return nil
 	}
-	return fatal(stateTooManyConnections, "sorry, too many clients already")
+	return fatal(pgdriver.StateTooManyConnections, "sorry, too many clients already")
 }
 
 // hit reports whether a cancel request hits the statement that begins now.
@@ -63,9 +65,9 @@ func (w *wireSession) hit() bool {
 	}
 }
 
-var userCancel = &pgproto3.ErrorResponse{Severity: "ERROR", Code: stateQueryCanceled, Message: "canceling statement due to user request"}
+var userCancel = &pgproto3.ErrorResponse{Severity: "ERROR", Code: pgdriver.StateQueryCanceled, Message: "canceling statement due to user request"}
 
-var goodbye = fatal(stateAdminShutdown, "terminating connection due to administrator command")
+var goodbye = fatal(pgdriver.StateAdminShutdown, "terminating connection due to administrator command")
 
 func fatal(code, message string) *pgproto3.ErrorResponse {
 	return &pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: code, Message: message}

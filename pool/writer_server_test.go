@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -30,7 +31,7 @@ func TestWriterTurnsReadOnly(t *testing.T) {
 			time.Sleep(300 * time.Millisecond)
 			refused := 0
 			for range 4 {
-				if sqlState(write()) == stateReadOnly {
+				if pgdriver.SQLState(write()) == pgdriver.StateReadOnly {
 					refused++
 				}
 			}
@@ -56,7 +57,7 @@ func TestOwnReadOnlyTransaction(t *testing.T) {
 	insert := func(q interface {
 		ExecContext(context.Context, string, ...any) (sql.Result, error)
 	}) {
-		if _, err := q.ExecContext(t.Context(), "insert into orders values ($1)", 1); sqlState(err) != stateReadOnly {
+		if _, err := q.ExecContext(t.Context(), "insert into orders values ($1)", 1); pgdriver.SQLState(err) != pgdriver.StateReadOnly {
 			t.Errorf("got %v", err)
 		}
 	}

@@ -1,5 +1,7 @@
 package connstate
 
+import "errors"
+
 // CloseReason says why a connection is closed.
 type CloseReason int32
 
@@ -13,3 +15,6 @@ const (
 	CloseUnclean              // it was given back in the middle of something
 	CloseShutdown             // with the pool
 )
+
+// ErrReclaimed is what the former holder of a connection gets that was taken away from it.
+var ErrReclaimed = errors.New("pool: connection reclaimed: it was held without a running statement for longer than DB_RECLAIM_AFTER allows")

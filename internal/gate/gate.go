@@ -3,7 +3,6 @@ package gate
 import (
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/dbpool-go/dbpool/internal/connstate"
@@ -24,7 +23,6 @@ type Gate struct {
 	maxWaiters int           // in each lane: tasks that wait keep no request out
 	linger     time.Duration // how long overflow stays open after its last use
 	Demand     func()        // called, outside the lock, when connections may be wanted
-	Cancels    atomic.Uint64
 
 	mu         sync.Mutex
 	configured int  // pool_size + max_overflow
@@ -83,7 +81,6 @@ type counters struct {
 var (
 	ErrTimeout    = errors.New("pool: no connection in time")
 	ErrOverloaded = errors.New("pool: overloaded")
-	ErrReclaimed  = errors.New("pool: connection reclaimed: it was held without a running statement for longer than DB_RECLAIM_AFTER allows")
 	ErrClosed     = errors.New("pool: closed")
 )
 

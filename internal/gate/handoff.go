@@ -60,7 +60,7 @@ func (g *Gate) Again(p *Permit, now time.Time) Decision {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if p.state != permitHeld { // taken away meanwhile
-		p.Err = ErrReclaimed
+		p.Err = connstate.ErrReclaimed
 		return Refused
 	}
 	g.unholdLocked(p, now)

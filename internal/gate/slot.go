@@ -46,6 +46,9 @@ func (s *Slot) doing() int32 {
 	return s.Activity.Load()
 }
 
+// State is where the connection notes what its holder does with it.
+func (s *Slot) State() *atomic.Int32 { return &s.Activity }
+
 // Gate is the slot's.
 func (s *Slot) Gate() *Gate { return s.g }
 

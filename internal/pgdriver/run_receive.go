@@ -197,18 +197,16 @@ func (r *Run) conclude(c *Call) Answer {
 // can be executed again.
 func (r *Run) isForeign(c *Call, err *pgconn.PgError) bool {
 	switch err.Code {
-	case stateQueryCanceled:
+	case StateQueryCanceled:
 		return r.canceled
-	case stateNotSupported, stateProtocolViolation, stateNoStatement, stateDuplicateStatement, stateBadBinary:
+	case stateNotSupported, StateProtocolViolation, stateNoStatement, stateDuplicateStatement, stateBadBinary:
 		return true // prepared before something changed
 	}
 	return c.prepares && isStale(err)
 }
 
 const (
-	stateQueryCanceled      = "57014"
 	stateNotSupported       = "0A000"
-	stateProtocolViolation  = "08P01"
 	stateNoStatement        = "26000"
 	stateDuplicateStatement = "42P05"
 	stateBadBinary          = "22P03"

@@ -69,6 +69,17 @@ func (s script) number(name string, otherwise int) int {
 // connect opens a session on a server of its own, until the end of the test.
 func connect(t *testing.T) (*server, *pgx.Conn) {
 	t.Helper()
+	s, cfg := newServer(t)
+	conn, err := pgx.ConnectConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, conn
+}
+
+// newServer returns a server for one session, and what it is dialed with.
+func newServer(t *testing.T) (*server, *pgx.ConnConfig) {
+	t.Helper()
 	s := &server{prepared: map[string]string{}, refused: map[string]bool{}, canceled: make(chan struct{}, 1),
 		started: map[string]int{}, committed: map[string]int{}}
 	cfg, err := pgx.ParseConfig("postgres://user@127.0.0.1/db?sslmode=disable")
@@ -83,12 +94,8 @@ func connect(t *testing.T) (*server, *pgx.Conn) {
 		go s.serve(server)
 		return client, nil
 	}
-	conn, err := pgx.ConnectConfig(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() { s.kill(nil) })
-	return s, conn
+	return s, cfg
 }
 
 func (s *server) serve(c net.Conn) {

@@ -1,11 +1,11 @@
-package pool
+package pgdriver
 
-// copyError is the error of a COPY … FROM STDIN that was given to a call that
+// CopyError is the error of a COPY … FROM STDIN that was given to a call that
 // has no data to send. See exchange.refuseCopy.
-type copyError struct{ err error } // the server's, which ended the statement
+type CopyError struct{ err error } // the server's, which ended the statement
 
-func (e *copyError) Error() string {
+func (e *CopyError) Error() string {
 	return "pool: COPY FROM STDIN reads its data from the client, and ExecContext, QueryContext and prepared statements have none to send; use Pool.Conn, Conn.Raw and pgx's CopyFrom, as in the example of Pool.Conn: " + e.err.Error()
 }
 
-func (e *copyError) Unwrap() error { return e.err }
+func (e *CopyError) Unwrap() error { return e.err }

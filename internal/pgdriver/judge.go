@@ -1,4 +1,4 @@
-package pool
+package pgdriver
 
 import (
 	"cmp"
@@ -19,7 +19,7 @@ import (
 //
 //   - the connection had ended before the statement was sent: a look at the
 //     socket finds that out, without a round trip. There is one before each use
-//     of a connection that has rested for a millisecond (freshFor), before
+//     of a connection that has rested for a millisecond (FreshFor), before
 //     whatever cannot be tried again, and in doubt;
 //   - nothing of the statement could be sent;
 //   - only what pgx does before it was sent: the preparation of the statement,
@@ -45,13 +45,9 @@ import (
 //   - the connection was the caller's own, and something had been done on it: a
 //     sql.Conn after its first statement, and a sql.Tx.
 
-// errLost is the error of a statement whose connection broke without a word
-// after it was sent.
-var errLost = fmt.Errorf("pool: connection lost while a statement was under way, it may have been executed: %w", io.ErrUnexpectedEOF)
-
-// errLostTx is the error of a statement of a transaction whose connection broke
+// ErrLostTx is the error of a statement of a transaction whose connection broke
 // before the statement was executed.
-var errLostTx = fmt.Errorf("pool: connection lost, and the transaction with it; this statement was not executed: %w", io.ErrUnexpectedEOF)
+var ErrLostTx = fmt.Errorf("pool: connection lost, and the transaction with it; this statement was not executed: %w", io.ErrUnexpectedEOF)
 
 // endsSession reports whether these are the words with which a server ends a
 // session whatever it is doing, and takes a new one, now or soon.
@@ -60,17 +56,17 @@ func endsSession(pg *pgconn.PgError) bool {
 		return false
 	}
 	switch pg.Code {
-	case stateAdminShutdown, // pg_terminate_backend, a restart
-		stateIdleTimeout,
-		stateDatabaseDropped, // on a standby
-		stateSerialization:   // a standby's conflict with what it replays
+	case StateAdminShutdown, // pg_terminate_backend, a restart
+		StateIdleTimeout,
+		StateDatabaseDropped, // on a standby
+		StateSerialization:   // a standby's conflict with what it replays
 		return true
 	}
 	return false
 }
 
 // judge gives an error of the driver the form that database/sql and callers act on.
-func (c *conn) judge(ctx context.Context, err error) error {
+func (c *Conn) judge(ctx context.Context, err error) error {
 	if err != nil {
 		c.noteReadOnly(err)
 	}
@@ -78,7 +74,7 @@ func (c *conn) judge(ctx context.Context, err error) error {
 	case err == nil:
 		return nil
 	case c.exchange.refused.Load():
-		return &copyError{err}
+		return &CopyError{err}
 	case ctx.Err() != nil:
 		return c.judgeCanceled(ctx, err)
 	case c.endedUnheard(err):
@@ -86,35 +82,35 @@ func (c *conn) judge(ctx context.Context, err error) error {
 	case !c.isLoss(err):
 		return err
 	case !c.exchange.wasExecuted() && c.inTx:
-		return errLostTx
+		return ErrLostTx
 	case !c.exchange.wasExecuted():
 		return driver.ErrBadConn
 	case err == driver.ErrBadConn || pgconn.SafeToRetry(err) || errors.Is(err, pgconn.ErrConnClosed):
 		// When a simple query loses its connection, pgx 5.12 says that nothing
 		// was sent and 5.13 that the connection is closed. Both look at the state
 		// that it is in now, not at the one it was in.
-		return errLost
+		return ErrLost
 	}
 	return err
 }
 
 // isLoss reports whether err is the connection's, and not the server's word on a
 // statement, nor a panic.
-func (c *conn) isLoss(err error) bool {
+func (c *Conn) isLoss(err error) bool {
 	var pg *pgconn.PgError
-	var panicked *panicError
+	var panicked *PanicError
 	return (c.IsClosed() || err == driver.ErrBadConn) && !errors.As(err, &pg) && !errors.As(err, &panicked)
 }
 
 // judgeCanceled is judge for a context that has ended. Where that happened
 // before anything was sent, pgx calls it safe to retry, and stdlib would have
 // the connection thrown away.
-func (c *conn) judgeCanceled(ctx context.Context, err error) error {
+func (c *Conn) judgeCanceled(ctx context.Context, err error) error {
 	var pg *pgconn.PgError
 	switch {
 	case err == driver.ErrBadConn && !c.IsClosed():
 		return ctx.Err()
-	case errors.As(err, &pg) && pg.Code == stateQueryCanceled:
+	case errors.As(err, &pg) && pg.Code == StateQueryCanceled:
 		return &canceledError{pg: pg, ctx: ctx.Err()}
 	}
 	return err
@@ -122,18 +118,18 @@ func (c *conn) judgeCanceled(ctx context.Context, err error) error {
 
 // endedUnheard reports whether the server ended the session before it looked at
 // the statement. A pooler's server may be another one than the statement's.
-func (c *conn) endedUnheard(err error) bool {
+func (c *Conn) endedUnheard(err error) bool {
 	var pg *pgconn.PgError
-	if c.inTx || c.mode.pooler || !errors.As(err, &pg) || !endsSession(pg) {
+	if c.inTx || c.settings.Pooled || !errors.As(err, &pg) || !endsSession(pg) {
 		return false
 	}
-	return !c.exchange.wasExecuted() || c.exchange.unanswered() || pg.Code == stateIdleTimeout && c.exchange.failedFirst()
+	return !c.exchange.wasExecuted() || c.exchange.unanswered() || pg.Code == StateIdleTimeout && c.exchange.failedFirst()
 }
 
 // judgeHarmless is judge for what changes nothing on the server, and so can be
 // tried again whatever became of it.
-func (c *conn) judgeHarmless(ctx context.Context, err error) error {
-	if _, panicked := err.(*panicError); !panicked && err != nil && c.IsClosed() && ctx.Err() == nil && !c.inTx {
+func (c *Conn) judgeHarmless(ctx context.Context, err error) error {
+	if _, panicked := err.(*PanicError); !panicked && err != nil && c.IsClosed() && ctx.Err() == nil && !c.inTx {
 		return driver.ErrBadConn
 	}
 	return c.judge(ctx, err)

@@ -1,4 +1,4 @@
-package pool
+package pgdriver
 
 import (
 	"context"
@@ -11,14 +11,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// rollbackTimeout bounds a rollback, which runs after its context has ended. A
+// RollbackTimeout bounds a rollback, which runs after its context has ended. A
 // server that does not answer within it loses the connection, and with it the transaction.
-const rollbackTimeout = 5 * time.Second
+const RollbackTimeout = 5 * time.Second
 
 // tx is a transaction. It differs from stdlib's in the end of a cancelled one:
 // that is rolled back on the server and its connection lives on.
 type tx struct {
-	c   *conn
+	c   *Conn
 	ctx context.Context
 }
 
@@ -29,6 +29,11 @@ var _ driver.Tx = (*tx)(nil)
 // TRANSACTION as SQL. What the work did before is committed or lost, as that
 // statement said; each statement after it was committed by itself.
 var ErrTransactionEnded = errors.New("pool: the work ended its own transaction, by COMMIT, ROLLBACK or PREPARE TRANSACTION as SQL: statements after that were not part of it; end a session by what its work returns or by Session.Commit and Rollback, a transaction by Tx.Commit and Rollback")
+
+// ErrCommitUnknown is what errors.Is finds in the error of a commit of which
+// nobody can tell whether it was done: its connection was lost after COMMIT had
+// been sent. Only the data tells. Work that is repeated after it may be done twice.
+var ErrCommitUnknown = errors.New("the connection was lost during the commit, which may have been done or not; look at the data before you do the work again")
 
 // isolation levels as PostgreSQL writes them; it has no others.
 var isolation = map[sql.IsolationLevel]string{
@@ -43,7 +48,7 @@ var isolation = map[sql.IsolationLevel]string{
 // BeginTx begins a transaction. A connection that turns out to be dead is
 // reported as driver.ErrBadConn, so that database/sql takes another: nothing
 // has been done yet, whatever the server made of the BEGIN.
-func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	level, ok := isolation[sql.IsolationLevel(opts.Isolation)]
 	if !ok {
 		return nil, fmt.Errorf("pool: isolation level %s does not exist in PostgreSQL; use read committed, repeatable read or serializable", sql.IsolationLevel(opts.Isolation))
@@ -53,7 +58,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 		begin += " read only"
 	}
 	t := &tx{c: c, ctx: ctx}
-	if err := c.exec(ctx, begin+c.mode.beginSuffix); err != nil {
+	if err := c.exec(ctx, begin+c.settings.BeginSuffix); err != nil {
 		if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
 			_ = t.rollback() // cut short in the middle; what it returns changes nothing
 		}
@@ -64,7 +69,7 @@ func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 }
 
 // Begin is BeginTx for callers without a context.
-func (c *conn) Begin() (driver.Tx, error) {
+func (c *Conn) Begin() (driver.Tx, error) {
 	return c.BeginTx(context.Background(), driver.TxOptions{})
 }
 
@@ -119,10 +124,10 @@ func (t *tx) rollback() error {
 	if t.c.txEnded && t.c.PgConn().TxStatus() == 'I' {
 		return nil // there is none
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), RollbackTimeout)
 	defer cancel()
 	err := t.c.exec(ctx, "rollback")
-	if sqlState(err) == stateQueryCanceled {
+	if SQLState(err) == StateQueryCanceled {
 		err = t.c.exec(ctx, "rollback")
 	}
 	return err
@@ -133,7 +138,7 @@ func (t *tx) over() { t.c.inTx, t.c.readOnlyTx = false, false }
 // noteTxEnd looks at the transaction status that the server reported last, and
 // reports whether the transaction under way has ended by then, even if another
 // has begun since.
-func (c *conn) noteTxEnd() bool {
+func (c *Conn) noteTxEnd() bool {
 	c.txEnded = c.txEnded || c.inTx && !c.IsClosed() && c.PgConn().TxStatus() == 'I'
 	return c.txEnded
 }

@@ -1,12 +1,10 @@
-package pool
+package pgdriver
 
 import (
 	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
-	"fmt"
-	"runtime/debug"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,26 +13,26 @@ import (
 	"github.com/dbpool-go/dbpool/internal/connstate"
 )
 
-// errBusy is said here because pgx's own error would become driver.ErrBadConn,
+// ErrBusy is said here because pgx's own error would become driver.ErrBadConn,
 // at which sql.Conn waits for the open rows to be closed: forever, if the caller
 // is who reads them.
-var errBusy = errors.New("pool: the connection is busy: rows of an earlier query on it are open; read them to the end or close them first")
+var ErrBusy = errors.New("pool: the connection is busy: rows of an earlier query on it are open; read them to the end or close them first")
 
 // begin notes that a statement starts, and refuses it on a connection that was
 // taken away from its holder, or whose rows are still being read.
-func (c *conn) begin(ctx context.Context) error { return c.beginAfter(ctx, false) }
+func (c *Conn) begin(ctx context.Context) error { return c.beginAfter(ctx, false) }
 
 // beginAfter is begin, after a look at the socket if one is wanted.
-func (c *conn) beginAfter(ctx context.Context, look bool) error {
+func (c *Conn) beginAfter(ctx context.Context, look bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if c.PgConn().IsBusy() {
-		return errBusy
+		return ErrBusy
 	}
-	before := c.Activity.Load()
-	if before == connstate.ActivityReclaimed || !c.Activity.CompareAndSwap(before, connstate.ActivityRunning) {
-		return ErrReclaimed
+	before := c.slot.State().Load()
+	if before == connstate.ActivityReclaimed || !c.becomes(before, connstate.ActivityRunning) {
+		return connstate.ErrReclaimed
 	}
 	if (look || c.cancel.isPending()) && c.awake(ctx) != nil {
 		c.end()
@@ -46,7 +44,7 @@ func (c *conn) beginAfter(ctx context.Context, look bool) error {
 }
 
 // end notes that a statement is over.
-func (c *conn) end() {
+func (c *Conn) end() {
 	c.watch.end()
 	c.exchange.end()
 	after := connstate.ActivityIdle
@@ -54,56 +52,28 @@ func (c *conn) end() {
 		after = connstate.ActivityTx
 	}
 	c.noteTxEnd()
-	c.Activity.CompareAndSwap(connstate.ActivityRunning, after)
-}
-
-// abandon gives the connection up when a driver call panicked, in a
-// driver.Valuer say, or in what WithDialFunc returned.
-func (c *conn) abandon() {
-	c.watch.end()
-	c.discard(connstate.CloseUnclean)
-}
-
-// shield turns a panic of a driver call into an error, where database/sql would
-// give back neither the connection nor the locks of a call that panics: the
-// pool, or the transaction, would be stuck. Pool's QueryContext, QueryRowContext
-// and PingContext panic with the same value once the connection was given back,
-// see look; where database/sql is called directly, the caller gets the error.
-func (c *conn) shield(call func() error) (err error) {
-	finished := false
-	defer func() {
-		if !finished {
-			err = newPanicError(recover())
-			c.abandon()
-		}
-	}()
-	err = call()
-	finished = true
-	return err
+	c.becomes(connstate.ActivityRunning, after)
 }
 
 // ExecContext runs a statement that returns no rows. Without arguments pgx sends
 // it as a simple query, of which nobody can tell afterwards how far it got: so
 // there is always a look at the socket before it.
-func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if err := c.beginAfter(ctx, c.trusted && (len(args) == 0 || hasOptions(args))); err != nil {
+func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if err := c.beginAfter(ctx, c.trusted && (len(args) == 0 || HasNamedOptions(args))); err != nil {
 		return nil, err
 	}
-	finished := false
-	defer func() {
-		if !finished {
-			c.abandon() // and the panic goes on: database/sql gives back what Exec held
-		}
-	}()
-	r, err := c.pgxConn.ExecContext(c.watch.over(ctx), query, args)
-	finished = true
+	var r driver.Result
+	err := c.guard(func() (err error) { // database/sql gives back what Exec held
+		r, err = c.pgxConn.ExecContext(c.watch.over(ctx), query, args)
+		return err
+	})
 	c.end()
 	return r, c.judge(ctx, err)
 }
 
 // QueryContext runs a statement that returns rows.
-func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if err := c.beginAfter(ctx, c.trusted && hasOptions(args)); err != nil {
+func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if err := c.beginAfter(ctx, c.trusted && HasNamedOptions(args)); err != nil {
 		return nil, err
 	}
 	var r driver.Rows
@@ -114,9 +84,9 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	return c.opened(ctx, r, err)
 }
 
-// hasOptions reports whether args begin with pgx's own options, by which a query
+// HasNamedOptions reports whether args begin with pgx's own options, by which a query
 // may become a simple one.
-func hasOptions(args []driver.NamedValue) bool {
+func HasNamedOptions(args []driver.NamedValue) bool {
 	if len(args) == 0 {
 		return false
 	}
@@ -127,21 +97,8 @@ func hasOptions(args []driver.NamedValue) bool {
 	return false
 }
 
-// panicError is a panic on its way out of database/sql.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func newPanicError(value any) *panicError { return &panicError{value: value, stack: debug.Stack()} }
-
-// Error says what the panic said, and where it was.
-func (e *panicError) Error() string {
-	return fmt.Sprintf("pool: panic in a driver call: %v\n%s", e.value, e.stack)
-}
-
 // opened notes that rows are open, or that the query failed.
-func (c *conn) opened(ctx context.Context, r driver.Rows, err error) (driver.Rows, error) {
+func (c *Conn) opened(ctx context.Context, r driver.Rows, err error) (driver.Rows, error) {
 	if err != nil {
 		c.end()
 		return nil, c.judge(ctx, err)
@@ -149,13 +106,13 @@ func (c *conn) opened(ctx context.Context, r driver.Rows, err error) (driver.Row
 	if !c.PgConn().IsBusy() {
 		c.watch.end() // all is here already
 	}
-	c.Activity.CompareAndSwap(connstate.ActivityRunning, connstate.ActivityRows)
+	c.becomes(connstate.ActivityRunning, connstate.ActivityRows)
 	c.open = &rows{Rows: r.(*stdlib.Rows), c: c, ctx: ctx}
 	return c.open, nil
 }
 
 // Ping makes a round trip.
-func (c *conn) Ping(ctx context.Context) error {
+func (c *Conn) Ping(ctx context.Context) error {
 	if err := c.begin(ctx); err != nil {
 		return err
 	}
@@ -164,7 +121,7 @@ func (c *conn) Ping(ctx context.Context) error {
 }
 
 // exec runs statements without arguments in one round trip.
-func (c *conn) exec(ctx context.Context, sql string) error {
+func (c *Conn) exec(ctx context.Context, sql string) error {
 	if err := c.begin(ctx); err != nil {
 		return err
 	}
@@ -173,7 +130,7 @@ func (c *conn) exec(ctx context.Context, sql string) error {
 }
 
 // run is exec after its beginning.
-func (c *conn) run(ctx context.Context, sql string) (results []*pgconn.Result, err error) {
+func (c *Conn) run(ctx context.Context, sql string) (results []*pgconn.Result, err error) {
 	defer c.end()
 	err = c.shield(func() (err error) {
 		results, err = c.PgConn().Exec(ctx, sql).ReadAll()
@@ -190,7 +147,7 @@ const maxInputs = 512
 // beyond a lease, and behind a pooler it does without. What was checked on this
 // connection once is not checked again, so an execution of a *sql.Stmt is one
 // round trip, although its connection was leased only for that.
-func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+func (c *Conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	inputs, known := c.inputs[query]
 	if !known {
 		var err error
@@ -202,7 +159,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 }
 
 // describe asks the server how many parameters a statement has.
-func (c *conn) describe(ctx context.Context, query string) (inputs int, err error) {
+func (c *Conn) describe(ctx context.Context, query string) (inputs int, err error) {
 	if err := c.begin(ctx); err != nil {
 		return 0, err
 	}
@@ -223,13 +180,13 @@ func (c *conn) describe(ctx context.Context, query string) (inputs int, err erro
 }
 
 // Prepare is PrepareContext for callers without a context.
-func (c *conn) Prepare(query string) (driver.Stmt, error) {
+func (c *Conn) Prepare(query string) (driver.Stmt, error) {
 	return c.PrepareContext(context.Background(), query)
 }
 
 // stmt is a prepared statement. It runs through the connection's own bookkeeping.
 type stmt struct {
-	c      *conn
+	c      *Conn
 	query  string
 	inputs int
 }
@@ -258,15 +215,16 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driv
 
 // Exec is ExecContext for callers without a context; database/sql is none of them.
 func (s *stmt) Exec(args []driver.Value) (driver.Result, error) {
-	return s.ExecContext(context.Background(), named(args))
+	return s.ExecContext(context.Background(), Named(args))
 }
 
 // Query is QueryContext for callers without a context; database/sql is none of them.
 func (s *stmt) Query(args []driver.Value) (driver.Rows, error) {
-	return s.QueryContext(context.Background(), named(args))
+	return s.QueryContext(context.Background(), Named(args))
 }
 
-func named(args []driver.Value) []driver.NamedValue {
+// Named are the arguments of a call that has them without names.
+func Named(args []driver.Value) []driver.NamedValue {
 	out := make([]driver.NamedValue, len(args))
 	for i, v := range args {
 		out[i] = driver.NamedValue{Ordinal: i + 1, Value: v}

@@ -1,4 +1,4 @@
-package pool
+package pgdriver
 
 import (
 	"reflect"
@@ -37,17 +37,17 @@ func writingOf(cc *pgx.ConnConfig) writing {
 // was chosen when the connection was dialed: it was demoted, or fenced, and kept
 // its sessions. This connection goes, and so do those that were dialed before
 // now, when they are used next: new ones are chosen again.
-func (c *conn) noteReadOnly(err error) {
-	if c.writing == writingUnasked || sqlState(err) != stateReadOnly || !c.serverIsReadOnly() {
+func (c *Conn) noteReadOnly(err error) {
+	if c.writing == writingUnasked || SQLState(err) != StateReadOnly || !c.serverIsReadOnly() {
 		return
 	}
-	c.retireFor(connstate.CloseBroken)
-	c.options.writableSince.Store(time.Now().UnixNano())
+	c.RetireFor(connstate.CloseBroken)
+	c.shared.writableSince.Store(time.Now().UnixNano())
 }
 
 // serverIsReadOnly tells a server that takes no writes from a caller that made
 // its own transaction read-only. PostgreSQL 14 and later report both settings.
-func (c *conn) serverIsReadOnly() bool {
+func (c *Conn) serverIsReadOnly() bool {
 	standby := c.PgConn().ParameterStatus("in_hot_standby")
 	if standby == "" {
 		return !c.readOnlyTx
@@ -57,6 +57,6 @@ func (c *conn) serverIsReadOnly() bool {
 
 // isStaleWriter reports whether the connection was dialed before another one
 // found its server read-only.
-func (c *conn) isStaleWriter() bool {
-	return c.writing != writingUnasked && c.dialedAt.UnixNano() < c.options.writableSince.Load()
+func (c *Conn) isStaleWriter() bool {
+	return c.writing != writingUnasked && c.dialedAt.UnixNano() < c.shared.writableSince.Load()
 }

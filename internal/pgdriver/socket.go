@@ -1,4 +1,4 @@
-package pool
+package pgdriver
 
 import (
 	"context"
@@ -10,11 +10,9 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
-// socket is a socket that keeps its slot until the server has closed its end.
+// Socket is a socket that keeps its slot until the server has closed its end.
 //
 // A client that closes a socket knows nothing about the server's session: the
 // backend may run its statement to the end before it looks. PostgreSQL closes
@@ -23,13 +21,13 @@ import (
 // sending half, and a goroutine reads on until end of file.
 //
 // When that never comes, the kernel decides: it gives a silent peer up after
-// userTimeout, and the read fails. The slot counts as closing all that time
+// UserTimeout, and the read fails. The slot counts as closing all that time
 // (quarantined after quarantineAfter). A session that has begun is waited for as
 // long as it may live, whatever its statement_timeout was set to meanwhile; one
-// that never began is not, see dialBound.
-type socket struct {
-	net.Conn
-	session  *gate.Socket
+// that never began is not, see DialBound.
+type Socket struct {
+	net.Conn // nil until it is dialed
+	hold     Hold
 	opened   time.Time
 	closing  sync.Once
 	farewell atomic.Bool // Close was called
@@ -37,25 +35,40 @@ type socket struct {
 	ended    sync.Once   // the server's end of file, or a broken connection, was seen
 }
 
-// dialBound is how long a session may take to begin, counted from the dial: the
+// Hold is the part of a slot that a socket holds.
+type Hold interface {
+	// Ended gives it back: the server has closed its end, or can be believed to have.
+	Ended()
+	// Established reports whether the session of the slot has been in use.
+	Established() bool
+}
+
+// NewSocket returns a socket that is about to be dialed. hold takes its part of the slot.
+func NewSocket(hold func(*Socket) Hold) *Socket {
+	s := &Socket{opened: time.Now()}
+	s.hold = hold(s)
+	return s
+}
+
+// DialBound is how long a session may take to begin, counted from the dial: the
 // server gives up by itself after authentication_timeout, of which this is the default.
-const dialBound = time.Minute
+const DialBound = time.Minute
 
-// userTimeout is how long a peer may be silent, neither answering a keepalive
+// UserTimeout is how long a peer may be silent, neither answering a keepalive
 // nor acknowledging data, before the kernel breaks the connection.
-const userTimeout = time.Minute
+const UserTimeout = time.Minute
 
-// keepAlive finds a dead peer within userTimeout: the first probe after 15 s
+// keepAlive finds a dead peer within UserTimeout: the first probe after 15 s
 // of silence, three more 15 s apart.
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
 
-// dialFunc opens a network connection, as net.Dialer.DialContext does.
-type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+// DialFunc opens a network connection, as net.Dialer.DialContext does.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// dialSocket dials with the bounds that say how long a lost session counts:
+// DialSocket dials with the bounds that say how long a lost session counts:
 // keepalive for an idle connection, and where the system has it a user timeout
 // for one with data, or only a farewell, on its way.
-func dialSocket(ctx context.Context, network, address string) (net.Conn, error) {
+func DialSocket(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{KeepAliveConfig: keepAlive, Control: func(network, _ string, raw syscall.RawConn) error {
 		if strings.HasPrefix(network, "tcp") {
 			setUserTimeout(raw)
@@ -69,12 +82,12 @@ func dialSocket(ctx context.Context, network, address string) (net.Conn, error) 
 // client does with the socket afterwards. Once it is closed what comes is
 // drained, and nobody else may have a part of it: the holder whom it was taken
 // away from may be reading rows.
-func (c *socket) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if err != nil && !isDeadline(err) {
-		c.sessionEnded()
+func (s *Socket) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	if err != nil && !isOwnDeadline(err) {
+		s.SessionEnded()
 	}
-	if c.farewell.Load() {
+	if s.farewell.Load() {
 		return 0, net.ErrClosed
 	}
 	return n, err
@@ -83,17 +96,17 @@ func (c *socket) Read(b []byte) (int, error) {
 // Write notes that the connection broke: nobody is there to read from it. When
 // it was given up in the middle of a message, that is the end of it: the server
 // would take a farewell for the rest of the message, and wait for more.
-func (c *socket) Write(b []byte) (int, error) {
-	if !c.begun.Load() && !isKnock(b) {
-		c.begun.Store(true)
+func (s *Socket) Write(b []byte) (int, error) {
+	if !s.begun.Load() && !isKnock(b) {
+		s.begun.Store(true)
 	}
-	n, err := c.Conn.Write(b)
+	n, err := s.Conn.Write(b)
 	switch {
-	case err == nil, c.farewell.Load():
-	case isDeadline(err):
-		c.hangUp()
+	case err == nil, s.farewell.Load():
+	case isOwnDeadline(err):
+		s.HangUp()
 	default:
-		c.sessionEnded()
+		s.SessionEnded()
 	}
 	return n, err
 }
@@ -106,80 +119,72 @@ func isKnock(b []byte) bool {
 
 // Close ends the sending half at once and the socket when the server has done
 // the same. It does not block.
-func (c *socket) Close() error {
-	c.closing.Do(func() {
-		c.farewell.Store(true)
-		if c.endSending() {
-			go c.drain() // ends when the slot comes free, which Pool.Close waits for
+func (s *Socket) Close() error {
+	s.closing.Do(func() {
+		s.farewell.Store(true)
+		if s.endSending() {
+			go s.drain() // ends when the slot comes free, which Pool.Close waits for
 			return
 		}
-		c.finish()
+		s.finish()
 	})
 	return nil
 }
 
-// hangUp is Close for a connection whose owner will say no farewell any more.
-func (c *socket) hangUp() {
-	if _, half := c.Conn.(interface{ CloseWrite() error }); half {
-		_ = c.Close()
+// HangUp is Close for a connection whose owner will say no farewell any more.
+func (s *Socket) HangUp() {
+	if _, half := s.Conn.(interface{ CloseWrite() error }); half {
+		_ = s.Close()
 		return
 	}
-	c.closing.Do(c.finish)
+	s.closing.Do(s.finish)
 }
 
 // endSending tells the server that no more will come. It reports false when
 // there is nobody to wait for. A connection of WithDialFunc that cannot be
 // closed half says so with pgx's Terminate message, which only an established one sends.
-func (c *socket) endSending() bool {
-	if !c.begun.Load() {
+func (s *Socket) endSending() bool {
+	if !s.begun.Load() {
 		return false
 	}
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite() == nil
 	}
-	return c.session.Established()
+	return s.hold.Established()
 }
 
 // drain reads until the server closes its end. Deadlines that pgx sets
 // meanwhile, for what it thinks is left to do, do not end it.
-func (c *socket) drain() {
-	defer c.finish()
+func (s *Socket) drain() {
+	defer s.finish()
 	var bound time.Time
-	if !c.session.Established() {
-		bound = c.opened.Add(dialBound)
+	if !s.hold.Established() {
+		bound = s.opened.Add(DialBound)
 	}
 	for {
-		_ = c.Conn.SetDeadline(bound)
-		_, err := io.Copy(io.Discard, c.Conn)
-		if !isDeadline(err) || !bound.IsZero() && !time.Now().Before(bound) {
+		_ = s.Conn.SetDeadline(bound)
+		_, err := io.Copy(io.Discard, s.Conn)
+		if !isOwnDeadline(err) || !bound.IsZero() && !time.Now().Before(bound) {
 			return
 		}
 	}
 }
 
-func (c *socket) finish() {
-	_ = c.Conn.Close()
-	c.sessionEnded()
+func (s *Socket) finish() {
+	_ = s.Conn.Close()
+	s.SessionEnded()
 }
 
-// sessionEnded gives the socket's part of the slot back, once.
-func (c *socket) sessionEnded() {
-	c.ended.Do(c.session.Ended)
+// SessionEnded gives the socket's part of the slot back, once.
+func (s *Socket) SessionEnded() {
+	s.ended.Do(s.hold.Ended)
 }
 
-// isDeadline reports whether err is a deadline of ours that passed, and not the
+// isOwnDeadline reports whether err is a deadline of ours that passed, and not the
 // kernel's verdict on a silent peer, which calls itself a timeout too.
-func isDeadline(err error) bool { return isTimeout(err) && !errors.Is(err, syscall.ETIMEDOUT) }
+func isOwnDeadline(err error) bool { return isTimeout(err) && !errors.Is(err, syscall.ETIMEDOUT) }
 
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()
-}
-
-// lastSocket is the one that was opened last under sl; nil before the first.
-func lastSocket(sl *gate.Slot) *socket {
-	if s := sl.LastSocket(); s != nil {
-		return s.Conn.(*socket)
-	}
-	return nil
 }

@@ -1,4 +1,4 @@
-package pool
+package pgdriver
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 // after the next has begun on the same connection.
 type rows struct {
 	*stdlib.Rows
-	c   *conn
+	c   *Conn
 	ctx context.Context // the query's
 }
 
@@ -42,20 +42,20 @@ func (r *rows) judge(err error) error {
 	switch {
 	case err == nil || err == io.EOF:
 		return err
-	case r.c.open == r && sqlState(err) == stateReadOnly:
+	case r.c.open == r && SQLState(err) == StateReadOnly:
 		r.c.noteReadOnly(err)
-	case r.c.Activity.Load() == connstate.ActivityReclaimed:
-		return ErrReclaimed
+	case r.c.slot.State().Load() == connstate.ActivityReclaimed:
+		return connstate.ErrReclaimed
 	case r.c.exchange.refused.Load():
-		return &copyError{err}
+		return &CopyError{err}
 	case r.ctx.Err() != nil:
 		return r.c.judgeCanceled(r.ctx, err)
 	}
 	return err
 }
 
-// cut cancels what is left of the query on the server, and closes the rows.
-func (r *rows) cut() error {
+// Cut cancels what is left of the query on the server, and closes the rows.
+func (r *rows) Cut() error {
 	if r.c.open == r && r.c.PgConn().IsBusy() {
 		r.c.watch.now()
 	}
@@ -67,7 +67,7 @@ func (r *rows) Close() error {
 	err := r.Rows.Close()
 	if c := r.c; c.open == r {
 		c.open = nil
-		c.Activity.CompareAndSwap(connstate.ActivityRows, connstate.ActivityRunning)
+		c.becomes(connstate.ActivityRows, connstate.ActivityRunning)
 		c.end()
 	}
 	return r.judge(err)

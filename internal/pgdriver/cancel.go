@@ -1,4 +1,4 @@
-package pool
+package pgdriver
 
 import (
 	"context"
@@ -11,14 +11,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 )
 
-// cancelGrace bounds how long a cancelled statement may take to end on the
+// CancelBound bounds how long a cancelled statement may take to end on the
 // server before its connection is given up. The caller waits no longer than that.
-const cancelGrace = 2 * time.Second
+const CancelBound = 2 * time.Second
 
-// cancelAgain is how long after a cancel request the next one follows if the
+// CancelAgain is how long after a cancel request the next one follows if the
 // statement has not ended, doubled each time. The first one is lost when it
 // overtakes its statement: a server that is not running anything ignores it.
-const cancelAgain = 20 * time.Millisecond
+const CancelAgain = 20 * time.Millisecond
 
 // canceller ends the statement of a cancelled context on the server and keeps
 // the connection. It replaces pgx's own handlers: one burns the connection, the
@@ -50,7 +50,7 @@ var _ ctxwatch.Handler = (*canceller)(nil)
 
 // HandleCancel asks the server to cancel and bounds how long pgx waits for the end.
 func (h *canceller) HandleCancel(context.Context) {
-	deadline := time.Now().Add(cancelGrace)
+	deadline := time.Now().Add(CancelBound)
 	_ = h.pg.Conn().SetDeadline(deadline)
 	h.ended, h.done, h.asked = make(chan struct{}), make(chan struct{}), 0
 	go h.insist(deadline) // HandleUnwatchAfterCancel waits for it
@@ -72,7 +72,7 @@ func (h *canceller) insist(deadline time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	stalled := false
-	for pause := cancelAgain; ; pause *= 2 {
+	for pause := CancelAgain; ; pause *= 2 {
 		traffic := h.exchange.traffic.Load()
 		if h.isInVain(stalled) {
 			h.giveUp()
@@ -146,6 +146,9 @@ func (c cancelConn) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// ForCancel wraps the connection of a cancel request for c's statement.
+func (c *Conn) ForCancel(nc net.Conn) net.Conn { return cancelConn{nc, &c.cancel} }
 
 // canceledError is the server's word that it ended a statement, for callers who
 // ask for their context's error as well as for those who ask for the server's.

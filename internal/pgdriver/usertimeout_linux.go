@@ -1,4 +1,4 @@
-package pool
+package pgdriver
 
 import "syscall"
 
@@ -6,10 +6,10 @@ import "syscall"
 const tcpUserTimeout = 0x12
 
 // setUserTimeout breaks the connection when the peer has not acknowledged what
-// was sent for userTimeout; by itself Linux would repeat it for a quarter of
+// was sent for UserTimeout; by itself Linux would repeat it for a quarter of
 // an hour, and send no keepalive meanwhile.
 func setUserTimeout(raw syscall.RawConn) {
 	_ = raw.Control(func(fd uintptr) { // without it, the system's own bound holds
-		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(userTimeout.Milliseconds()))
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(UserTimeout.Milliseconds()))
 	})
 }
