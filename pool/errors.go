@@ -9,6 +9,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/connstate"
+	"github.com/dbpool-go/dbpool/internal/dial"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
@@ -206,6 +207,11 @@ type DialError struct {
 	Message  string // the server's or the network's own words, without secrets
 	Remedy   string // what to do about it
 	err      error
+}
+
+// newDialError describes a failed dial.
+func newDialError(f dial.Failure, now time.Time) *DialError {
+	return &DialError{At: now, SQLState: f.SQLState, Reason: Reason(f.Reason), Message: f.Message, Remedy: f.Remedy, err: f.Cause}
 }
 
 // Error is "dial: " and the server's own words, then the remedy.

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/connstate"
+	"github.com/dbpool-go/dbpool/internal/dial"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
@@ -100,21 +99,29 @@ func (m *member) enter(ctx context.Context, permit *fleet.Permit, c *conn) error
 		return nil
 	}
 	session, err := m.f.Enter(ctx, permit, fleet.Postgres(c.PgConn(), m.f.Keys()))
-	var pg *pgconn.PgError
-	switch {
-	case err == nil:
-		c.fleetSession, c.slot.OnFree, c.slot.Surplus = session, session.Gone, session.Surplus
-	case errors.As(err, &pg):
-		err = &fleetError{pg}
+	if err != nil {
+		return &fleetError{err}
 	}
-	return err
+	c.fleetSession, c.slot.OnFree, c.slot.Surplus = session, session.Gone, session.Surplus
+	return nil
 }
 
-// fleetError is what a server says that does not let this role keep the fleet's budget.
-type fleetError struct{ pg *pgconn.PgError }
+// fleetError is why a new connection was not taken into the fleet's budget: it is
+// used up, or the server does not let this role keep it.
+type fleetError struct{ err error }
 
-func (e *fleetError) Error() string { return "the fleet's budget: " + e.pg.Error() }
-func (e *fleetError) Unwrap() error { return e.pg }
+var _ dial.Troubled = (*fleetError)(nil)
+
+func (e *fleetError) Error() string { return "the fleet's budget: " + e.err.Error() }
+func (e *fleetError) Unwrap() error { return e.err }
+
+// Trouble is what the error means.
+func (e *fleetError) Trouble() (dial.Trouble, bool) {
+	if errors.As(e.err, new(*fleet.NoRoomError)) {
+		return dial.Trouble{Full: true, Paced: true, Reason: dial.ReasonFleetFull}, true
+	}
+	return dial.Trouble{Reason: dial.ReasonFleetUnreadable, Permanent: true, Remedy: fleetRemedy + "warn"}, dial.IsWrong(pgdriver.SQLState(e.err))
+}
 
 // fleetRemedy is for a role, or a server, that cannot say who else is connected.
 const fleetRemedy = "GRANT SELECT ON pg_catalog.pg_locks, pg_catalog.pg_stat_activity TO this role; else set DB_FLEET="

@@ -10,7 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/dial"
 	"github.com/dbpool-go/dbpool/internal/fleet"
+	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
@@ -53,8 +55,7 @@ func TestErrorTellsThatTheFleetIsTooLarge(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		waiting := r.ask(ctx)
-		e, trouble := newDialError(full, time.Now())
-		r.gate.DialFailed(sl, trouble.failure(e), time.Now())
+		failDial(r, sl, &fleetError{full})
 		r.gate.SetShare(0)
 		time.Sleep(4 * time.Second)
 		waiting.wantError(ErrServerFull)
@@ -81,8 +82,7 @@ func TestErrorOfAReplicaThatNeverGotIn(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		waiting := r.ask(ctx)
-		e, trouble := newDialError(&pgconn.PgError{Code: pgdriver.StateTooManyConnections, Message: "sorry, too many clients already"}, time.Now())
-		r.gate.DialFailed(sl, trouble.failure(e), time.Now())
+		failDial(r, sl, &pgconn.PgError{Code: pgdriver.StateTooManyConnections, Message: "sorry, too many clients already"})
 		time.Sleep(4 * time.Second)
 		waiting.wantError(ErrServerFull)
 		text := waiting.err.Error()
@@ -90,4 +90,10 @@ func TestErrorOfAReplicaThatNeverGotIn(t *testing.T) {
 			t.Error(text)
 		}
 	})
+}
+
+// failDial has the dial of sl end with err.
+func failDial(r *rig, sl *gate.Slot, err error) {
+	f := dial.Explain(err)
+	r.gate.DialFailed(sl, failureOf(f, newDialError(f, time.Now())), time.Now())
 }

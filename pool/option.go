@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 
+	"github.com/dbpool-go/dbpool/internal/dial"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
@@ -17,8 +18,8 @@ type Option func(*settings)
 type settings struct {
 	log      *slog.Logger
 	observer Observer
-	supply   func(ctx context.Context) (Credentials, error)
-	hooks    connHooks
+	supply   func(ctx context.Context) (dial.Credentials, error)
+	hooks    dial.Hooks
 	network  pgdriver.DialFunc
 	plumbing plumbing
 	session  []SessionOption // defaults

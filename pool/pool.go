@@ -78,13 +78,12 @@ func Open(cfg config.Config, opts ...Option) (*Pool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	base, err := readConnConfig(cfg.DatabaseURL)
-	if err != nil {
-		return nil, fmt.Errorf("config: DATABASE_URL: %w", err)
-	}
 	cfg.ApplicationName = cfg.ResolvedApplicationName()
 	p := newPool(cfg, newSettings(opts))
-	p.dialer.base = base
+	if err := p.dialer.opener.Check(); err != nil {
+		p.dialer.stop()
+		return nil, fmt.Errorf("config: DATABASE_URL: %w", err)
+	}
 	p.warn()
 	p.table = tableFor(cfg.Pipeline)
 	p.openOwner()
@@ -111,14 +110,8 @@ func newPool(cfg config.Config, s *settings) *Pool {
 	p.gate = gate.New(gate.Options{
 		PoolSize: cfg.PoolSize, MinIdle: cfg.MinIdle, MaxOpen: cfg.MaxOpen(), MaxWaiters: cfg.MaxWaiters, Linger: cfg.OverflowLinger, Demand: p.demand,
 	})
-	p.dialer = &dialer{g: p.gate, cfg: cfg, log: s.log, observer: s.observer, network: s.network, hooks: s.hooks}
-	p.dialer.ctx, p.dialer.stop = context.WithCancel(context.Background())
-	p.dialer.mode.Store(newMode(cfg, cfg.Pooler == config.PoolerPgBouncer))
-	if s.supply != nil {
-		p.dialer.credentials = &credentials{supply: s.supply, ctx: p.dialer.ctx, timeout: cfg.ConnectTimeout}
-	}
+	p.dialer = newDialer(p.gate, cfg, s)
 	p.recycler = &recycler{g: p.gate, lifetime: cfg.PoolRecycle, generation: &p.dialer.generation}
-	p.dialer.shared = &pgdriver.Shared{}
 	p.housekeeper = &housekeeper{p: p, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	return p
 }
@@ -133,11 +126,13 @@ func (p *Pool) demand() {
 // dialOwn opens a connection that the pool's own *sql.DB owns, and takes it into
 // the fleet's budget before anything else is run on it.
 func (p *Pool) dialOwn(ctx context.Context, sl *gate.Slot, permit *fleet.Permit) (backend, error) {
-	session, err := p.dialer.open(ctx, sl)
+	sl.Generation = p.dialer.generation.Load() // what Recycle finds in the middle of a dial is replaced, too
+	session, err := p.dialer.opener.Open(ctx, sl)
 	if err != nil {
 		p.member.refused(permit, pgdriver.SQLState(err) == pgdriver.StateTooManyConnections)
 		return nil, err
 	}
+	sl.RecycleAt = session.DialedAt().Add(dueAfter(p.cfg.PoolRecycle))
 	c := newConn(session, sl, p.recycler)
 	if err = p.member.enter(ctx, permit, c); err == nil {
 		err = p.adopt(ctx, c)

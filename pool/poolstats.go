@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/dbpool-go/dbpool/internal/gate"
@@ -20,8 +21,8 @@ func (p *Pool) figures() Stats {
 	now := time.Now()
 	figures := p.gate.Snapshot(now, p.cfg.LeakThreshold)
 	s := statsOf(figures)
-	s.Name, s.At, s.StatementTimeout = p.cfg.Name, now, p.dialer.timeout.report(p.cfg.StatementTimeout)
-	if p.dialer.mode.Load().pooler {
+	s.Name, s.At, s.StatementTimeout = p.cfg.Name, now, p.statementTimeout()
+	if p.dialer.opener.Pooled() {
 		s.Pooler = "pgbouncer"
 	}
 	s.CancelCount = p.dialer.shared.Canceled.Load()
@@ -48,4 +49,10 @@ func statsOf(g gate.Snapshot) Stats {
 	}
 	s.LastDialError, _ = g.LastFailure.Err.(*DialError)
 	return s
+}
+
+// statementTimeout tells how Config.StatementTimeout is kept.
+func (p *Pool) statementTimeout() StatementTimeout {
+	how, inForce := p.dialer.opener.StatementTimeout()
+	return StatementTimeout{Want: p.cfg.StatementTimeout, InForce: inForce, How: cmp.Or(how, "not checked yet")}
 }

@@ -37,8 +37,10 @@ const (
 	ReasonUntrusted          Reason = "certificate not trusted"
 	ReasonNoHostName         Reason = "no host name" // the connection string's host is not one
 	ReasonHostNotFound       Reason = "host not found"
-	ReasonNoAnswer           Reason = "no answer"   // within DB_CONNECT_TIMEOUT
-	ReasonUnreachable        Reason = "unreachable" // another error of the network
+	ReasonNoAnswer           Reason = "no answer"        // within DB_CONNECT_TIMEOUT
+	ReasonUnreachable        Reason = "unreachable"      // another error of the network
+	ReasonAfterConnect       Reason = "after connect"    // the function given to WithAfterConnect failed
+	ReasonFleetUnreadable    Reason = "fleet unreadable" // this role may not see who else is connected, and DB_FLEET=enforce
 )
 
 // Reasons lists them all, for metrics that need a value for each.
@@ -75,6 +77,8 @@ func Reasons() []Reason {
 		ReasonHostNotFound,
 		ReasonNoAnswer,
 		ReasonUnreachable,
+		ReasonAfterConnect,
+		ReasonFleetUnreadable,
 	}
 }
 

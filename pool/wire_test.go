@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/dial"
 	"github.com/dbpool-go/dbpool/internal/memconn"
 )
 
@@ -199,7 +200,7 @@ func (w *wireSession) simple(sql string) {
 		w.backend.Send(userCancel)
 	case strings.HasPrefix(sql, "--"):
 		w.backend.Send(&pgproto3.EmptyQueryResponse{})
-	case sql == checkQuery:
+	case sql == dial.CheckQuery:
 		w.backend.Send(&pgproto3.RowDescription{Fields: append(oneColumn.Fields, oneColumn.Fields...)})
 		w.backend.Send(&pgproto3.DataRow{Values: [][]byte{strconv.AppendUint(nil, uint64(w.pid), 10), []byte("30000")}})
 		w.complete("SELECT 1")

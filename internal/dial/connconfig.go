@@ -1,4 +1,4 @@
-package pool
+package dial
 
 import (
 	"errors"
@@ -11,33 +11,33 @@ import (
 	"github.com/dbpool-go/dbpool/config"
 )
 
-// readConnConfig reads what a connection is opened with: the connection string
+// readConfig reads what a connection is opened with: the connection string
 // and the files that it names, which are the password file, the service file and
 // those of TLS. Each dial reads them anew, for passwords and certificates are
 // replaced there while the service runs.
-func readConnConfig(dsn config.DSN) (*pgx.ConnConfig, error) {
+func readConfig(dsn config.DSN) (*pgx.ConnConfig, error) {
 	cc, err := pgx.ParseConfig(string(dsn))
 	if err != nil {
-		return nil, newConnConfigError(err)
+		return nil, newConfigError(err)
 	}
 	cc.ConnectTimeout = 0 // the dialer bounds all hosts together
 	maps.DeleteFunc(cc.RuntimeParams, func(name, _ string) bool { return config.Ignored(name) })
 	return cc, nil
 }
 
-// connConfigError says why the connection string cannot be used, without what
+// configError says why the connection string cannot be used, without what
 // the driver says of it: that may quote the connection string.
-type connConfigError struct {
+type configError struct {
 	message string
 	files   bool // one of the files is at fault, not the string
 }
 
-func (e *connConfigError) Error() string { return e.message }
+func (e *configError) Error() string { return e.message }
 
-func newConnConfigError(err error) *connConfigError {
+func newConfigError(err error) *configError {
 	var path *fs.PathError
 	if errors.As(err, &path) {
-		return &connConfigError{"a file that DATABASE_URL names cannot be read: " + path.Err.Error(), true}
+		return &configError{"a file that DATABASE_URL names cannot be read: " + path.Err.Error(), true}
 	}
 	for _, known := range []struct{ theirs, ours string }{
 		{"tls: private key does not match public key", "sslcert and sslkey do not belong together"},
@@ -50,8 +50,8 @@ func newConnConfigError(err error) *connConfigError {
 		{"failed to configure TLS", "the files of TLS that DATABASE_URL names cannot be used"},
 	} {
 		if strings.Contains(err.Error(), known.theirs) {
-			return &connConfigError{known.ours, true}
+			return &configError{known.ours, true}
 		}
 	}
-	return &connConfigError{"PostgreSQL's driver cannot parse it; write it as postgres://user@host:5432/database or as host=… user=… dbname=…", false}
+	return &configError{"PostgreSQL's driver cannot parse it; write it as postgres://user@host:5432/database or as host=… user=… dbname=…", false}
 }

@@ -1,4 +1,4 @@
-package pool
+package dial
 
 import (
 	"errors"
@@ -53,7 +53,7 @@ func (m *mode) refusesGuard(err error) bool {
 }
 
 // unguard does without the guard in this and all further dials. It reports true.
-func (d *dialer) unguard(old *mode) bool {
+func (d *Dialer) unguard(old *mode) bool {
 	m := *old
 	m.guard = nil
 	d.mode.CompareAndSwap(old, &m) // else somebody else has changed it meanwhile

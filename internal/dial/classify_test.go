@@ -1,4 +1,4 @@
-package pool
+package dial
 
 import (
 	"context"
@@ -23,13 +23,13 @@ import (
 func TestDialErrorTellsOfEachHost(t *testing.T) {
 	down := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	standby := fmt.Errorf("b:5432: ValidateConnect failed: %w", pgconn.ErrReadOnlyConnection)
-	d, _ := newDialError(fmt.Errorf("failed to connect to `user=x`: %w", errors.Join(fmt.Errorf("a:5432: %w", down), standby)), time.Now())
-	if want := "a:5432: dial: connection refused; b:5432: ValidateConnect failed: read only connection"; d.Message != want || !errors.Is(d, pgconn.ErrReadOnlyConnection) {
-		t.Errorf("%q, %v", d.Message, d.Unwrap())
+	d := Explain(fmt.Errorf("failed to connect to `user=x`: %w", errors.Join(fmt.Errorf("a:5432: %w", down), standby)))
+	if want := "a:5432: dial: connection refused; b:5432: ValidateConnect failed: read only connection"; d.Message != want || !errors.Is(d.Cause, pgconn.ErrReadOnlyConnection) {
+		t.Errorf("%q, %v", d.Message, d.Cause)
 	}
-	d, full := newDialError(errors.Join(standby, refusal53300("sorry, too many clients already")), time.Now())
-	if !full.full || !strings.HasPrefix(d.Message, "sorry, too many") {
-		t.Errorf("%+v, %q", full, d.Message)
+	full := Explain(errors.Join(standby, refusal53300("sorry, too many clients already")))
+	if !full.Full || !strings.HasPrefix(full.Message, "sorry, too many") {
+		t.Errorf("%+v", full)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestClassify(t *testing.T) {
 		{&net.OpError{Op: "remote error", Err: errors.New("tls: unknown certificate authority")}, "client certificate refused", false, true},
 		{&net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}, "client certificate refused", false, true},
 		{pg("28000", "connection requires a valid client certificate"), "client certificate refused", false, true},
-		{&connConfigError{"sslcert and sslkey do not belong together", true}, "files unreadable", false, false},
+		{&configError{"sslcert and sslkey do not belong together", true}, "files unreadable", false, false},
 		{errNoHost, "no host name", false, true},
 		{&net.DNSError{Err: "no such host", Name: "x"}, "host not found", false, false},
 		{context.DeadlineExceeded, "no answer", false, false},
@@ -107,8 +107,8 @@ func TestClassify(t *testing.T) {
 		{&credentialsError{errors.New("vault sealed")}, "credentials", false, false},
 	} {
 		for _, err := range []error{c.err, fmt.Errorf("wrapped: %w", c.err), errors.Join(errors.New("another host"), c.err)} {
-			d, got := newDialError(err, time.Now())
-			if string(got.reason) != c.reason || got.full != c.full || got.permanent != c.permanent || string(d.Reason) != c.reason || d.Remedy == "" {
+			got := Explain(err)
+			if string(got.Reason) != c.reason || got.Full != c.full || got.Permanent != c.permanent || got.Remedy == "" {
 				t.Errorf("%v: %+v, want %q, full %v, permanent %v", err, got, c.reason, c.full, c.permanent)
 			}
 		}
@@ -123,12 +123,12 @@ func FuzzDialError(f *testing.F) {
 		f.Add("08P01", message, "")
 	}
 	f.Fuzz(func(t *testing.T, code, message, routine string) {
-		d, tr := newDialError(fmt.Errorf("connect: %w", &pgconn.PgError{Code: code, Message: message, Routine: routine}), time.Now())
-		if d.SQLState != code || d.Reason == "" || d.Reason != tr.reason || !strings.Contains(d.Error(), message) {
+		d := Explain(fmt.Errorf("connect: %w", &pgconn.PgError{Code: code, Message: message, Routine: routine}))
+		if d.SQLState != code || d.Reason == "" || !strings.Contains(d.Message, message) {
 			t.Errorf("%+v", d)
 		}
-		if tr.full && tr.permanent || code == pgdriver.StateTooManyConnections && !tr.full {
-			t.Errorf("%+v", tr)
+		if d.Full && d.Permanent || code == pgdriver.StateTooManyConnections && !d.Full {
+			t.Errorf("%+v", d)
 		}
 	})
 }
@@ -157,28 +157,41 @@ func TestJudgeTimeout(t *testing.T) {
 	}
 }
 
-// A reason is one of the constants, so that whoever asks it for NoCapacity or
-// lists it as a label misses none.
+// told is an error that says itself what it means.
+type told struct {
+	error
+	trouble Trouble
+	ok      bool
+}
+
+func (e told) Trouble() (Trouble, bool) { return e.trouble, e.ok }
+
+// TestErrorsSayThemselvesWhatTheyMean has an error from outside the package.
+func TestErrorsSayThemselvesWhatTheyMean(t *testing.T) {
+	full := Trouble{Reason: ReasonFleetFull, Full: true, Paced: true}
+	if f := Explain(fmt.Errorf("enter: %w", told{errors.New("no room"), full, true})); f.Trouble != full {
+		t.Errorf("%+v", f)
+	}
+	if f := Explain(told{errors.New("who knows"), full, false}); f.Reason != ReasonUnreachable {
+		t.Errorf("%+v, although the error does not say", f)
+	}
+}
+
+// TestEveryReasonIsListed wants a constant for each reason, and each to be listed:
+// whoever asks it for NoCapacity, or lists it as a label, misses none.
 func TestEveryReasonIsListed(t *testing.T) {
 	source, err := os.ReadFile("classify.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if literal := regexp.MustCompile(`reason: *"[^"]*"`).Find(source); literal != nil {
+	if literal := regexp.MustCompile(`Reason: *"[^"]*"`).Find(source); literal != nil {
 		t.Errorf("%s: make it a constant in reason.go", literal)
-	}
-	seen := map[Reason]bool{}
-	for _, r := range Reasons() {
-		if seen[r] || r == "" {
-			t.Errorf("%q is listed twice, or empty", r)
-		}
-		seen[r] = true
 	}
 	listed, err := os.ReadFile("reason.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(regexp.MustCompile(`(?m)^\tReason\w+ +Reason = `).FindAll(listed, -1)); n != len(seen) {
-		t.Errorf("%d constants, and %d are listed", n, len(seen))
+	if n := len(regexp.MustCompile(`(?m)^\tReason\w+ +Reason = `).FindAll(listed, -1)); n != len(Reasons()) {
+		t.Errorf("%d constants, and %d are listed", n, len(Reasons()))
 	}
 }

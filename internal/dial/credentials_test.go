@@ -1,10 +1,11 @@
-package pool
+package dial
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -101,8 +102,16 @@ func TestCredentialsStaySecret(t *testing.T) {
 func TestSupplierFails(t *testing.T) {
 	v := &vault{err: errors.New("vault sealed")}
 	_, err := v.credentials().get(t.Context())
-	d, _ := newDialError(err, time.Now())
-	if d.Reason != "credentials" || !strings.Contains(d.Error(), "vault sealed") {
-		t.Errorf("%v", d)
+	d := Explain(err)
+	if d.Reason != "credentials" || !strings.Contains(d.Message, "vault sealed") {
+		t.Errorf("%+v", d)
 	}
+}
+
+func inParallel(n int, work func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { work(i) })
+	}
+	wg.Wait()
 }
