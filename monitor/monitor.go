@@ -20,6 +20,7 @@ type Source interface {
 	Config() config.Config
 	Stats() pool.Stats
 	Holders(n int) []pool.Holder
+	Routes() []pool.RouteStats
 	Diagnose() pool.Diagnosis
 	ObserveServer(v pool.ServerView)
 	SampleUsage(threshold int) pool.UsageSample

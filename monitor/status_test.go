@@ -352,3 +352,21 @@ func TestEmptyListsAreListsInJSON(t *testing.T) {
 		}
 	})
 }
+
+func TestStatusShowsRoutes(t *testing.T) {
+	inBubble(t, func(t *testing.T, r running) {
+		if got := r.Status().Routes; got == nil || len(got) != 0 {
+			t.Errorf("%+v, want an empty list", got)
+		}
+		hold := pool.Histogram{Count: 2, Sum: 3 * time.Second}
+		hold.Counts[12] = 2
+		r.src.Serve(pool.RouteStats{Name: "GET /report", AcquireCount: 9, Hold: hold}, pool.RouteStats{Name: "GET /orders", Waiting: 3, ShedCount: 2, TimeoutCount: 1})
+		got := r.Status().Routes
+		if len(got) != 2 || got[0].Name != "GET /orders" || got[0].Waiting != 3 || got[0].ShedCount != 2 || got[0].TimedOutCount != 1 {
+			t.Fatalf("%+v", got)
+		}
+		if g := got[1]; g.AcquiredCount != 9 || g.HoldP95Seconds != 1 || g.HoldTotalSeconds != 3 {
+			t.Errorf("%+v", g)
+		}
+	})
+}

@@ -12,6 +12,7 @@ import (
 const (
 	holdersShown = 20
 	stackShown   = 32
+	routesShown  = 30
 )
 
 // PoolStatus returns the handler of /debug/pool-status. A browser gets the page,
@@ -80,6 +81,7 @@ func (m *Monitor) Status() statusjson.Status {
 		Settings:         settings(l.cfg),
 		Fleet:            fleetFigures(l),
 		Holders:          holders(m.pool.Holders(holdersShown), m.opts.stacks),
+		Routes:           routes(m.pool.Routes()),
 		Server:           m.serverReport(l.at, l.cfg.MaxConnectionWarnings),
 		Queries:          m.queryReport(l.at),
 	}

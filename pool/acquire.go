@@ -33,18 +33,41 @@ func (p *Pool) acquire(ctx context.Context, permit *gate.Permit) error {
 	lane, name := laneOf(ctx), nameOf(ctx)
 	permit.Lane, permit.Name, permit.Scope = gate.Lane(lane), name, scopeOf(ctx).Of(p.gate)
 	permit.Outer = p.gate.GrantOf(permit.Scope.Holding())
-	if p.observer == nil {
+	route := p.routes.of(lane, name)
+	if p.observer == nil && route == nil {
 		return p.admit(ctx, permit)
 	}
-	ctx = p.observer.AcquireStart(ctx, lane, name)
-	err := p.admit(ctx, permit)
-	if permit.Shared() {
-		p.observer.AcquireEnd(ctx, lane, name, permit.GrantedAt().Sub(permit.Asked), nil)
-		p.observer.Released(lane, name, time.Since(permit.GrantedAt()))
-		return nil
+	route.asked()
+	if p.observer != nil {
+		ctx = p.observer.AcquireStart(ctx, lane, name)
 	}
-	p.observer.AcquireEnd(ctx, lane, name, time.Since(permit.Asked), err)
+	err := p.admit(ctx, permit)
+	p.answered(ctx, permit, route, err)
 	return err
+}
+
+// answered tells who watches what became of a caller. One whose statement went
+// with another's has given its share of that connection back already.
+func (p *Pool) answered(ctx context.Context, permit *gate.Permit, r *route, err error) {
+	waited, held := time.Since(permit.Asked), time.Duration(0)
+	if permit.Shared() {
+		err, waited, held = nil, permit.GrantedAt().Sub(permit.Asked), time.Since(permit.GrantedAt())
+	}
+	r.answered(waited, err)
+	if p.observer != nil {
+		p.observer.AcquireEnd(ctx, Lane(permit.Lane), permit.Name, waited, err)
+	}
+	if permit.Shared() {
+		p.gaveBack(Lane(permit.Lane), permit.Name, held)
+	}
+}
+
+// gaveBack tells who watches that a connection was given back.
+func (p *Pool) gaveBack(lane Lane, name string, held time.Duration) {
+	p.routes.of(lane, name).released(held)
+	if p.observer != nil {
+		p.observer.Released(lane, name, held)
+	}
 }
 
 // setPatience ends the wait at pool_timeout or at ctx's own deadline, whichever is first.
@@ -127,8 +150,8 @@ func (p *Pool) released(permit *gate.Permit) {
 	if permit.Internal {
 		return
 	}
-	if p.observer != nil {
-		p.observer.Released(Lane(permit.Lane), permit.Name, time.Since(permit.GrantedAt()))
+	if p.observer != nil || permit.Name != "" {
+		p.gaveBack(Lane(permit.Lane), permit.Name, time.Since(permit.GrantedAt()))
 	}
 	p.cleared(permit)
 }

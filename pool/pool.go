@@ -39,6 +39,7 @@ type Pool struct {
 	cfg      config.Config
 	log      *slog.Logger
 	observer Observer // nil when nobody observes
+	routes   routes
 	defaults []SessionOption
 	retries  retryBudget
 	plumbing plumbing // the service's own, never named as a caller

@@ -46,8 +46,6 @@ func (p *Pool) takeAway(h gate.Holding, now time.Time) bool {
 	}
 	h.Slot.Backend.(backend).hangUp()
 	p.gate.Demand()
-	if p.observer != nil {
-		p.observer.Released(Lane(h.Lane), h.Name, now.Sub(h.Since))
-	}
+	p.gaveBack(Lane(h.Lane), h.Name, now.Sub(h.Since))
 	return true
 }

@@ -51,10 +51,11 @@ type Status struct {
 	Pooler           string                `json:"pooler,omitempty"`          // "pgbouncer" when one stands in between
 	Settings         Settings              `json:"settings"`                  // the configuration in force
 
-	Fleet   *FleetFigures `json:"fleet,omitempty"` // all replicas of the service together; absent with DB_FLEET=off
-	Server  ServerReport  `json:"server"`          // the server's own view
-	Queries QueryReport   `json:"queries"`         // the longest-running statements on the server
-	Holders []Holder      `json:"holders"`         // the longest-held connections, oldest first
+	Fleet   *FleetFigures  `json:"fleet,omitempty"` // all replicas of the service together; absent with DB_FLEET=off
+	Server  ServerReport   `json:"server"`          // the server's own view
+	Queries QueryReport    `json:"queries"`         // the longest-running statements on the server
+	Holders []Holder       `json:"holders"`         // the longest-held connections, oldest first
+	Routes  []RouteFigures `json:"routes"`          // by route, task or other name: those that use or want the most first, at most 30
 
 	Events  []Event  `json:"events"`            // what happened lately, newest first
 	History *History `json:"history,omitempty"` // only with ?history=<sequence>, see History
@@ -270,6 +271,21 @@ type Holder struct {
 	PID         uint32   `json:"pid,omitempty"`   // the server process, when known
 	Leaking     bool     `json:"leaking"`         // held longer than the leak threshold
 	Stack       []string `json:"stack,omitempty"` // only with WithStacks, innermost first, "function file:line"
+}
+
+// RouteFigures are what was done under one name since the pool was opened: a
+// route, a background task, or what pool.ContextWithName said.
+type RouteFigures struct {
+	Name             string  `json:"name"` // empty for all names beyond the first 200
+	InUse            int     `json:"in_use"`
+	Waiting          int     `json:"waiting"`
+	AcquiredCount    uint64  `json:"acquired_count"`
+	TimedOutCount    uint64  `json:"timed_out_count"`
+	ShedCount        uint64  `json:"shed_count"`       // refused at once
+	WaitP95Seconds   float64 `json:"wait_p95_seconds"` // of those that got a connection
+	HoldP50Seconds   float64 `json:"hold_p50_seconds"` // of those that gave it back
+	HoldP95Seconds   float64 `json:"hold_p95_seconds"`
+	HoldTotalSeconds float64 `json:"hold_total_seconds"` // all together
 }
 
 // Event is something worth knowing that happened.

@@ -23,6 +23,7 @@ type Source struct {
 	cfg     config.Config
 	stats   pool.Stats
 	holders []pool.Holder
+	routes  []pool.RouteStats
 	ping    func(context.Context) error
 	view    serverview.View
 	queries []serverview.Query
@@ -87,6 +88,20 @@ func (s *Source) Holders(n int) []pool.Holder {
 
 // Hold sets who holds connections, longest first.
 func (s *Source) Hold(holders ...pool.Holder) { s.mu.Lock(); defer s.mu.Unlock(); s.holders = holders }
+
+// Routes is what Serve left.
+func (s *Source) Routes() []pool.RouteStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]pool.RouteStats(nil), s.routes...)
+}
+
+// Serve sets what was done by name.
+func (s *Source) Serve(routes ...pool.RouteStats) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.routes = routes
+}
 
 // Diagnose is what Suffer left.
 func (s *Source) Diagnose() pool.Diagnosis { s.mu.Lock(); defer s.mu.Unlock(); return s.wrong }
