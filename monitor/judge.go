@@ -209,7 +209,7 @@ func (e evidence) leak() (statusjson.Problem, bool) {
 	if e.stats.Leaking == 0 {
 		return statusjson.Problem{}, false
 	}
-	return warning(statusjson.ProblemLeak, time.Time{}, count(uint64(e.stats.Leaking), "connection is", "connections are")+" held for too long")
+	return warning(statusjson.ProblemLeak, time.Time{}, leakMessage(e.look))
 }
 
 func (e evidence) usage() (statusjson.Problem, bool) {

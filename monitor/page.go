@@ -12,7 +12,7 @@ import (
 var pageFiles embed.FS
 
 // scripts are the page's, in the order in which they build on one another.
-var scripts = [...]string{"format.js", "chart.js", "render.js", "server.js", "fleet.js", "app.js"}
+var scripts = [...]string{"format.js", "chart.js", "render.js", "lists.js", "locks.js", "server.js", "fleet.js", "incident.js", "app.js"}
 
 // page is the status page: one document that brings all it needs.
 type page struct {

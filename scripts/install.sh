@@ -70,6 +70,7 @@ find_postgres() {
 }
 
 find_pgbouncer() { PATH="$PATH:/usr/sbin" command -v pgbouncer; }
+find_npx() { command -v npx; }
 find_curl() { command -v curl; }
 find_xz() { command -v xz; }
 find_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
@@ -163,6 +164,7 @@ ensure_pg18() {
 command -v go >/dev/null || { echo "install: Go is not installed: see go.dev/doc/install" >&2; exit 1; }
 ensure PostgreSQL find_postgres postgresql "install a PostgreSQL server, or set DBPOOL_PG_BIN to the folder of initdb and postgres"
 ensure PgBouncer find_pgbouncer pgbouncer "install pgbouncer; its tests are skipped without it"
+ensure npx find_npx npm "install Node.js with npm; scripts/page.sh checks the status page with it"
 ensure curl find_curl curl "install curl; scripts/service.sh asks the example service with it"
 ensure xz find_xz xz-utils "install xz; a test of the example packs binaries with it"
 ensure Chromium find_chromium chromium "install chromium; the status page's browser test is skipped without it"

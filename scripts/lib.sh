@@ -7,6 +7,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 GOLANGCI_LINT=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+TYPESCRIPT=typescript@5.9.3
 GOTESTSUM=gotest.tools/gotestsum@v1.13.0
 
 fail() { printf '%s\n' "$*" >&2; return 1; }

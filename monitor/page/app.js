@@ -1,30 +1,88 @@
 // The page's life: ask every two seconds, keep 15 minutes, draw.
 
-const pollEvery = 2000, keptEntries = 450;
+const pollEvery = 2000,
+  keptEntries = 450;
 const percentileLayers = (what) => [
   { key: what + "_p99_seconds", label: "p99 ≤", style: "line p99" },
   { key: what + "_p95_seconds", label: "p95 ≤", style: "line p95" },
-  { key: what + "_p50_seconds", label: "p50 ≤", style: "line p50" }];
+  { key: what + "_p50_seconds", label: "p50 ≤", style: "line p50" },
+];
 const perSecond = (h, key, i) => h[key][i] / (i > 0 ? h.at_seconds[i] - h.at_seconds[i - 1] : h.step_seconds);
 
 const charts = [
-  { title: "Connections", kind: "stack", wide: true, latest: (s) => ({ in_use: s.pool.checked_out, idle: s.pool.checked_in, dialing: s.pool.dialing, closing: s.pool.closing, limit: s.pool.limit }), line: { key: "limit", label: "limit", style: "line dashed" }, layers: [
-    { key: "in_use", label: "in use", style: "use" }, { key: "idle", label: "idle", style: "idle" },
-    { key: "dialing", label: "opening", style: "dial" }, { key: "closing", label: "closing", style: "close" }] },
-  { title: "Callers waiting", kind: "bars", latest: (s) => ({ waiting: s.queue.waiting }), layers: [{ key: "waiting", label: "waiting", style: "waiting" }] },
-  { title: "Served and turned away", kind: "bars", unit: " /s", value: perSecond, layers: [
-    { key: "acquired", label: "served", style: "served" }, { key: "timed_out", label: "timed out", style: "late" }, { key: "shed", label: "refused", style: "shed" }] },
+  {
+    title: "Connections",
+    kind: "stack",
+    wide: true,
+    latest: (s) => ({
+      in_use: s.pool.checked_out,
+      idle: s.pool.checked_in,
+      dialing: s.pool.dialing,
+      closing: s.pool.closing,
+      limit: s.pool.limit,
+    }),
+    line: { key: "limit", label: "limit", style: "line dashed" },
+    layers: [
+      { key: "in_use", label: "in use", style: "use" },
+      { key: "idle", label: "idle", style: "idle" },
+      { key: "dialing", label: "opening", style: "dial" },
+      { key: "closing", label: "closing", style: "close" },
+    ],
+  },
+  {
+    title: "Callers waiting",
+    kind: "bars",
+    latest: (s) => ({ waiting: s.queue.waiting }),
+    layers: [{ key: "waiting", label: "waiting", style: "waiting" }],
+  },
+  {
+    title: "Served and turned away",
+    kind: "bars",
+    unit: " /s",
+    value: perSecond,
+    layers: [
+      { key: "acquired", label: "served", style: "served" },
+      { key: "timed_out", label: "timed out", style: "late" },
+      { key: "shed", label: "refused", style: "shed" },
+    ],
+  },
   { title: "Time to get a connection", kind: "band", layers: percentileLayers("wait") },
   { title: "Time a connection is held", kind: "band", layers: percentileLayers("hold") },
 ];
 
-const state = { history: emptyHistory(), next: 0, since: "", paused: false, failures: 0, timer: 0, seen: null, status: "" };
+const state = {
+  history: emptyHistory(),
+  next: 0,
+  since: "",
+  paused: false,
+  failures: 0,
+  timer: 0,
+  seen: null,
+  status: "",
+};
 const cursor = new Cursor(redraw, announce);
 const drawn = charts.map((spec) => new Chart(spec, cursor));
 
 function emptyHistory() {
-  const columns = ["at_seconds", "in_use", "idle", "dialing", "closing", "limit", "waiting", "acquired", "timed_out", "shed",
-    "wait_p50_seconds", "wait_p95_seconds", "wait_p99_seconds", "hold_p50_seconds", "hold_p95_seconds", "hold_p99_seconds", "server_used"];
+  const columns = [
+    "at_seconds",
+    "in_use",
+    "idle",
+    "dialing",
+    "closing",
+    "limit",
+    "waiting",
+    "acquired",
+    "timed_out",
+    "shed",
+    "wait_p50_seconds",
+    "wait_p95_seconds",
+    "wait_p99_seconds",
+    "hold_p50_seconds",
+    "hold_p95_seconds",
+    "hold_p99_seconds",
+    "server_used",
+  ];
   return Object.assign({ step_seconds: 2 }, Object.fromEntries(columns.map((c) => [c, []])));
 }
 
@@ -34,7 +92,8 @@ function announce(words) {
 
 // keep takes new entries in. A gap or another monitor starts over.
 function keep(status) {
-  const news = status.history, began = status.monitoring_since || "";
+  const news = status.history,
+    began = status.monitoring_since || "";
   if (news.from !== state.next || began !== state.since) {
     state.history = emptyHistory();
     cursor.set(null);
@@ -52,7 +111,7 @@ function keep(status) {
 
 function redraw() {
   const at = state.history.at_seconds;
-  const end = state.seen ? new Date(state.seen.at) / 1000 : Date.now() / 1000;
+  const end = state.seen ? new Date(state.seen.at).getTime() / 1000 : Date.now() / 1000;
   for (const chart of drawn) chart.draw(state.history, end, state.seen);
   write("h-time", `The last ${windowFor(state.history, end)[0] / 60} minutes`);
   write("cursor", cursor.index === null ? "" : clockFormat.format(new Date(at[cursor.index] * 1000)));
@@ -62,21 +121,33 @@ function show(status) {
   renderHeader(status);
   renderProblems(status);
   renderRack(status);
+  renderLocks(status);
   renderTiles(status, state.history);
   renderServer(status);
   renderFleet(status);
-  renderEvents(status);
-  renderHolders(status);
+  renderLists(status);
   renderTasks(status);
-  renderQueries(status);
   renderCounts(status);
   const off = status.monitoring === "on" ? "" : `The monitor is ${status.monitoring}: no history is kept.`;
   byID("no-history").hidden = !off;
   byID("charts").hidden = Boolean(off) && status.history.at_seconds.length === 0;
   write("no-history", off);
-  write("footer", `Times are the service's, in this browser's time zone. “≤” marks the upper bound of the histogram bucket a percentile lies in; wait and hold figures are of the last ${minutes(status.queue.window_seconds)}. SQL texts are ${status.queries.text_shown ? "shown without their literals" : "not shown"}.`);
+  write(
+    "footer",
+    "Times are the service's, in this browser's time zone. “≤” marks the upper bound of the histogram bucket a " +
+      `percentile lies in; wait and hold figures are of the last ${minutes(status.queue.window_seconds)}. ` +
+      `SQL texts are ${status.queries.text_shown ? "shown without their literals" : "not shown"}.`,
+  );
   if (state.status && state.status !== status.health.status) announce("Now " + status.health.status);
   state.status = status.health.status;
+}
+
+// renderLists draws what the filter is about.
+function renderLists(status) {
+  renderEvents(status);
+  renderRoutes(status);
+  renderHolders(status);
+  renderQueries(status);
 }
 
 function minutes(s) {
@@ -85,7 +156,11 @@ function minutes(s) {
 
 async function fetchStatus() {
   const answer = await fetch(`${location.pathname}?history=${state.next}`, {
-    headers: { Accept: "application/json" }, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(10000) });
+    headers: { Accept: "application/json" },
+    cache: "no-store",
+    credentials: "same-origin",
+    signal: AbortSignal.timeout(10000),
+  });
   if (!answer.ok) throw new Error(`the service answered ${answer.status}`);
   const status = await answer.json();
   if (status.service !== "dbpool") throw new Error("the answer is not dbpool's");
@@ -119,10 +194,27 @@ function schedule() {
 function online(yes, error) {
   document.body.classList.toggle("stale", !yes);
   const box = byID("offline");
-  if (!yes) write("offline", `No answer from the service (${error.message}). ` + (state.seen ? `Shown is what it said at ${clock(state.seen.at)}. ` : "") + "Trying again …");
+  if (!yes)
+    write(
+      "offline",
+      `No answer from the service (${error.message}). ` +
+        (state.seen ? `Shown is what it said at ${clock(state.seen.at)}. ` : "") +
+        "Trying again …",
+    );
   box.hidden = yes;
-  if (!yes) icon("unknown");
+  if (!yes) silent();
   freshness();
+}
+
+// silent takes the verdict back: what was healthy need not be so any more.
+function silent() {
+  icon("unknown");
+  byID("standing").className = "pill unknown";
+  write("status", "No answer");
+  write("status-since", state.seen ? "since " + clock(state.seen.at) : "");
+  if (state.status !== "no answer") announce("The service does not answer");
+  state.status = "no answer";
+  document.title = "No answer – dbpool";
 }
 
 function freshness() {
@@ -137,8 +229,15 @@ byID("pause").addEventListener("click", () => {
   byID("pause").setAttribute("aria-pressed", String(state.paused));
   write("pause", state.paused ? "Resume" : "Pause");
   freshness();
-  if (!state.paused) poll(); else schedule();
+  if (!state.paused) poll();
+  else schedule();
 });
-document.addEventListener("visibilitychange", () => document.hidden ? schedule() : state.paused || poll());
+for (const id of ["filter", "severity"]) {
+  byID(id).addEventListener("input", () => state.seen && renderLists(state.seen));
+}
+byID("incident").addEventListener("click", () => {
+  if (state.seen) copy(incidentReport(state.seen), "the incident report");
+});
+document.addEventListener("visibilitychange", () => (document.hidden ? schedule() : state.paused || poll()));
 new ResizeObserver(redraw).observe(byID("charts"));
 poll();

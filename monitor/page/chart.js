@@ -3,7 +3,12 @@
 
 // windows are how many seconds the charts can span, and between their labels: as
 // few as hold the history, so that a young service does not show an empty page.
-const windows = [[180, 60], [300, 60], [600, 120], [900, 180]];
+const windows = [
+  [180, 60],
+  [300, 60],
+  [600, 120],
+  [900, 180],
+];
 
 function windowFor(history, end) {
   const age = history.at_seconds.length ? end - history.at_seconds[0] + history.step_seconds : 0;
@@ -33,7 +38,8 @@ function logarithmic(highest, lowest) {
   const low = Math.floor(Math.log10(Math.min(lowest || 0.001, 0.001)));
   const high = Math.max(Math.ceil(Math.log10(Math.max(highest, 0.0001)) - 1e-9), low + 2);
   const ticks = [];
-  for (let p = low; p <= high; p++) ticks.push([10 ** p, p > 1 ? number(10 ** p) + "\u00a0s" : span(Number((10 ** p).toPrecision(1)))]);
+  for (let p = low; p <= high; p++)
+    ticks.push([10 ** p, p > 1 ? number(10 ** p) + "\u00a0s" : span(Number((10 ** p).toPrecision(1)))]);
   return { share: (v) => (Math.log10(v) - low) / (high - low), ticks };
 }
 
@@ -46,16 +52,23 @@ class Chart {
   constructor(spec, cursor) {
     this.spec = spec;
     this.cursor = cursor;
+    this.width = this.height = this.window = this.labelEvery = 0; // of the last drawing
     this.svg = svg("svg", { class: "chart", tabindex: "0", role: "img" });
     this.readouts = new Map();
     const legend = el("ul", { class: "legend" });
     for (const item of this.items()) {
       const value = el("b", {}, "–");
       this.readouts.set(item.key, value);
-      legend.append(el("li", {}, el("span", { class: "key " + item.style, "aria-hidden": "true" }), item.label + " ", value));
+      legend.append(
+        el("li", {}, el("span", { class: "key " + item.style, "aria-hidden": "true" }), item.label + " ", value),
+      );
     }
-    this.figure = el("figure", { class: spec.wide ? "wide" : undefined },
-      el("figcaption", {}, el("h3", {}, spec.title), legend), this.svg);
+    this.figure = el(
+      "figure",
+      { class: spec.wide ? "wide" : undefined },
+      el("figcaption", {}, el("h3", {}, spec.title), legend),
+      this.svg,
+    );
     this.listen();
   }
 
@@ -121,7 +134,8 @@ class Chart {
 
   makeScale() {
     const { first, last } = this.indexes();
-    let highest = 0, lowest = Infinity;
+    let highest = 0,
+      lowest = Infinity;
     for (let i = first; i <= last; i++) {
       const values = this.items().map((item) => this.value(item.key, i));
       const sum = this.spec.layers.reduce((total, l) => total + this.value(l.key, i), 0);
@@ -132,18 +146,29 @@ class Chart {
   }
 
   axes() {
-    const out = [], right = this.width - margin.right, bottom = this.height - margin.bottom;
+    const out = [],
+      right = this.width - margin.right,
+      bottom = this.height - margin.bottom;
     const start = this.history.at_seconds[0];
     const known = start === undefined ? right : Math.min(Math.max(this.x(start), margin.left), right);
     if (known > margin.left + 1) {
-      out.push(svg("rect", { class: "void", x: margin.left, y: margin.top, width: known - margin.left, height: bottom - margin.top }));
+      out.push(
+        svg("rect", {
+          class: "void",
+          x: margin.left,
+          y: margin.top,
+          width: known - margin.left,
+          height: bottom - margin.top,
+        }),
+      );
     }
     for (const [value, label] of this.scale.ticks) {
       const y = Math.round(this.y(value)) + 0.5;
       out.push(svg("line", { class: y >= bottom ? "base" : "grid", x1: margin.left, x2: right, y1: y, y2: y }));
       out.push(this.text(label, margin.left - 8, y + 4, "end"));
     }
-    for (let t = Math.ceil((this.end - this.window) / 180) * 180; t <= this.end; t += 180) {
+    const every = this.labelEvery;
+    for (let t = Math.ceil((this.end - this.window) / every) * every; t <= this.end; t += every) {
       const x = this.x(t);
       if (x < margin.left + 14 || x > right - 14) continue;
       out.push(this.text(minuteFormat.format(new Date(t * 1000)), x, this.height - 4, "middle"));
@@ -166,7 +191,8 @@ class Chart {
 
   // areas stacks the layers as steps: each entry covers the time up to its end.
   areas() {
-    const { first, last } = this.indexes(), step = this.history.step_seconds;
+    const { first, last } = this.indexes(),
+      step = this.history.step_seconds;
     const base = new Array(last + 1).fill(0);
     return this.spec.layers.map((layer) => {
       let path = "";
@@ -174,8 +200,10 @@ class Chart {
         const value = this.value(layer.key, i);
         if (value <= 0) continue;
         const t = this.history.at_seconds[i];
-        const left = Math.max(this.x(t - step), margin.left).toFixed(1), right = (this.x(t) + 0.3).toFixed(1);
-        const top = this.y(base[i] + value).toFixed(1), bottom = this.y(base[i]).toFixed(1);
+        const left = Math.max(this.x(t - step), margin.left).toFixed(1),
+          right = (this.x(t) + 0.3).toFixed(1);
+        const top = this.y(base[i] + value).toFixed(1),
+          bottom = this.y(base[i]).toFixed(1);
         path += `M${left} ${bottom}V${top}H${right}V${bottom}Z`;
         base[i] += value;
       }
@@ -185,12 +213,19 @@ class Chart {
 
   // stepLine leaves a gap where nothing was observed.
   stepLine(key, style) {
-    const { first, last } = this.indexes(), step = this.history.step_seconds;
-    let path = "", open = false;
+    const { first, last } = this.indexes(),
+      step = this.history.step_seconds;
+    let path = "",
+      open = false;
     for (let i = first; i <= last; i++) {
-      const value = this.value(key, i), t = this.history.at_seconds[i];
-      if (value <= 0) { open = false; continue; }
-      const y = this.y(value).toFixed(1), left = Math.max(this.x(t - step), margin.left).toFixed(1);
+      const value = this.value(key, i),
+        t = this.history.at_seconds[i];
+      if (value <= 0) {
+        open = false;
+        continue;
+      }
+      const y = this.y(value).toFixed(1),
+        left = Math.max(this.x(t - step), margin.left).toFixed(1);
       path += open ? `V${y}H${this.x(t).toFixed(1)}` : `M${left} ${y}H${this.x(t).toFixed(1)}`;
       open = true;
     }
@@ -199,13 +234,17 @@ class Chart {
 
   // band shades from the lowest to the highest percentile and draws each.
   band() {
-    const { first, last } = this.indexes(), step = this.history.step_seconds;
+    const { first, last } = this.indexes(),
+      step = this.history.step_seconds;
     const keys = this.spec.layers.map((l) => l.key);
     let path = "";
     for (let i = first; i <= last; i++) {
-      const low = this.value(keys[keys.length - 1], i), high = this.value(keys[0], i), t = this.history.at_seconds[i];
+      const low = this.value(keys[keys.length - 1], i),
+        high = this.value(keys[0], i),
+        t = this.history.at_seconds[i];
       if (high <= 0) continue;
-      const left = Math.max(this.x(t - step), margin.left).toFixed(1), right = this.x(t).toFixed(1);
+      const left = Math.max(this.x(t - step), margin.left).toFixed(1),
+        right = this.x(t).toFixed(1);
       path += `M${left} ${this.y(low).toFixed(1)}V${this.y(high).toFixed(1)}H${right}V${this.y(low).toFixed(1)}Z`;
     }
     const lines = this.spec.layers.map((l) => this.stepLine(l.key, "line " + l.style.split(" ").pop()));
@@ -234,14 +273,21 @@ class Chart {
     const n = this.history.at_seconds.length;
     const i = this.cursor.index === null ? null : Math.min(this.cursor.index, n - 1);
     for (const item of this.items()) {
-      const text = this.show(item, i), at = this.readouts.get(item.key);
+      const text = this.show(item, i),
+        at = this.readouts.get(item.key);
       if (at.textContent !== text) at.textContent = text;
     }
-    this.svg.setAttribute("aria-label", `${this.spec.title}, chart of the last ${this.window / 60} minutes. ${n ? "Latest: " + this.describe(null) : "No data yet"}. Arrow keys move through time.`);
+    this.svg.setAttribute(
+      "aria-label",
+      `${this.spec.title}, chart of the last ${this.window / 60} minutes. ` +
+        `${n ? "Latest: " + this.describe(null) : "No data yet"}. Arrow keys move through time.`,
+    );
   }
 
   describe(i) {
-    return this.items().map((item) => item.label + " " + this.show(item, i)).join(", ");
+    return this.items()
+      .map((item) => item.label + " " + this.show(item, i))
+      .join(", ");
   }
 }
 
@@ -272,7 +318,10 @@ class Cursor {
   // key moves by one entry, or a minute with Page Up and Down; true when it did.
   key(name) {
     const steps = { ArrowLeft: -1, ArrowRight: 1, PageUp: -30, PageDown: 30, Home: -Infinity, End: Infinity };
-    if (name === "Escape") { this.set(null); return false; }
+    if (name === "Escape") {
+      this.set(null);
+      return false;
+    }
     if (!(name in steps) || this.at.length === 0) return false;
     const from = this.index === null ? this.at.length : this.index;
     this.set(Math.min(Math.max(from + steps[name], 0), this.at.length - 1));

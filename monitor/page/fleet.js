@@ -6,7 +6,8 @@ function needBar(f) {
   const parts = [
     { style: "use", n: Math.min(f.need, f.usable) },
     { style: "over", n: Math.max(f.need - f.usable, 0) },
-    { style: "free", n: Math.max(f.usable - f.need, 0) }];
+    { style: "free", n: Math.max(f.usable - f.need, 0) },
+  ];
   const bar = shareBar(parts, Math.max(f.need, f.usable));
   bar.setAttribute("aria-label", `${asks(f)} ${f.need}, usable ${f.usable}`);
   return bar;
@@ -20,17 +21,21 @@ function needLegend(f) {
   const parts = [
     { style: "use", label: asks(f), n: f.need, always: true },
     { style: "free", label: "usable", n: f.usable, always: true },
-    { style: "over", label: "too many", n: Math.max(f.need - f.usable, 0) }];
+    { style: "over", label: "too many", n: Math.max(f.need - f.usable, 0) },
+  ];
   return shareLegend(parts);
 }
 
 function fleetFacts(f) {
-  const rows = [["Replicas", number(f.replicas) + (f.surge ? `, and ${number(f.surge)} more while a deploy rolls` : "")]];
+  const rows = [
+    ["Replicas", number(f.replicas) + (f.surge ? `, and ${number(f.surge)} more while a deploy rolls` : "")],
+  ];
   if (f.mode === "enforce") {
     rows.push(
       ["This replica", `has ${number(f.tokens)}, may have ${number(f.share)}`],
       ["Budget", f.fallback ? `divided by number: ${f.fallback}` : "shared by need"],
-      ["Kept free", `${number(f.headroom)} for replicas that start`]);
+      ["Kept free", `${number(f.headroom)} for replicas that start`],
+    );
   } else {
     rows.push(["Budget", "not enforced; DB_FLEET=enforce shares it by need"]);
   }
@@ -45,7 +50,8 @@ function lines(title, texts, style) {
 }
 
 function renderFleet(s) {
-  const f = s.fleet, known = f && f.fits !== undefined;
+  const f = s.fleet,
+    known = f && f.fits !== undefined;
   byID("fleet").hidden = !f;
   if (!f) return;
   const verdict = byID("fleet-verdict");
@@ -54,5 +60,6 @@ function renderFleet(s) {
   byID("fleet-figures").replaceChildren(...(known ? [needBar(f), needLegend(f)] : []), fleetFacts(f));
   byID("fleet-words").replaceChildren(
     ...(f.arithmetic.length ? lines("How that comes about", f.arithmetic, "") : []),
-    ...(f.remedies.length ? lines("To make it fit, one of these, or all of the SQL", f.remedies, "remedies") : []));
+    ...(f.remedies.length ? lines("To make it fit, one of these, or all of the SQL", f.remedies, "remedies") : []),
+  );
 }

@@ -18,7 +18,7 @@ function duration(s) {
   if (s < 0.9995) return [String(Math.round(s * 1000)), "ms"];
   if (s < 60) return [decimals.format(s), "s"];
   if (s < 3600) return [String(Math.floor(s / 60)), "min" + rest(s % 60, "s")];
-  if (s < 172800) return [String(Math.floor(s / 3600)), "h" + rest(s % 3600 / 60, "min")];
+  if (s < 172800) return [String(Math.floor(s / 3600)), "h" + rest((s % 3600) / 60, "min")];
   return [String(Math.floor(s / 86400)), "days"];
 }
 
@@ -37,7 +37,12 @@ function limitOf(s) {
   return s > 0 ? span(s) : "none";
 }
 
-const clockFormat = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const clockFormat = new Intl.DateTimeFormat("en", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 const minuteFormat = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
 let now = Date.now(); // of the service, as it said last
@@ -45,7 +50,7 @@ let now = Date.now(); // of the service, as it said last
 // clock prints a time of the last hours; one of long ago, with its date.
 function clock(at) {
   const t = new Date(at);
-  if (Math.abs(now - t) < 20 * 3600e3) return clockFormat.format(t);
+  if (Math.abs(now - t.getTime()) < 20 * 3600e3) return clockFormat.format(t);
   return t.toLocaleDateString("en", { day: "numeric", month: "short" }) + " " + minuteFormat.format(t);
 }
 
@@ -64,6 +69,11 @@ function el(name, attributes, ...children) {
   return e;
 }
 
+/**
+ * byID is an element of index.html, whatever its kind: a button, a dialog, an input.
+ * @param {string} id
+ * @returns {any}
+ */
 function byID(id) {
   return document.getElementById(id);
 }
@@ -72,4 +82,12 @@ function byID(id) {
 function write(id, text) {
   const e = byID(id);
   if (e.textContent !== text) e.textContent = text;
+}
+
+// keepChildren makes an element's children only when what they show has changed,
+// so that a selection and the keyboard's focus in them stay.
+function keepChildren(e, key, make) {
+  if (e.dataset.shows === key) return;
+  e.dataset.shows = key;
+  e.replaceChildren(...make());
 }

@@ -1,18 +1,29 @@
 // The server's own view.
 
 function shareBar(parts, total) {
-  const bar = el("div", { class: "share", role: "img", "aria-label": parts.map((p) => p.n + " " + p.label).join(", ") + " of " + total });
+  const bar = el("div", {
+    class: "share",
+    role: "img",
+    "aria-label": parts.map((p) => p.n + " " + p.label).join(", ") + " of " + total,
+  });
   for (const p of parts) {
     const segment = el("span", { class: p.style });
-    segment.style.width = 100 * p.n / Math.max(total, 1) + "%";
+    segment.style.width = (100 * p.n) / Math.max(total, 1) + "%";
     bar.append(segment);
   }
   return bar;
 }
 
 function shareLegend(parts) {
-  return el("ul", { class: "legend" }, ...parts.filter((p) => p.n > 0 || p.always).map((p) =>
-    el("li", {}, el("span", { class: "key " + p.style, "aria-hidden": "true" }), el("b", {}, number(p.n)), p.label)));
+  return el(
+    "ul",
+    { class: "legend" },
+    ...parts
+      .filter((p) => p.n > 0 || p.always)
+      .map((p) =>
+        el("li", {}, el("span", { class: "key " + p.style, "aria-hidden": "true" }), el("b", {}, number(p.n)), p.label),
+      ),
+  );
 }
 
 // serverParts divides the server. What is ours is known for this moment only, and
@@ -30,14 +41,20 @@ function serverParts(s, v) {
   ];
 }
 
-const bounds = { server: "max_connections less what is reserved", role: "this role's connection limit", database: "this database's connection limit" };
+const bounds = {
+  server: "max_connections less what is reserved",
+  role: "this role's connection limit",
+  database: "this database's connection limit",
+};
 
 function noLimit(n) {
   return n < 0 ? "none" : number(n);
 }
 
 function serverFacts(v) {
-  const reserve = `${v.superuser_reserved_connections} for superusers` + (v.version_num >= 160000 ? `, ${v.reserved_connections} for pg_use_reserved_connections` : "");
+  const reserve =
+    `${v.superuser_reserved_connections} for superusers` +
+    (v.version_num >= 160000 ? `, ${v.reserved_connections} for pg_use_reserved_connections` : "");
   const dl = el("dl", { class: "facts" });
   const rows = [
     ["Usable by this role", `${number(v.usable)} sessions, ${number(v.free)} free now`],
@@ -56,25 +73,52 @@ function applicationTable(v) {
   const most = Math.max(...v.applications.map((a) => a.sessions), 1);
   const rows = v.applications.slice(0, 12).map((a) => {
     const bar = el("i");
-    bar.style.width = 100 * a.sessions / most + "%";
-    return el("tr", {}, el("td", {}, a.name || el("span", { class: "muted" }, "no name")),
+    bar.style.width = (100 * a.sessions) / most + "%";
+    return el(
+      "tr",
+      {},
+      el("td", {}, a.name || el("span", { class: "muted" }, "no name")),
       el("td", { class: "num" }, el("span", { class: "meter", "aria-hidden": "true" }, bar), number(a.sessions)),
-      el("td", { class: "num plain" }, number(a.active)), el("td", { class: "num plain wide-only" }, number(a.idle)), el("td", { class: "num plain" }, number(a.idle_in_transaction)));
+      el("td", { class: "num plain" }, number(a.active)),
+      el("td", { class: "num plain wide-only" }, number(a.idle)),
+      el("td", { class: "num plain" }, number(a.idle_in_transaction)),
+    );
   });
-  return table("Sessions on the server by application", [["Application"], ["Sessions", true], ["Active", true], ["Idle", true, "wide-only"], ["Idle in tx", true]], rows);
+  return table(
+    "Sessions on the server by application",
+    [["Application"], ["Sessions", true], ["Active", true], ["Idle", true, "wide-only"], ["Idle in tx", true]],
+    rows,
+  );
 }
 
 function renderServer(s) {
-  const v = s.server.view, note = byID("server-note");
+  const v = s.server.view,
+    note = byID("server-note");
   note.hidden = !s.server.error;
-  write("server-note", s.server.error ? `The server could not be asked: ${s.server.error}.` + (v ? ` What follows is ${span(s.server.age_seconds)} old.` : "") : "");
+  write(
+    "server-note",
+    s.server.error
+      ? `The server could not be asked: ${s.server.error}.` +
+          (v ? ` What follows is ${span(s.server.age_seconds)} old.` : "")
+      : "",
+  );
   byID("server").classList.toggle("old", Boolean(s.server.error));
   if (!v) {
     byID("server").replaceChildren(el("p", { class: "note" }, s.server.error ? "" : "Not asked yet."));
     return;
   }
   const parts = serverParts(s, v);
-  byID("server").replaceChildren(shareBar(parts, v.max_connections), shareLegend(parts), serverFacts(v),
+  byID("server").replaceChildren(
+    shareBar(parts, v.max_connections),
+    shareLegend(parts),
+    serverFacts(v),
     v.applications && v.applications.length ? el("div", { class: "scroll" }, applicationTable(v)) : "",
-    v.sees_all ? "" : el("p", { class: "note" }, "States of other roles' sessions are hidden from this role; pg_read_all_stats shows them."));
+    v.sees_all
+      ? ""
+      : el(
+          "p",
+          { class: "note" },
+          "States of other roles' sessions are hidden from this role; pg_read_all_stats shows them.",
+        ),
+  );
 }

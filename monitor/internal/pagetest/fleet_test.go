@@ -43,7 +43,7 @@ func TestPageShowsTheFleet(t *testing.T) {
 	src.Set(func(s *pool.Stats) { s.Fleet = misfit() })
 	b.waitFor(t, says("#fleet-verdict", "does not fit"))
 	b.waitFor(t, says("#status", "Degraded"))
-	b.waitFor(t, says("#problems", "it can ask for 60 connections, and 47 are usable"))
+	b.waitFor(t, says("main", "it can ask for 60 connections, and 47 are usable"))
 	b.waitFor(t, says("#events", "47 are usable (5 replicas + 1 in a deploy)"))
 	for where, text := range map[string]string{
 		"#fleet-figures .legend":       "13too many",

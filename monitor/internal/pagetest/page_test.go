@@ -57,13 +57,13 @@ func TestPageShowsWhatHappens(t *testing.T) {
 	src.Set(func(s *pool.Stats) { s.InUse, s.Idle, s.Waiting = 9, 0, 3 }) // over the threshold
 	b.waitFor(t, says("#in-use", "9"))
 	b.waitFor(t, says("#status", "Degraded"))
-	b.waitFor(t, says("#problems", "9 of 10 connections are in use"))
+	b.waitFor(t, says("main", "9 of 10 connections are in use"))
 	b.waitFor(t, says("#events", "pool usage is 90 %"))
 	b.waitFor(t, "document.title.startsWith('9/10')")
 
 	src.Hold(pool.Holder{Name: "GET /report", Caller: "api/report.go:88", Held: 12 * time.Minute, Activity: "idle in transaction", Leaking: true})
 	src.Set(func(s *pool.Stats) { s.Leaking, s.LeakWarningCount = 1, 1 })
-	b.waitFor(t, says("#problems", "1 connection is held for too long"))
+	b.waitFor(t, says("main", "1 connection is held for too long; the longest for 12m0s by api/report.go:88"))
 	b.waitFor(t, says("#events", "12m0s by api/report.go:88 (GET /report), idle in transaction"))
 	b.waitFor(t, says("#holders", "held too long"))
 	b.waitFor(t, "document.querySelectorAll('svg.chart')[0].querySelector('path.use').getAttribute('d').length > 0")
@@ -120,9 +120,10 @@ func TestPageSaysWhenTheServiceIsGone(t *testing.T) {
 	<-answer
 	answer <- http.StatusBadGateway
 	b.waitFor(t, says("#offline", "the service answered 502"))
+	b.waitFor(t, says("#status", "No answer")+" && document.querySelector('#standing').className === 'pill unknown' && document.title.startsWith('No answer')")
 	<-answer
 	answer <- http.StatusOK
-	b.waitFor(t, "document.querySelector('#offline').hidden")
+	b.waitFor(t, "document.querySelector('#offline').hidden && document.querySelector('#standing').className !== 'pill unknown'")
 }
 
 // hostile is what a stranger could call himself.
