@@ -57,7 +57,7 @@ func (a bursts) ask(t *testing.T, p *Pool) (short []time.Duration) {
 			all.Go(func() {
 				began := time.Now()
 				if err := p.QueryRowContext(context.Background(), sql).Scan(new(string)); err != nil {
-					t.Errorf("%s: %v", sql, err)
+					t.Errorf("%s %s: %v", p.cfg.Pipeline, sql, err)
 				}
 				mu.Lock()
 				defer mu.Unlock()

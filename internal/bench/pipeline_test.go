@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/dbpool-go/dbpool/internal/cputime"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
@@ -118,6 +118,7 @@ func (p pipelining) contenders(b *testing.B) []asker {
 		{"dbpool DB()", sqlQuerier(func(ctx context.Context, sql string, args ...any) (*sql.Rows, error) {
 			return lent.QueryContext(pool.ContextWithPipelining(ctx), sql, args...)
 		})},
+		{"dbpool Pgx()", pgxQuerier(openOurs(b, dsn, 10, dial).Pgx())},
 		{"dbpool, 2 connections", sqlQuerier(openOurs(b, dsn, 2, dial).QueryContext)},
 	}
 }
@@ -150,7 +151,9 @@ func countRows(rows interface {
 	return n, rows.Err()
 }
 
-func pgxQuerier(p *pgxpool.Pool) querier {
+func pgxQuerier(p interface {
+	Query(context.Context, string, ...any) (pgx.Rows, error)
+}) querier {
 	return func(ctx context.Context, text string, args ...any) (n int, err error) {
 		rows, err := p.Query(ctx, text, args...)
 		if err != nil {

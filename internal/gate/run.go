@@ -16,7 +16,6 @@ import (
 // does not, it is served alone.
 
 const (
-	minRun     = 8 // if so many wait: shorter ones cost more than they bring
 	maxRun     = 128
 	maxRunCost = 2 * time.Millisecond
 )
@@ -84,7 +83,7 @@ func (g *Gate) gatherLocked(p *Permit, now time.Time) {
 	own, cost := p.call, p.call.Cost()
 	p.call = nil
 	queue := &g.queue[p.Lane]
-	for n := g.runLocked(queue.n); n > 0 && queue.first != nil && queue.first.call != nil; n-- {
+	for n := g.ridersLocked(queue.n); n > 0 && queue.first != nil && queue.first.call != nil; n-- {
 		next := queue.first
 		if cost += next.call.Cost(); cost > maxRunCost {
 			break
@@ -107,12 +106,10 @@ func (g *Gate) gatherLocked(p *Permit, now time.Time) {
 	}
 }
 
-// runLocked is how many of n who wait may go with somebody: as many as are the
-// part of one connection, so that the others find work too, or a few.
-func (g *Gate) runLocked(n int) int {
-	part := (n + 1 + g.limit - 1) / max(1, g.limit)
-	return min(max(part, minRun), maxRun) - 1
-}
+// ridersLocked is how many of n who wait may go with one who does not: the part of
+// one connection, so that the others find work too. Longer runs than that were
+// tried: they keep those who stand behind a slow statement, and bring nothing.
+func (g *Gate) ridersLocked(n int) int { return min(n/max(1, g.limit), maxRun-1) }
 
 // shareLocked has p's statement go with somebody else's.
 func (g *Gate) shareLocked(p *Permit, now time.Time) {

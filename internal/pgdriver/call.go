@@ -24,7 +24,7 @@ type Call struct {
 	st    *Statement
 	desc  *pgconn.StatementDescription // what the arguments are encoded for
 	codec *codec                       // the leader's until the request is sent
-	size  int                          // of the request, in bytes, at most
+	size  int                          // of the request, in bytes, at most, but for preparing
 
 	run *Run // set before anybody is woken
 
@@ -56,6 +56,8 @@ const (
 	callGone          // its caller has left
 )
 
+const perMessages, perParameter = 64, 6 // bytes of a request beyond its values and text, at most
+
 // NewCall encodes the arguments of a statement that shares. It runs what the
 // arguments bring along, a driver.Valuer say, and returns nil when the call
 // cannot take part: for its size, or because of an error, which the execution
@@ -82,13 +84,15 @@ func (c *Call) encode(args []any) (ok bool) {
 	if c.codec.builder.Build(c.codec.types, c.desc, args) != nil {
 		return false
 	}
-	const perMessages, perParameter = 64, 6
-	c.size = perMessages + len(c.SQL) + 4*len(c.desc.ParamOIDs)
+	c.size = perMessages
 	for _, v := range c.codec.builder.ParamValues {
 		c.size += perParameter + len(v)
 	}
-	return c.size <= MaxRequest
+	return c.size+c.preparing() <= MaxRequest
 }
+
+// preparing is how many bytes more the request has where it prepares the statement.
+func (c *Call) preparing() int { return perMessages + len(c.SQL) + 4*len(c.desc.ParamOIDs) }
 
 // HasOptions reports whether args begin with pgx's own options, by which a
 // query may become a simple one, or another.

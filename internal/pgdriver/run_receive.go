@@ -146,7 +146,7 @@ func (r *Run) learn(c *Call, now time.Time) {
 		if r.next == 0 {
 			took -= r.link.table.Floor()
 		}
-		c.st.RanShared(Execution{Took: took, Size: a.size, Tag: a.tag}, now)
+		c.st.RanShared(Execution{Took: took, Size: a.size, Tag: a.tag, Woke: r.next == 0}, now)
 		r.confirm(p)
 	}
 }

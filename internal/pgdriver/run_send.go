@@ -37,13 +37,17 @@ func (r *Run) send() {
 			r.calls = slices.Delete(r.calls, r.sent, r.sent+1)
 			continue
 		}
-		if r.bytes > 0 && r.bytes+c.size > MaxRequest {
+		size := c.size
+		if r.link.prepared[c.SQL] == nil {
+			size += c.preparing()
+		}
+		if r.bytes > 0 && r.bytes+size > MaxRequest {
 			break
 		}
 		r.tidy()
 		r.request(c)
-		r.flight = append(r.flight, c.size)
-		r.bytes += c.size
+		r.flight = append(r.flight, size)
+		r.bytes += size
 		r.sent++
 	}
 	if r.sent == before {

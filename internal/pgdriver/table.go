@@ -58,14 +58,14 @@ const (
 // the older is dropped when the younger is full. All its methods may be called
 // concurrently.
 type Table struct {
-	sharing  Sharing
-	newMap   func() *pgtype.Map
-	codecs   sync.Pool // of *codec
-	start    time.Time
-	floor    floor
-	took     atomic.Int64 // how long runs take, smoothed
-	adjusted atomic.Int64 // how many executions have told that
-	usual    atomic.Int64 // what every second execution takes at most: about the median
+	sharing Sharing
+	newMap  func() *pgtype.Map
+	codecs  sync.Pool // of *codec
+	start   time.Time
+	floor   floor
+	took    atomic.Int64 // how long runs take, smoothed
+	usual   median       // of all executions
+	waking  median       // of those that a session had to wake up for
 
 	mu    sync.RWMutex // guards young and old
 	young map[string]*Statement
@@ -94,6 +94,7 @@ type Statement struct {
 	other    atomic.Bool                                 // its last command tag was not what its text promises
 	cost     atomic.Int64                                // the server's time for one execution when nothing disturbs it
 	heat     atomic.Int64                                // see warm
+	timed    atomic.Uint32                               // executions that told its own time, since it last rested
 	until    atomic.Int64                                // since Table.start: shares again
 	pause    atomic.Int64                                // how long the last pause was
 	oversize atomic.Bool                                 // the pause is because of a large result
@@ -198,6 +199,10 @@ type Execution struct {
 	Took time.Duration     // of the server's time, as far as it can be told apart
 	Size int               // of the result, in bytes
 	Tag  pgconn.CommandTag // empty when it is not known
+
+	// Woke says that the session had to wake up for it: what that takes, on a
+	// machine that has other work, is in Took.
+	Woke bool
 }
 
 // RanAlone notes an execution that did not share a connection, and which only the
@@ -209,6 +214,7 @@ func (st *Statement) RanAlone(e Execution, now time.Time) {
 	}
 	since := now.Sub(st.table.start)
 	e.Took -= st.table.floor.lower(e.Took, since)
+	e.Woke = true
 	st.executed(e, since)
 }
 
@@ -219,18 +225,42 @@ func (st *Statement) executed(e Execution, since time.Duration) {
 	if e.Tag.String() != "" {
 		st.other.Store(st.Kind >= Reads && !e.Tag.Select())
 	}
+	e.Took = max(0, e.Took)
 	switch {
 	case e.Size > largeAfter:
 		st.rest(since, true)
+	case e.Woke && st.timed.Load() >= wellTimed:
+		st.wokeFor(e.Took)
 	case e.Took > st.table.slow():
 		st.warm(since, e.Took)
 	default:
 		st.seen.Add(1)
 		st.cool()
-		st.weigh(int64(max(0, e.Took)))
+		st.weigh(int64(e.Took))
 	}
-	st.table.adjust(max(0, e.Took))
+	if e.Woke {
+		st.table.waking.adjust(e.Took)
+	} else {
+		st.timed.Add(1)
+	}
+	st.table.usual.adjust(e.Took)
 }
+
+// wokeFor notes an execution whose session had to wake up for it, of a statement
+// whose own time is known better. It counts when it was shorter, or much longer
+// than is usual for all such executions.
+func (st *Statement) wokeFor(took time.Duration) {
+	st.seen.Add(1)
+	if took < st.Cost() || took > max(slowAfter, 8*st.table.waking.get()) {
+		st.weigh(int64(took))
+	}
+}
+
+// wellTimed is how many executions behind others tell a statement's own time. An
+// execution that a session has to wake up for says less: where the machines are
+// busy that alone takes longer than most statements, and a statement that ran
+// alone for it would only make them busier.
+const wellTimed = 16
 
 // The heat of a statement rises with each slow execution and falls with each
 // other: more than one slow in heatOfSlow, for a while, is too many. Fewer may be
@@ -277,26 +307,31 @@ func (st *Statement) weigh(took int64) {
 	st.cost.Store(cost)
 }
 
-// adjust moves what is usual a little towards what an execution took. Where the
-// machines are so busy that everything takes its time, that is no reason to call
-// a statement slow.
-func (t *Table) adjust(took time.Duration) {
+// median is about the median of what executions took lately. Where the machines
+// are so busy that everything takes its time, that is no reason to call a
+// statement slow.
+type median struct{ value, seen atomic.Int64 }
+
+func (m *median) get() time.Duration { return time.Duration(m.value.Load()) }
+
+// adjust moves the median a little towards what an execution took.
+func (m *median) adjust(took time.Duration) {
 	const step, least = 16, int64(10 * time.Microsecond)
-	usual := max(t.usual.Load(), least)
-	switch n := t.adjusted.Add(1); {
+	value := max(m.value.Load(), least)
+	switch n := m.seen.Add(1); {
 	case n <= step:
-		usual += (int64(took) - usual) / n // it begins with the average
-	case int64(took) > usual:
-		usual += usual / step
+		value += (int64(took) - value) / n // it begins with the average
+	case int64(took) > value:
+		value += value / step
 	default:
-		usual -= usual / step
+		value -= value / step
 	}
-	t.usual.Store(usual)
+	m.value.Store(value)
 }
 
 // slow is what makes an execution slow, and short what keeps a statement short.
-func (t *Table) slow() time.Duration  { return max(slowAfter, 8*time.Duration(t.usual.Load())) }
-func (t *Table) short() time.Duration { return max(shortUntil, time.Duration(t.usual.Load())/4) }
+func (t *Table) slow() time.Duration  { return max(slowAfter, 8*t.usual.get()) }
+func (t *Table) short() time.Duration { return max(shortUntil, t.usual.get()/2) }
 
 // Slow notes that the statement is slow, before it has ended, after a time.
 func (st *Statement) Slow(took time.Duration, now time.Time) {
@@ -321,6 +356,7 @@ func (st *Statement) rest(since time.Duration, oversize bool) {
 	st.until.Store(int64(since) + pause)
 	st.seen.Store(0)
 	st.heat.Store(0)
+	st.timed.Store(0)
 }
 
 // Floor is the least time that a statement took lately, the network's part of it.

@@ -152,3 +152,33 @@ func TestTableFloor(tt *testing.T) {
 		tt.Error(f)
 	}
 }
+
+// Sessions that have to wake up for a statement, on a machine that is busy, do not
+// make it slow while it is as short as ever behind others; what is slow there is.
+func TestTableBusyWaking(tt *testing.T) {
+	t := newTableAt(ShareReads)
+	t.alone("select 0", 10, 0)
+	st := t.alone("select 1", firstAlone, 100*time.Microsecond)
+	shared := func(took time.Duration, woke bool) {
+		t.pass(time.Millisecond)
+		st.RanShared(Execution{Took: took, Woke: woke}, t.now)
+	}
+	for range wellTimed {
+		shared(20*time.Microsecond, false)
+	}
+	for i := range 300 {
+		t.alone("select 1", 1, time.Duration(1+i%20)*time.Millisecond)
+		shared(time.Duration(1+i%30)*time.Millisecond, true)
+		shared(20*time.Microsecond, false)
+		if i >= 100 { // by then it is known how long that takes
+			t.want(tt, st, Shares)
+		}
+	}
+	if c := st.Cost(); c > 100*time.Microsecond {
+		tt.Errorf("costs %s", c)
+	}
+	for range 300 {
+		shared(50*time.Millisecond, false)
+	}
+	t.want(tt, st, BecauseSlow)
+}
