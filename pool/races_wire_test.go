@@ -52,7 +52,9 @@ func TestNothingRecycledWhileTheServerFlaps(t *testing.T) {
 // housekeeping does meanwhile.
 func TestBurstsKeepOverflow(t *testing.T) {
 	const size, overflow, linger = 2, 3, 10 * time.Second
-	inWire(t, func(c *config.Config) { c.PoolSize, c.MaxOverflow, c.OverflowLinger, c.PoolRecycle = size, overflow, linger, 1000*time.Hour }, func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
+	inWire(t, func(c *config.Config) {
+		c.PoolSize, c.MaxOverflow, c.OverflowLinger, c.PoolRecycle = size, overflow, linger, 1000*time.Hour
+	}, func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
 		openAll(t, p, size+overflow)
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 0))

@@ -1,6 +1,7 @@
 package pgdriver
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"sync/atomic"
@@ -26,6 +27,10 @@ type exchange struct {
 	own     atomic.Bool   // a call of the pool's driver is under way, and not the caller's use of pgx
 	refused atomic.Bool   // that call was a COPY whose data nobody has; see refuseCopy
 
+	tags     tags        // what the server said it completed, while a transaction is under way
+	reports  atomic.Bool // it has reported a parameter since somebody last looked
+	timeouts atomic.Bool // a text that was sent names statement_timeout
+
 	sending  func()    // called when a message has been sent, and before a long one
 	farewell func()    // called when pgx has said that it will send no more
 	to       io.Writer // the wire
@@ -41,6 +46,7 @@ const (
 // begin forgets what was said before: a call of the driver begins.
 func (e *exchange) begin() {
 	e.latest.Store(0)
+	e.tags.rolledBack = false
 	e.owed.Store(0)
 	e.working.Store(false)
 	e.copying.Store(false)
@@ -100,6 +106,10 @@ func (r exchangeReader) Read(b []byte) (int, error) {
 // the last may end after it.
 func (e *exchange) hear(b []byte) {
 	for len(b) > 0 {
+		if e.tags.reading {
+			b = e.tags.take(b, &e.coming)
+			continue
+		}
 		var kind byte
 		if kind, b = e.coming.next(b); kind != 0 {
 			e.heard(kind)
@@ -110,6 +120,10 @@ func (e *exchange) hear(b []byte) {
 // heard notes one message of the server's.
 func (e *exchange) heard(kind byte) {
 	switch kind {
+	case 'C', 'N':
+		e.tags.heard(kind, e.coming.left)
+	case 'S':
+		e.reports.Store(true)
 	case 'Z': // ready for the next
 		if e.owed.Load() > 0 && e.owed.Add(-1) > 0 {
 			return
@@ -177,6 +191,7 @@ func (e *exchange) say(b []byte) (executes bool) {
 	latest := e.latest.Load()&^0xffff | uint32(b[0])<<8
 	owed := int32(0)
 	for m := b; len(m) >= headLength && m[0] != 0; { // a startup packet has no kind
+		length := min(len(m), 1+int(binary.BigEndian.Uint32(m[1:])))
 		switch m[0] {
 		case 'S':
 			owed++
@@ -184,22 +199,36 @@ func (e *exchange) say(b []byte) (executes bool) {
 			owed++
 			executes = true
 			e.working.Store(true)
+			e.read(m[:length])
 		case 'E':
 			executes = true
 			latest |= extended
 			e.working.Store(true)
 		case 'P', 'B':
 			e.working.Store(true)
+			if m[0] == 'P' {
+				e.read(m[:length])
+			}
 		case 'c', 'f':
 			e.copying.Store(false)
 		}
-		m = m[min(len(m), 1+int(binary.BigEndian.Uint32(m[1:]))):]
+		m = m[length:]
 	}
 	e.latest.Store(latest)
 	if owed > 0 {
 		e.owed.Add(owed)
 	}
 	return executes
+}
+
+// read looks at the text of a statement that is sent.
+func (e *exchange) read(m []byte) {
+	if !e.timeouts.Load() && (bytes.Contains(m, []byte("statement_timeout")) || bytes.Contains(m, []byte("STATEMENT_TIMEOUT"))) {
+		e.timeouts.Store(true)
+	}
+	if e.tags.under.Load() && chains(m) {
+		e.tags.chain = true
+	}
 }
 
 // headLength is how long the head of a message is: its kind and its length.

@@ -65,6 +65,7 @@ func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 		return nil, c.judgeHarmless(ctx, err)
 	}
 	c.inTx, c.txEnded, c.readOnlyTx = true, false, opts.ReadOnly
+	c.exchange.tags.begin()
 	return t, nil
 }
 
@@ -80,6 +81,7 @@ func (t *tx) Commit() error {
 	if t.c.noteTxEnd() {
 		return errors.Join(ErrTransactionEnded, t.rollback())
 	}
+	t.c.exchange.tags.end()
 	if err := t.c.begin(t.ctx); err != nil {
 		return errors.Join(err, t.rollback())
 	}
@@ -124,6 +126,7 @@ func (t *tx) rollback() error {
 	if t.c.txEnded && t.c.PgConn().TxStatus() == 'I' {
 		return nil // there is none
 	}
+	t.c.exchange.tags.end()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), RollbackTimeout)
 	defer cancel()
 	err := t.c.exec(ctx, "rollback")
@@ -133,12 +136,14 @@ func (t *tx) rollback() error {
 	return err
 }
 
-func (t *tx) over() { t.c.inTx, t.c.readOnlyTx = false, false }
+func (t *tx) over() {
+	t.c.inTx, t.c.readOnlyTx = false, false
+	t.c.exchange.tags.end()
+}
 
-// noteTxEnd looks at the transaction status that the server reported last, and
-// reports whether the transaction under way has ended by then, even if another
-// has begun since.
+// noteTxEnd looks at what the server has said last, and reports whether the
+// transaction under way has ended by then, even if another has begun since.
 func (c *Conn) noteTxEnd() bool {
-	c.txEnded = c.txEnded || c.inTx && !c.IsClosed() && c.PgConn().TxStatus() == 'I'
+	c.txEnded = c.txEnded || c.inTx && !c.IsClosed() && (c.PgConn().TxStatus() == 'I' || c.exchange.tags.ended.Load())
 	return c.txEnded
 }
