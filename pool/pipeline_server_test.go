@@ -104,6 +104,33 @@ func TestPipeline(t *testing.T) {
 	}
 }
 
+// The connections that runs were granted are dead, which shows before or after
+// the first statement was sent: the callers are put back in the queue, and whoever
+// gets the next connection leads those who stand there then.
+func TestPipelineOverDeadConnections(t *testing.T) {
+	srv := pgtest.Shared(t)
+	const query, conns, callers = "select $1::int + 7", 4, 60
+	p := openPipelining(t, srv, conns, func(cfg *config.Config) { cfg.ApplicationName = "dead connections" })
+	teach(t, p, query, 0)
+	for range 8 {
+		release := held(t, p, conns)
+		var all sync.WaitGroup
+		for i := range callers {
+			all.Go(func() {
+				var n int
+				if err := p.QueryRowContext(t.Context(), query, i).Scan(&n); err != nil || n != i+7 {
+					t.Errorf("%d: got %d, %v", i, n, err)
+				}
+			})
+		}
+		queued(t, p, callers)
+		srv.Exec(t, "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'dead connections'")
+		release()
+		all.Wait()
+	}
+	until(t, 5*time.Second, "everything is given back", func() bool { st := p.Stats(); return st.InUse == 0 && st.Waiting == 0 })
+}
+
 // Each statement keeps its own fate: an error, a caller that leaves, arguments
 // that panic, one that may not share.
 func TestPipelineFates(t *testing.T) {

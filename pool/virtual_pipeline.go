@@ -97,7 +97,8 @@ func (v *virtual) forget() {
 }
 
 // together returns the call that was answered with others; nil when the
-// statement is to be executed alone.
+// statement is to be executed alone. From then on it is offered no more: nobody
+// would lead the run that its next connection were granted for.
 func (v *virtual) together(ctx context.Context) (c *pgdriver.Call, err error) {
 	permit := &v.permit
 	switch {
@@ -109,11 +110,14 @@ func (v *virtual) together(ctx context.Context) (c *pgdriver.Call, err error) {
 			return nil, ctx.Err()
 		}
 	}
-	if c == nil || !c.Answer().Again {
-		return c, err
+	if c != nil && !c.Answer().Again {
+		return c, nil
+	}
+	v.forget()
+	if c == nil {
+		return nil, err
 	}
 	c.Discard()
-	v.forget()
 	err = v.p.await(ctx, permit, v.p.gate.Rejoin(permit, time.Now()))
 	return nil, v.p.explain(permit, err)
 }
@@ -123,6 +127,7 @@ func (v *virtual) lead(ctx context.Context) (*pgdriver.Call, error) {
 	permit, g := &v.permit, v.p.gate
 	if err := v.bind(ctx); err != nil {
 		g.Disband(permit, time.Now())
+		v.forget()
 		return nil, v.replace(ctx, 0)
 	}
 	c, ok := v.real.(*conn)
