@@ -21,6 +21,7 @@ lint: ## formatting, tidy modules, go vet, golangci-lint
 	scripts/format.sh
 	scripts/modules.sh
 	scripts/vet.sh
+	scripts/page.sh
 	scripts/lint.sh
 
 format: ## gofmt for every file

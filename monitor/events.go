@@ -1,30 +1,73 @@
 package monitor
 
 import (
-	"github.com/dbpool-go/dbpool/monitor/statusjson"
+	"cmp"
+	"slices"
 	"time"
+
+	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
-// eventsKept bounds the memory of recent events.
-const eventsKept = 64
+const (
+	// eventsKept and severeKept bound the memory of recent events. Warnings and
+	// worse have a place of their own, so that no crowd of all-clears drives them out.
+	eventsKept = 64
+	severeKept = 128
+	// flapWithin is how soon an event of a flapping kind must come again to be
+	// counted as the same.
+	flapWithin = 10 * time.Minute
+)
 
 // eventRing keeps the latest events. The zero value is empty.
 type eventRing struct {
-	kept [eventsKept]statusjson.Event
-	seq  uint64 // of the latest; 0 when there is none
+	info, severe []statusjson.Event // by Seq
+	seq          uint64             // of the latest; 0 when there is none
 }
 
-func (r *eventRing) add(at time.Time, kind statusjson.EventKind, sev statusjson.Severity, message string) {
+// flaps reports whether events of that kind come and go with a figure.
+func flaps(kind statusjson.EventKind) bool {
+	switch kind {
+	case statusjson.EventUsageHigh, statusjson.EventUsageNormal, statusjson.EventServerUsageHigh, statusjson.EventServerUsageNormal:
+		return true
+	}
+	return false
+}
+
+// add keeps an event, and reports whether it is one that happened a moment ago
+// already.
+func (r *eventRing) add(at time.Time, kind statusjson.EventKind, sev statusjson.Severity, message string) (again bool) {
+	list, most := &r.info, eventsKept
+	if sev != statusjson.SeverityInfo {
+		list, most = &r.severe, severeKept
+	}
 	r.seq++
-	r.kept[r.seq%eventsKept] = statusjson.Event{Seq: r.seq, At: at, Kind: kind, Severity: sev, Message: message}
+	e := statusjson.Event{Seq: r.seq, At: at, Kind: kind, Severity: sev, Message: message}
+	if i := slices.IndexFunc(*list, func(old statusjson.Event) bool { return old.Kind == kind && at.Sub(last(old)) < flapWithin }); i >= 0 && flaps(kind) {
+		old := (*list)[i]
+		e.At, e.LastAt, e.Count = old.At, at, max(old.Count, 1)+1
+		*list, again = slices.Delete(*list, i, i+1), true
+	}
+	if len(*list) == most {
+		*list = slices.Delete(*list, 0, 1)
+	}
+	*list = append(*list, e)
+	return again
+}
+
+// last is when an event happened last.
+func last(e statusjson.Event) time.Time {
+	if e.LastAt.IsZero() {
+		return e.At
+	}
+	return e.LastAt
 }
 
 // latest returns the events kept, newest first. Never nil.
 func (r *eventRing) latest() []statusjson.Event {
-	n := min(r.seq, eventsKept)
-	out := make([]statusjson.Event, 0, n)
-	for i := range n {
-		out = append(out, r.kept[(r.seq-i)%eventsKept])
+	out := append(slices.Clone(r.info), r.severe...)
+	slices.SortFunc(out, func(a, b statusjson.Event) int { return cmp.Compare(b.Seq, a.Seq) })
+	if out == nil {
+		return []statusjson.Event{}
 	}
 	return out
 }

@@ -107,11 +107,70 @@ func TestEventRingKeepsTheLatest(t *testing.T) {
 	if got := r.latest(); got == nil || len(got) != 0 {
 		t.Errorf("%v of an empty ring", got)
 	}
-	for range eventsKept + 10 {
-		r.add(time.Now(), statusjson.EventLeak, statusjson.SeverityInfo, "")
+	r.add(time.Now(), statusjson.EventServerFull, statusjson.SeverityWarning, "full")
+	for range eventsKept + 9 {
+		r.add(time.Now(), statusjson.EventLeakCleared, statusjson.SeverityInfo, "")
 	}
 	got := r.latest()
-	if len(got) != eventsKept || got[0].Seq != eventsKept+10 || got[eventsKept-1].Seq != 11 {
+	if len(got) != eventsKept+1 || got[0].Seq != eventsKept+10 || got[eventsKept-1].Seq != 11 {
 		t.Errorf("%d events from %d to %d", len(got), got[0].Seq, got[len(got)-1].Seq)
 	}
+	if first := got[eventsKept]; first.Message != "full" {
+		t.Errorf("what was severe went: %+v", first)
+	}
+	for range severeKept {
+		r.add(time.Now(), statusjson.EventBroken, statusjson.SeverityWarning, "")
+	}
+	if got := r.latest(); len(got) != eventsKept+severeKept || got[len(got)-1].Message == "full" {
+		t.Errorf("%d events", len(got))
+	}
+}
+
+// A pool that goes up and down around its threshold says so once, and counts.
+func TestFlappingUsageIsOneEvent(t *testing.T) {
+	inBubble(t, func(t *testing.T, r running) {
+		began := time.Now()
+		for range 6 {
+			r.src.Set(func(s *pool.Stats) { s.InUse, s.Idle = 10, 0 })
+			time.Sleep(20 * time.Second)
+			r.src.Set(func(s *pool.Stats) { s.InUse, s.Idle = 0, 10 })
+			time.Sleep(40 * time.Second)
+		}
+		synctest.Wait()
+		wantKinds(t, r.Monitor, statusjson.EventUsageHigh, statusjson.EventUsageNormal)
+		high := r.Status().Events[1]
+		if high.Count != 6 || high.LastAt.Sub(high.At) < 4*time.Minute+50*time.Second || high.At.Sub(began) > 20*time.Second {
+			t.Errorf("%+v", high)
+		}
+		if got := r.log.with("pool usage"); len(got) != 2 {
+			t.Errorf("the log: %q", got)
+		}
+		time.Sleep(flapWithin)
+		r.src.Set(func(s *pool.Stats) { s.InUse, s.Idle = 10, 0 })
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if got := r.log.with("pool usage high"); len(got) != 2 {
+			t.Errorf("after a rest it is news again: %q", got)
+		}
+	})
+}
+
+func TestHistoryOfHours(t *testing.T) {
+	inBubble(t, func(t *testing.T, r running) {
+		time.Sleep(3*time.Hour - 30*time.Second)
+		r.src.Set(func(s *pool.Stats) { s.AcquireCount += 600; s.InUse = 7 })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		st := status(t, r.Monitor, "?history=0&step=60").History
+		if n := len(st.At); n != 180 || st.StepSeconds != 60 || st.At[n-1]-st.At[0] != 179*60 {
+			t.Fatalf("%d entries, %v s each", n, st.StepSeconds)
+		}
+		if st.Acquired[179] != 600 || st.InUse[179] != 7 || st.Acquired[178] != 0 {
+			t.Errorf("the last minutes: %v %v", st.Acquired[178:], st.InUse[178:])
+		}
+		time.Sleep(coarseSpan)
+		if st := status(t, r.Monitor, "?history=0&step=60").History; len(st.At) != coarseKept || st.From == 0 {
+			t.Errorf("%d entries from %d", len(st.At), st.From)
+		}
+	})
 }

@@ -12,6 +12,10 @@ const (
 	historySpan = 15 * time.Minute
 	historyKept = int(historySpan / historyStep)
 
+	coarseStep = time.Minute
+	coarseSpan = 12 * time.Hour
+	coarseKept = int(coarseSpan / coarseStep)
+
 	markStep = 10 * time.Second
 	markKept = int(recentSpan/markStep) + 1
 
@@ -36,39 +40,64 @@ type mark struct {
 	wait, hold pool.Histogram
 }
 
-// history is what the page draws: fixed memory, about 60 kB. The zero value is empty.
-type history struct {
-	entries [historyKept]entry
+// timeline is entries of equal length, the latest of them. Its zero value but for
+// step and kept is empty.
+type timeline struct {
+	step    time.Duration
+	kept    uint64
+	entries []entry
 	next    uint64 // sequence of the entry to come
 	open    entry  // the peaks of the step under way
 	base    pool.Stats
 	due     time.Time // when the step under way ends
-	marks   [markKept]mark
-	marked  uint64
 }
 
-// observe takes a look; every historyStep it makes an entry of them. Steps end on
-// a grid, and a look a little before the end counts as it: ticks come a moment
-// early as often as late, and every second step would else last a check longer.
+// history is what the page draws: minutes closely, and hours coarsely. It takes
+// at most 160 kB. The zero value is empty.
+type history struct {
+	fine, coarse timeline
+	marks        [markKept]mark
+	marked       uint64
+}
+
+// observe takes a look into both timelines.
 func (h *history) observe(l look) {
+	h.mark(&l.stats, l.at)
+	h.fine.step, h.fine.kept = historyStep, uint64(historyKept)
+	h.coarse.step, h.coarse.kept = coarseStep, uint64(coarseKept)
+	h.fine.observe(l)
+	h.coarse.observe(l)
+}
+
+// observe takes a look; every step it makes an entry of them. Steps end on a
+// grid, and a look a little before the end counts as it: ticks come a moment
+// early as often as late, and every second step would else last a check longer.
+func (t *timeline) observe(l look) {
 	s, now := &l.stats, l.at
-	h.mark(s, now)
-	if h.due.IsZero() {
-		h.base, h.due = *s, now.Add(historyStep)
+	if t.due.IsZero() {
+		t.base, t.due = *s, now.Add(t.step)
 	}
-	h.open.peak(s)
-	h.open.inUse, h.open.waiting = max(h.open.inUse, int32(l.usage.Peak)), max(h.open.waiting, int32(l.usage.Waiting))
-	late := now.Sub(h.due)
+	t.open.peak(s)
+	t.open.inUse, t.open.waiting = max(t.open.inUse, int32(l.usage.Peak)), max(t.open.waiting, int32(l.usage.Waiting))
+	late := now.Sub(t.due)
 	if late < -checkInterval/4 {
 		return
 	}
-	h.entries[h.next%uint64(historyKept)] = h.close(l)
-	h.next++
-	h.open, h.base = entry{}, *s
-	h.due = h.due.Add(historyStep)
-	if late >= checkInterval { // looks have failed to come: a new grid
-		h.due = now.Add(historyStep)
+	t.keep(t.close(l))
+	t.open, t.base = entry{}, *s
+	t.due = t.due.Add(t.step)
+	if late >= t.step/2 { // looks have failed to come: a new grid
+		t.due = now.Add(t.step)
 	}
+}
+
+func (t *timeline) keep(e entry) {
+	if uint64(len(t.entries)) < t.kept {
+		t.entries = append(t.entries, e)
+	} else {
+		t.entries[t.next%t.kept] = e
+	}
+	t.next++
 }
 
 // peak takes the gauges over when more is in use than seen so far in the step.
@@ -81,17 +110,17 @@ func (e *entry) peak(s *pool.Stats) {
 	e.limit = int32(s.Limit)
 }
 
-func (h *history) close(l look) entry {
-	s, e := &l.stats, h.open
+func (t *timeline) close(l look) entry {
+	s, e := &l.stats, t.open
 	e.at, e.serverUsed = l.at, -1
 	if l.view != nil {
 		e.serverUsed = int32(l.view.Sessions)
 	}
-	e.acquired = uint32(s.AcquireCount - h.base.AcquireCount)
-	e.timedOut = uint32(s.TimeoutCount - h.base.TimeoutCount)
-	e.shed = uint32(s.ShedCount - h.base.ShedCount)
-	e.wait50, e.wait95, e.wait99 = quantiles(s.Wait.Sub(h.base.Wait))
-	e.hold50, e.hold95, e.hold99 = quantiles(s.Hold.Sub(h.base.Hold))
+	e.acquired = uint32(s.AcquireCount - t.base.AcquireCount)
+	e.timedOut = uint32(s.TimeoutCount - t.base.TimeoutCount)
+	e.shed = uint32(s.ShedCount - t.base.ShedCount)
+	e.wait50, e.wait95, e.wait99 = quantiles(s.Wait.Sub(t.base.Wait))
+	e.hold50, e.hold95, e.hold99 = quantiles(s.Hold.Sub(t.base.Hold))
 	return e
 }
 
@@ -123,36 +152,36 @@ func (h *history) recent(l look) (wait, hold pool.Histogram, window time.Duratio
 	return wait, hold, 0
 }
 
-// peakInUse is the most connections seen in use within the history.
+// peakInUse is the most connections seen in use within the last 15 minutes.
 func (h *history) peakInUse() int {
-	peak := h.open.inUse
-	for i := range min(h.next, uint64(historyKept)) {
-		peak = max(peak, h.entries[i].inUse)
+	peak := h.fine.open.inUse
+	for i := range h.fine.entries {
+		peak = max(peak, h.fine.entries[i].inUse)
 	}
 	return int(peak)
 }
 
 // since returns the entries from sequence on; all of them when they are not kept
 // any more or never were.
-func (h *history) since(sequence uint64) *statusjson.History {
-	first := h.next - min(h.next, uint64(historyKept))
-	if sequence < first || sequence > h.next {
+func (t *timeline) since(sequence uint64) *statusjson.History {
+	first := t.next - uint64(len(t.entries))
+	if sequence < first || sequence > t.next {
 		sequence = first
 	}
-	out := newHistory(int(h.next - sequence))
-	out.From, out.Next = sequence, h.next
-	for i := sequence; i < h.next; i++ {
-		appendEntry(out, &h.entries[i%uint64(historyKept)])
+	out := newHistory(int(t.next-sequence), t.step)
+	out.From, out.Next = sequence, t.next
+	for i := sequence; i < t.next; i++ {
+		appendEntry(out, &t.entries[i%t.kept])
 	}
 	return out
 }
 
-func newHistory(n int) *statusjson.History {
+func newHistory(n int, step time.Duration) *statusjson.History {
 	ints := func() []int { return make([]int, 0, n) }
 	counts := func() []uint64 { return make([]uint64, 0, n) }
 	seconds := func() []float64 { return make([]float64, 0, n) }
 	return &statusjson.History{
-		StepSeconds: historyStep.Seconds(), At: seconds(),
+		StepSeconds: step.Seconds(), At: seconds(),
 		InUse: ints(), Idle: ints(), Dialing: ints(), Closing: ints(), Limit: ints(), Waiting: ints(), ServerUsed: ints(),
 		Acquired: counts(), TimedOut: counts(), Shed: counts(),
 		WaitP50: seconds(), WaitP95: seconds(), WaitP99: seconds(),

@@ -23,15 +23,17 @@ type notices struct {
 	toLog  []notice
 }
 
-// note adds an event that is not logged here.
-func (n *notices) note(kind statusjson.EventKind, sev statusjson.Severity, message string) {
-	n.events.add(n.at, kind, sev, message)
+// note adds an event that is not logged here, and reports whether it flaps.
+func (n *notices) note(kind statusjson.EventKind, sev statusjson.Severity, message string) (again bool) {
+	return n.events.add(n.at, kind, sev, message)
 }
 
 // warn adds an event and a warning to log: words for the log, which has its
 // figures in attrs, and the sentence for people.
 func (n *notices) warn(kind statusjson.EventKind, words, sentence string, attrs ...any) {
-	n.note(kind, statusjson.SeverityWarning, sentence)
+	if n.note(kind, statusjson.SeverityWarning, sentence) {
+		return // the log has it, and a count would not change what it says
+	}
 	n.toLog = append(n.toLog, notice{slog.LevelWarn, words, attrs})
 }
 
@@ -43,7 +45,9 @@ func (n *notices) alert(kind statusjson.EventKind, words, sentence string, attrs
 
 // clear adds an all-clear.
 func (n *notices) clear(kind statusjson.EventKind, words, sentence string, attrs ...any) {
-	n.note(kind, statusjson.SeverityInfo, sentence)
+	if n.note(kind, statusjson.SeverityInfo, sentence) {
+		return
+	}
 	n.toLog = append(n.toLog, notice{slog.LevelInfo, words, attrs})
 }
 

@@ -247,7 +247,7 @@ func TestHistoryKeepsItsStep(t *testing.T) {
 		look(time.Duration(i)*checkInterval + jitter[i%len(jitter)])
 		look(time.Duration(i)*checkInterval + 600*time.Millisecond)
 	}
-	at := h.since(0).At
+	at := h.fine.since(0).At
 	for i := 1; i < len(at); i++ {
 		if step := at[i] - at[i-1]; step < 1.99 || step > 2.01 {
 			t.Errorf("entry %d lasts %.3f s", i, step)
@@ -259,7 +259,7 @@ func TestHistoryKeepsItsStep(t *testing.T) {
 	look(time.Hour)
 	look(time.Hour + checkInterval)
 	look(time.Hour + historyStep)
-	if at = h.since(0).At; len(at) != 31 || at[30]-at[29] != historyStep.Seconds() {
+	if at = h.fine.since(0).At; len(at) != 31 || at[30]-at[29] != historyStep.Seconds() {
 		t.Errorf("after a long pause: %v", at[28:])
 	}
 }
@@ -268,7 +268,7 @@ func TestHistoryColumnsAreEquallyLong(t *testing.T) {
 	var h history
 	h.observe(look{at: time.Unix(0, 0)})
 	h.observe(look{at: time.Unix(2, 0)})
-	v := reflect.ValueOf(*h.since(0))
+	v := reflect.ValueOf(*h.fine.since(0))
 	for i := range v.NumField() {
 		if f := v.Field(i); f.Kind() == reflect.Slice && f.Len() != 1 {
 			t.Errorf("%s has %d entries", v.Type().Field(i).Name, f.Len())

@@ -17,7 +17,8 @@ const (
 
 // PoolStatus returns the handler of /debug/pool-status. A browser gets the page,
 // everyone else a Status as JSON; ?format=json and ?format=html overrule that,
-// ?history=0 adds the History. It always answers 200: what could not be had says
+// ?history=0 adds the History, and &step=60 makes it the last 12 hours by the
+// minute instead of 15 minutes. It always answers 200: what could not be had says
 // so in its place. The server is asked at most once in two seconds, however many
 // look. See the package's documentation for who may see it, and what.
 func (m *Monitor) PoolStatus() http.Handler {
@@ -45,10 +46,18 @@ func (m *Monitor) answerStatus(w http.ResponseWriter, r *http.Request) {
 	status := m.Status()
 	if asked {
 		m.mu.Lock()
-		status.History = m.history.since(from)
+		status.History = m.history.of(r).since(from)
 		m.mu.Unlock()
 	}
 	writeJSON(w, r, http.StatusOK, status)
+}
+
+// of is the timeline that is asked for: the coarse one with ?step=60.
+func (h *history) of(r *http.Request) *timeline {
+	if r.URL.Query().Get("step") == "60" {
+		return &h.coarse
+	}
+	return &h.fine
 }
 
 func historyFrom(r *http.Request) (from uint64, asked bool, err error) {

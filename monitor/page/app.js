@@ -1,7 +1,7 @@
 // The page's life: ask every two seconds, keep 15 minutes, draw.
 
 const pollEvery = 2000,
-  keptEntries = 450;
+  keptEntries = { 2: 450, 60: 720 };
 const percentileLayers = (what) => [
   { key: what + "_p99_seconds", label: "p99 ≤", style: "line p99" },
   { key: what + "_p95_seconds", label: "p95 ≤", style: "line p95" },
@@ -53,6 +53,7 @@ const charts = [
 const state = {
   history: emptyHistory(),
   next: 0,
+  step: 2, // seconds of an entry of the history
   since: "",
   paused: false,
   failures: 0,
@@ -94,6 +95,7 @@ function announce(words) {
 function keep(status) {
   const news = status.history,
     began = status.monitoring_since || "";
+  if (news.step_seconds !== state.step) return; // an answer that was under way when the span was changed
   if (news.from !== state.next || began !== state.since) {
     state.history = emptyHistory();
     cursor.set(null);
@@ -101,9 +103,9 @@ function keep(status) {
   state.since = began;
   state.next = news.next;
   state.history.step_seconds = news.step_seconds;
-  const surplus = Math.max(state.history.at_seconds.length + news.at_seconds.length - keptEntries, 0);
+  const surplus = Math.max(state.history.at_seconds.length + news.at_seconds.length - keptEntries[state.step], 0);
   for (const [key, column] of Object.entries(state.history)) {
-    if (Array.isArray(column)) state.history[key] = column.concat(news[key]).slice(-keptEntries);
+    if (Array.isArray(column)) state.history[key] = column.concat(news[key]).slice(-keptEntries[state.step]);
   }
   cursor.shift(surplus);
   cursor.at = state.history.at_seconds;
@@ -113,7 +115,7 @@ function redraw() {
   const at = state.history.at_seconds;
   const end = state.seen ? new Date(state.seen.at).getTime() / 1000 : Date.now() / 1000;
   for (const chart of drawn) chart.draw(state.history, end, state.seen);
-  write("h-time", `The last ${windowFor(state.history, end)[0] / 60} minutes`);
+  write("h-time", "The last " + spanWords(windowFor(state.history, end)[0]));
   write("cursor", cursor.index === null ? "" : clockFormat.format(new Date(at[cursor.index] * 1000)));
 }
 
@@ -155,7 +157,7 @@ function minutes(s) {
 }
 
 async function fetchStatus() {
-  const answer = await fetch(`${location.pathname}?history=${state.next}`, {
+  const answer = await fetch(`${location.pathname}?history=${state.next}&step=${state.step}`, {
     headers: { Accept: "application/json" },
     cache: "no-store",
     credentials: "same-origin",
@@ -235,6 +237,12 @@ byID("pause").addEventListener("click", () => {
 for (const id of ["filter", "severity"]) {
   byID(id).addEventListener("input", () => state.seen && renderLists(state.seen));
 }
+byID("span").addEventListener("change", () => {
+  state.step = Number(byID("span").value);
+  state.next = 0;
+  state.since = ""; // the other timeline is another history
+  poll();
+});
 byID("incident").addEventListener("click", () => {
   if (state.seen) copy(incidentReport(state.seen), "the incident report");
 });

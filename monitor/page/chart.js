@@ -9,11 +9,23 @@ const windows = [
   [600, 120],
   [900, 180],
 ];
+const longWindows = [
+  [3600, 600],
+  [10800, 1800],
+  [21600, 3600],
+  [43200, 7200],
+];
 
 function windowFor(history, end) {
   const age = history.at_seconds.length ? end - history.at_seconds[0] + history.step_seconds : 0;
-  return windows.find(([span]) => age <= span) || windows[windows.length - 1];
+  const all = history.step_seconds > 2 ? longWindows : windows;
+  return all.find(([span]) => age <= span) || all[all.length - 1];
 }
+
+function spanWords(seconds) {
+  return seconds < 3600 ? `${seconds / 60} minutes` : plural(seconds / 3600, "hour", "hours");
+}
+
 const margin = { top: 8, right: 0, bottom: 20, left: 52 };
 
 function svg(name, attributes) {
@@ -279,7 +291,7 @@ class Chart {
     }
     this.svg.setAttribute(
       "aria-label",
-      `${this.spec.title}, chart of the last ${this.window / 60} minutes. ` +
+      `${this.spec.title}, chart of the last ${spanWords(this.window)}. ` +
         `${n ? "Latest: " + this.describe(null) : "No data yet"}. Arrow keys move through time.`,
     );
   }

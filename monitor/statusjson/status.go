@@ -288,10 +288,13 @@ type RouteFigures struct {
 	HoldTotalSeconds float64 `json:"hold_total_seconds"` // all together
 }
 
-// Event is something worth knowing that happened.
+// Event is something worth knowing that happened. Usage that goes up and down
+// around its threshold is one event with a count.
 type Event struct {
-	Seq      uint64    `json:"seq"` // rises by one per event; later events have higher numbers
-	At       time.Time `json:"at"`
+	Seq      uint64    `json:"seq"`              // later events have higher numbers; one that happened again gets a new number
+	At       time.Time `json:"at"`               // when it happened first
+	LastAt   time.Time `json:"last_at,omitzero"` // when it happened last, if more than once
+	Count    int       `json:"count,omitempty"`  // how often, if more than once
 	Kind     EventKind `json:"kind"`
 	Severity Severity  `json:"severity"`
 	Message  string    `json:"message"` // one line for people
@@ -338,7 +341,8 @@ const (
 
 // History is the last 15 minutes, oldest first, as columns of equal length: what
 // the page draws. Each entry covers step_seconds. Ask with ?history=0 for all of
-// it, then with ?history=<next> for what is new.
+// it, then with ?history=<next> for what is new; with &step=60 it is the last 12
+// hours, a minute an entry.
 type History struct {
 	StepSeconds float64 `json:"step_seconds"`
 	From        uint64  `json:"from"` // sequence of the first entry: as asked, unless that is no longer kept

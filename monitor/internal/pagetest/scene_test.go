@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,13 +27,17 @@ type recording struct {
 	page http.Handler // the real one: it serves the HTML
 	full []byte       // ?history=0
 	rest []byte       // ?history=<next>
+	long []byte       // ?history=0&step=60
 }
 
 func (r recording) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	switch req.URL.Query().Get("history") {
-	case "":
+	switch history, step := req.URL.Query().Get("history"), req.URL.Query().Get("step"); {
+	case history == "":
 		r.page.ServeHTTP(w, req)
-	case "0":
+	case step == "60":
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(r.long)
+	case history == "0":
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(r.full)
 	default:
@@ -64,6 +69,7 @@ func record(t *testing.T) recording {
 			t.Fatal(err)
 		}
 		out.rest = ask(t, m, st.History.Next)
+		out.long = ask(t, m, 0, "&step=60")
 		cancel()
 		if err := <-done; err != nil {
 			t.Fatal(err)
@@ -72,9 +78,9 @@ func record(t *testing.T) recording {
 	return out
 }
 
-func ask(t *testing.T, m *monitor.Monitor, from uint64) []byte {
+func ask(t *testing.T, m *monitor.Monitor, from uint64, more ...string) []byte {
 	w := httptest.NewRecorder()
-	m.PoolStatus().ServeHTTP(w, httptest.NewRequest("GET", "/debug/pool-status?history="+strconv.FormatUint(from, 10), nil))
+	m.PoolStatus().ServeHTTP(w, httptest.NewRequest("GET", "/debug/pool-status?history="+strconv.FormatUint(from, 10)+strings.Join(more, ""), nil))
 	if w.Code != http.StatusOK {
 		t.Fatalf("answered %d", w.Code)
 	}
@@ -209,6 +215,17 @@ func (a *afternoon) holders(s, inUse int, stuck bool) {
 		{Lane: pool.LaneRequest, Name: "POST /orders/{id}/pay", Caller: "api/pay.go:41", Held: 6512 * time.Millisecond, Activity: "running", PID: 48377},
 		{Lane: pool.LaneRequest, Name: "GET /orders", Caller: "api/orders.go:57", Held: 18 * time.Millisecond, Activity: "rows open", PID: 48380},
 		{Lane: pool.LaneRequest, Name: "POST /orders", Caller: "api/orders.go:102", Held: 4 * time.Millisecond, Activity: "running", PID: 48391},
+	}
+	for i, r := range routes {
+		figures := pool.RouteStats{Name: r.Name, AcquireCount: uint64(s * (90 - 30*i)), ShedCount: uint64(s / 100)}
+		if inUse > i {
+			figures.InUse = max(1, inUse-4)
+		}
+		for range 20 {
+			observe(&figures.Hold, r.Held/time.Duration(i+1))
+			observe(&figures.Wait, time.Duration(i+1)*time.Millisecond)
+		}
+		a.src.Serve(append(a.src.Routes()[:min(i, len(a.src.Routes()))], figures)...)
 	}
 	a.src.Hold(append(held, routes[:min(len(routes), max(inUse-len(held), 0))]...)...)
 }

@@ -1,6 +1,8 @@
 package pagetest
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -118,4 +120,20 @@ func TestPageCopiesAnIncidentReport(t *testing.T) {
 	b.do(t, chromedp.Evaluate[chromedp.Void]("byID('report').close(); navigator.clipboard.writeText = async (text) => { window.copied = text; }; byID('copy-command').click()"))
 	b.waitFor(t, "window.copied === 'select pg_terminate_backend(3157)' && "+says("#live", "Copied the command"))
 	b.checkManners(t, url)
+}
+
+func TestPageShowsHours(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.Handle("/debug/pool-status", record(t))
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	b := open(t)
+	b.do(t, chromedp.Navigate(srv.URL+"/debug/pool-status"))
+	b.waitFor(t, says("#h-time", "The last 15 minutes"))
+	b.do(t, chromedp.Evaluate[chromedp.Void]("byID('span').value = '60'; byID('span').dispatchEvent(new Event('change'))"))
+	b.waitFor(t, says("#h-time", "The last 1 hour")+" && state.history.at_seconds.length >= 14 && state.history.step_seconds === 60")
+	keep(t, "hours", get(t, b, chromedp.FullScreenshot(100)))
+	b.do(t, chromedp.Evaluate[chromedp.Void]("byID('span').value = '2'; byID('span').dispatchEvent(new Event('change'))"))
+	b.waitFor(t, says("#h-time", "The last 15 minutes")+" && state.history.at_seconds.length > 400")
+	b.checkManners(t, srv.URL)
 }
