@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,7 +52,12 @@ func (r *rig) setConns(n int) {
 		s.openLocked()
 		r.putLocked(s, time.Now())
 	}
-	for s := range r.open {
+	for _, s := range slices.Clone(r.warm) {
+		if r.conns > n {
+			r.lostLocked(s, connstate.CloseSurplus)
+		}
+	}
+	for s := range r.open { // the others are held
 		if r.conns > n {
 			r.lostLocked(s, connstate.CloseSurplus)
 		}
