@@ -15,7 +15,7 @@ func (v *virtual) take(ctx context.Context, w gate.Want) error {
 	permit := &v.permit
 	permit.Want = w
 	if len(permit.Callsite.PCs()) == 0 {
-		permit.Callsite.Capture()
+		permit.Callsite = v.p.callers.Capture()
 	}
 	return v.p.acquire(ctx, permit)
 }

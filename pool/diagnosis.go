@@ -202,7 +202,7 @@ func blocks(view *diagnosis.View, pid uint32) bool {
 // whoAsked is "api/report.go:88 (GET /report)".
 func (p *Pool) whoAsked(k *gate.Holding) string {
 	if k.Name == "" {
-		return (*caller)(&k.Callsite).place(p.plumbing)
+		return caller(k.Callsite).place(p.plumbing)
 	}
-	return (*caller)(&k.Callsite).place(p.plumbing) + " (" + k.Name + ")"
+	return caller(k.Callsite).place(p.plumbing) + " (" + k.Name + ")"
 }

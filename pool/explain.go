@@ -48,7 +48,7 @@ func (p *Pool) failure(permit *gate.Permit, kind error) error {
 		Patience: permit.Patience,
 		Stats:    s,
 		Holders:  p.describeAll(p.gate.Oldest(explainedHolders), s.At),
-		Caller:   (*caller)(&permit.Callsite).place(p.plumbing),
+		Caller:   caller(permit.Callsite).place(p.plumbing),
 	}
 	scene := p.scene(s)
 	scene.Failed, scene.Waited, scene.Caller, scene.Background = true, e.Waited, e.Caller, permit.Lane == gate.Background

@@ -158,7 +158,7 @@ func (m *member) Borrow(ctx context.Context, use func(*fleet.Session, fleet.Lock
 // for it. A connection on which use fails is closed.
 func (p *Pool) borrow(ctx context.Context, use func(*conn) error) error {
 	v := &virtual{p: p}
-	v.permit.Callsite.Capture()
+	v.permit.Callsite = p.callers.Capture()
 	v.permit.Internal, v.permit.Lane, v.permit.Name = true, gate.Probe, "fleet"
 	if err := v.hold(ctx); err != nil {
 		if err == ErrPoolTimeout {

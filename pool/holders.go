@@ -27,10 +27,10 @@ func (p *Pool) describe(held *gate.Holding, now time.Time) Holder {
 	h := Holder{
 		Lane:     Lane(held.Lane),
 		Name:     held.Name,
-		Caller:   (*caller)(&held.Callsite).place(p.plumbing),
+		Caller:   caller(held.Callsite).place(p.plumbing),
 		Held:     max(0, now.Sub(held.Since)),
 		Activity: connstate.ActivityName(held.Activity),
-		Stack:    (*caller)(&held.Callsite).stack(p.plumbing),
+		Stack:    caller(held.Callsite).stack(p.plumbing),
 	}
 	if held.Slot != nil {
 		h.PID = held.Slot.PID

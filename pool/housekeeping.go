@@ -112,6 +112,6 @@ func (h *housekeeper) logAllClears() {
 	h.mu.Unlock()
 	for _, r := range owed {
 		h.p.log.Info("connection came back", "pool", h.p.cfg.Name, "held", r.at.Sub(r.Since).Round(time.Millisecond),
-			"caller", (*caller)(&r.Callsite).place(h.p.plumbing), "name", r.Name)
+			"caller", caller(r.Callsite).place(h.p.plumbing), "name", r.Name)
 	}
 }

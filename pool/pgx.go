@@ -39,7 +39,7 @@ func (x *Pgx) lend() (*virtual, error) {
 	if v == nil {
 		v = &virtual{p: x.p, shares: sharesAlways}
 	}
-	v.permit.Callsite.Capture()
+	v.permit.Callsite = x.p.callers.Capture()
 	return v, nil
 }
 

@@ -31,6 +31,7 @@ import (
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
+	"github.com/dbpool-go/dbpool/internal/stack"
 )
 
 // Pool is a pool of connections to one PostgreSQL database. All its methods may
@@ -43,6 +44,7 @@ type Pool struct {
 	defaults []SessionOption
 	retries  retryBudget
 	plumbing plumbing // the service's own, never named as a caller
+	callers  stack.Sites
 
 	table    *pgdriver.Table // of statements that may share connections; nil when none may
 	unshared [pgdriver.ReasonCount]atomic.Uint64

@@ -63,7 +63,7 @@ func setConns(t testing.TB, g *gate.Gate, n int) {
 // enter asks for a connection as a virtual connection does.
 func (p *Pool) enter(ctx context.Context) (*gate.Permit, error) {
 	k := &gate.Permit{}
-	k.Callsite.Capture()
+	k.Callsite = p.callers.Capture()
 	return k, p.acquire(ctx, k)
 }
 

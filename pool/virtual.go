@@ -11,6 +11,7 @@ import (
 
 	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/stack"
 )
 
 // virtual is a connection as the callers' *sql.DB sees it: it costs nothing. It
@@ -53,7 +54,7 @@ var _ driver.Connector = virtuals{}
 // Connect makes a virtual connection. For sql.DB.Conn it has a real one.
 func (c virtuals) Connect(ctx context.Context) (driver.Conn, error) {
 	v := &virtual{p: c.p, shares: c.shares}
-	v.permit.Callsite.Capture()
+	v.permit.Callsite = c.p.callers.Capture()
 	switch c.p.sites.kind(v.permit.Callsite.PCs()) {
 	case checkoutForConn:
 		if n, ours := ctx.Value(nudgeKey{}).(nudge); ours {
@@ -61,7 +62,7 @@ func (c virtuals) Connect(ctx context.Context) (driver.Conn, error) {
 		}
 		return v, v.hold(ctx)
 	case checkoutForOpener:
-		v.permit.Callsite.Clear() // who waits for it shows when it asks
+		v.permit.Callsite = stack.Trace{} // who waits for it shows when it asks
 	}
 	return v, nil
 }
@@ -242,7 +243,7 @@ func (*virtual) CheckNamedValue(*driver.NamedValue) error { return nil }
 // no session yet; for sql.DB.Conn driver.ErrBadConn leads to Connect, whose error,
 // unlike this one's, reaches the caller.
 func (v *virtual) ResetSession(context.Context) error {
-	v.permit.Callsite.Capture()
+	v.permit.Callsite = v.p.callers.Capture()
 	if v.p.sites.kind(v.permit.Callsite.PCs()) == checkoutForConn {
 		return driver.ErrBadConn
 	}
