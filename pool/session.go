@@ -203,6 +203,9 @@ func (s *Session) Commit() error {
 	if s == nil {
 		return ErrNoSession
 	}
+	if s.isLent() {
+		return errLent
+	}
 	return s.finish(ending{commit: true, why: errCommitted})
 }
 
@@ -212,6 +215,9 @@ func (s *Session) Commit() error {
 func (s *Session) Rollback() error {
 	if s == nil {
 		return ErrNoSession
+	}
+	if s.isLent() {
+		return errLent
 	}
 	return s.finish(ending{why: errUndone})
 }

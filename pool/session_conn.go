@@ -50,6 +50,7 @@ type sessionConn struct {
 	over error                     // what the driver's callers get from now on; nil while the session is open
 	scan *time.Timer               // see sessionRow; made by the first one
 
+	lent    atomic.Bool  // to a function given to Session.WithPgx
 	reading atomic.Int32 // results handed out as *sql.Rows and not closed
 }
 
@@ -83,7 +84,11 @@ func (t turn) within(d time.Duration) bool {
 }
 
 // lock waits for its turn to use the connection, which ends with the session.
+// While it is lent there is none: the caller may be the function that has it.
 func (c *sessionConn) lock() error {
+	if c.lent.Load() {
+		return errLent
+	}
 	c.mu.Lock()
 	if c.over != nil {
 		defer c.mu.Unlock()

@@ -29,6 +29,9 @@ func (c *sessionConn) prepared(inner driver.Stmt) driver.Stmt {
 
 // Close closes the statement, unless the session's end has.
 func (s *sessionStmt) Close() error {
+	if s.c.lent.Load() {
+		return nil // the session's end closes it
+	}
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	if _, open := s.c.stmt[s]; !open {

@@ -45,6 +45,12 @@ func (c *Conn) Query(ctx context.Context, h Holder, sql string, args []any) (*He
 	return r, nil
 }
 
+// Lend calls use with pgx's connection. A panic costs the connection, and goes on.
+func (c *Conn) Lend(use func(*pgx.Conn) error) error {
+	defer func() { c.noteTxEnd() }()
+	return c.guard(func() error { return use(c.Pgx()) })
+}
+
 // BeginNative is BeginTx for pgx's types.
 func (c *Conn) BeginNative(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error) {
 	if err := c.begin(ctx); err != nil {
