@@ -109,6 +109,14 @@ type Config struct {
 	// Default PipelineReads. Env DB_PIPELINE (reads, all, off).
 	Pipeline PipelineMode `env:"DB_PIPELINE"`
 
+	// Reset says what becomes of the state that a caller leaves in a session.
+	// ResetDiscard does before the next use what DISCARD ALL does, but for
+	// statements prepared with PREPARE, and for advisory locks with FleetEnforce.
+	// It costs a round trip for each use, switches Pipeline off, also undoes what a
+	// function given to pool.WithAfterConnect has SET, and does nothing behind a pooler.
+	// Default ResetOff. Env DB_RESET (off, discard).
+	Reset ResetMode `env:"DB_RESET"`
+
 	// Pooler says whether a connection pooler stands between this service and
 	// the server. Default PoolerAuto. Env DB_POOLER (auto, none, pgbouncer).
 	Pooler Pooler `env:"DB_POOLER"`

@@ -97,6 +97,7 @@ func TestEachVariableSetsItsField(t *testing.T) {
 		"DB_MAX_WAITERS":           {"7", func(c *Config) { c.MaxWaiters = 7 }},
 		"DB_LEAK_THRESHOLD":        {"7", func(c *Config) { c.LeakThreshold = 7 * time.Second }},
 		"DB_RECLAIM_AFTER":         {"7", func(c *Config) { c.ReclaimAfter = 7 * time.Second }},
+		"DB_RESET":                 {"discard", func(c *Config) { c.Reset = ResetDiscard }},
 		"DB_PIPELINE":              {"all", func(c *Config) { c.Pipeline = PipelineAll }},
 		"DB_NESTED":                {"refuse", func(c *Config) { c.Nested = NestedRefuse }},
 		"DB_POOLER":                {"pgbouncer", func(c *Config) { c.Pooler = PoolerPgBouncer }},

@@ -18,6 +18,7 @@ func Default() Config {
 		LeakThreshold:         time.Minute,
 		Nested:                NestedWait,
 		Pipeline:              PipelineReads,
+		Reset:                 ResetOff,
 		Pooler:                PoolerAuto,
 		Fleet:                 FleetWarn,
 		FleetSurge:            1,

@@ -33,6 +33,7 @@ func (c Config) problems() []Problem {
 	k.count("DB_MAX_WAITERS", c.MaxWaiters, math.MaxInt32)
 	choice(&k, "DB_NESTED", c.Nested, NestedWait, NestedRefuse)
 	choice(&k, "DB_PIPELINE", c.Pipeline, PipelineReads, PipelineAll, PipelineOff)
+	choice(&k, "DB_RESET", c.Reset, ResetOff, ResetDiscard)
 	choice(&k, "DB_POOLER", c.Pooler, PoolerAuto, PoolerNone, PoolerPgBouncer)
 	choice(&k, "DB_FLEET", c.Fleet, FleetOff, FleetWarn, FleetEnforce)
 	k.count("DB_FLEET_REPLICAS", c.FleetReplicas, maxConnections)

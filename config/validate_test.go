@@ -104,6 +104,8 @@ func TestValidateRefuses(t *testing.T) {
 			`DB_RECLAIM_AFTER: -1s is negative; set 0 or more`},
 		{func(c *Config) { c.Pipeline = "writes" },
 			`DB_PIPELINE: "writes" is not known; use reads, all or off`},
+		{func(c *Config) { c.Reset = "all" },
+			`DB_RESET: "all" is not known; use off or discard`},
 		{func(c *Config) { c.Nested = "forbid" },
 			`DB_NESTED: "forbid" is not known; use wait or refuse`},
 		{func(c *Config) { c.FleetKeySpace = 0 },
@@ -135,7 +137,7 @@ func TestZeroConfigNamesEveryProblem(t *testing.T) {
 	for _, p := range problemsOf(t, Config{}.Validate()) {
 		variables = append(variables, p.Variable)
 	}
-	want := "DB_POOL_NAME DB_POOL_SIZE DB_POOL_TIMEOUT DB_POOL_RECYCLE DB_CONNECT_TIMEOUT DB_NESTED DB_PIPELINE DB_POOLER DB_FLEET DB_FLEET_KEYSPACE LOG_POOL_STATUS_INTERVAL MAX_CONNECTION_WARNINGS"
+	want := "DB_POOL_NAME DB_POOL_SIZE DB_POOL_TIMEOUT DB_POOL_RECYCLE DB_CONNECT_TIMEOUT DB_NESTED DB_PIPELINE DB_RESET DB_POOLER DB_FLEET DB_FLEET_KEYSPACE LOG_POOL_STATUS_INTERVAL MAX_CONNECTION_WARNINGS"
 	if got := strings.Join(variables, " "); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}

@@ -63,6 +63,8 @@ func Variables() []Variable {
 			Description: "When a caller that already holds a connection asks for another: `wait`, `refuse`"},
 		{Name: "DB_PIPELINE", Field: "Pipeline",
 			Description: "Statements that may share a connection while callers wait: `reads`, `all`, `off`"},
+		{Name: "DB_RESET", Field: "Reset",
+			Description: "What a caller leaves in a session (`SET`, roles, temporary tables, locks): `off` keeps it, `discard` clears it before the next use"},
 		{Name: "DB_POOLER", Field: "Pooler",
 			Description: "What stands before the server: `auto` finds out, `none`, `pgbouncer`"},
 		{Name: "DB_FLEET", Field: "Fleet",

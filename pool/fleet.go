@@ -102,6 +102,7 @@ func (m *member) enter(ctx context.Context, permit *fleet.Permit, c *conn) error
 	if err != nil {
 		return &fleetError{err}
 	}
+	c.KeepLocks()
 	c.fleetSession, c.slot.OnFree, c.slot.Surplus = session, session.Gone, session.Surplus
 	return nil
 }

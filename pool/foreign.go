@@ -62,6 +62,9 @@ func (p *Pool) warnOfForeign() {
 	if p.cfg.MinIdle > 0 {
 		without = append(without, "DB_MIN_IDLE")
 	}
+	if p.cfg.Reset == config.ResetDiscard {
+		without = append(without, "DB_RESET")
+	}
 	if p.cfg.ReclaimAfter > 0 {
 		without = append(without, "DB_RECLAIM_AFTER")
 	}

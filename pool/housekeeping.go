@@ -18,8 +18,10 @@ type housekeeper struct {
 	wake   chan struct{} // an early round, for log lines that are owed
 	silent map[gate.Grant]silence
 
-	mu   sync.Mutex // guards owed
-	owed []cameBack // leaks that came back and have not been logged yet
+	mu    sync.Mutex          // guards owed and left
+	owed  []cameBack          // leaks that came back and have not been logged yet
+	left  []leftBehind        // changes that have not been logged yet
+	known map[string]struct{} // of which changes were
 }
 
 type cameBack struct {
@@ -64,6 +66,7 @@ func (h *housekeeper) run(ctx context.Context) {
 func (h *housekeeper) round(now time.Time) (next time.Duration) {
 	next = h.period()
 	h.logAllClears()
+	h.logLeftBehind()
 	h.warnOfLeaks(now)
 	h.reclaim(now)
 	h.p.gate.ForgetMonitor(now)

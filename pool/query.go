@@ -64,7 +64,7 @@ func (p *Pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error
 //
 // A session keeps its state for whoever has it next: SET, SET ROLE, temporary
 // tables, advisory locks, LISTEN. Inside a transaction SET LOCAL and
-// set_config(…, true) end with it; prefer them.
+// set_config(…, true) end with it; prefer them, or set DB_RESET=discard.
 func (p *Pool) Conn(ctx context.Context) (*sql.Conn, error) {
 	c, err := p.front.Conn(ctx)
 	return c, p.seen(err)

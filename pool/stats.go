@@ -121,7 +121,7 @@ type ServerState struct {
 // StatementTimeout says how Config.StatementTimeout is kept.
 type StatementTimeout struct {
 	Want    time.Duration // Config.StatementTimeout
-	InForce bool          // verified on the server
+	InForce bool          // verified on the server when connections were opened; what a caller's text changes is reset before the next use
 	How     string        // "startup parameter", "role or database setting", "transactions only", "not checked yet", "not in force"
 }
 

@@ -153,6 +153,7 @@ func (v *virtual) giveBack(sound bool) {
 // when permit had lost it before.
 func (p *Pool) putBack(permit *gate.Permit, c backend) (released bool) {
 	now := time.Now()
+	p.noteChanges(permit, c)
 	reason := c.verdict(now)
 	if reason != connstate.CloseUnknown {
 		c.RetireFor(reason)

@@ -129,7 +129,7 @@ func (d *Dialer) connect(ctx context.Context, sl *gate.Slot, t try) (*pgdriver.C
 	if t.login != nil {
 		t.login.apply(cc)
 	}
-	c := pgdriver.New(sl, d.shared, pgdriver.Settings{Pooled: mode.pooler, BeginSuffix: mode.beginSuffix, Prepared: len(d.hooks.After) > 0}, cc)
+	c := pgdriver.New(sl, d.shared, pgdriver.Settings{Pooled: mode.pooler, BeginSuffix: mode.beginSuffix, Reset: d.cfg.Reset == config.ResetDiscard, Prepared: len(d.hooks.After) > 0}, cc)
 	at := &attempt{slot: sl, hosts: &d.hosts, network: d.network, conn: c}
 	ctx, err = at.prepare(ctx, cc, d.cfg.ConnectTimeout)
 	if err != nil {

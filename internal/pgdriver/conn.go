@@ -48,6 +48,8 @@ type Conn struct {
 	readOnlyTx bool // which its caller made read-only
 	txEnded    bool // the server has reported that it has no transaction, while inTx
 
+	left leftovers
+
 	inputs map[string]int          // how many parameters each statement has that was prepared here
 	link   *Link                   // to run statements of several callers; nil until some ran
 	known  map[*Statement]struct{} // see Knows
@@ -84,6 +86,7 @@ type Shared struct {
 type Settings struct {
 	Pooled      bool   // behind a pooler, which gives each transaction whatever session is free
 	BeginSuffix string // run with every BEGIN
+	Reset       bool   // what a holder leaves behind is done away with before the next one
 	Prepared    bool   // a function of the user's prepares the connection: it may have registered types
 }
 
@@ -102,7 +105,7 @@ func New(slot Slot, shared *Shared, settings Settings, cc *pgx.ConnConfig) *Conn
 	c := &Conn{slot: slot, shared: shared, settings: settings, dialedAt: time.Now(), writing: writingOf(cc)}
 	c.telling = !settings.Pooled && cc.DefaultQueryExecMode != pgx.QueryExecModeSimpleProtocol
 	// A pipeline knows neither tracers nor types that were registered.
-	c.pipelines = !settings.Pooled && cc.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && cc.Tracer == nil && !settings.Prepared
+	c.pipelines = !settings.Pooled && cc.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && cc.Tracer == nil && !settings.Prepared && !settings.Reset
 	c.cancel.count = &shared.Canceled
 	c.listen(cc)
 	return c
@@ -126,7 +129,11 @@ func (c *Conn) Connected(inner *stdlib.Conn, s *Socket) {
 }
 
 // SetOwner names who closes the connection. Before that it closes itself.
-func (c *Conn) SetOwner(o Owner) { c.owner = o }
+func (c *Conn) SetOwner(o Owner) {
+	c.owner = o
+	c.exchange.timeoutsAgain = false
+	c.clean() // what was asked and set until now is how the session is to be
+}
 
 // DialedAt is when the connection was begun.
 func (c *Conn) DialedAt() time.Time { return c.dialedAt }
@@ -144,8 +151,16 @@ func (c *Conn) Ready(ctx context.Context, mayTrust bool) error {
 	if c.slot.RetiredFor() != connstate.CloseUnknown {
 		return driver.ErrBadConn
 	}
-	c.trusted = mayTrust && c.IsFresh()
-	if !c.trusted && c.awake(ctx) != nil {
+	var err error
+	if sql := c.restoring(); sql != "" {
+		if err = c.settle(ctx); err == nil {
+			err = c.restore(ctx, sql)
+		}
+		c.trusted = false
+	} else if c.trusted = mayTrust && c.IsFresh(); !c.trusted {
+		err = c.awake(ctx)
+	}
+	if err != nil {
 		c.RetireFor(connstate.CloseBroken)
 		return driver.ErrBadConn
 	}
@@ -237,6 +252,7 @@ func (c *Conn) Fault() connstate.CloseReason {
 // GivenBack notes that the connection came back in good order.
 func (c *Conn) GivenBack(now time.Time) {
 	c.lastUsed, c.breakages = now, c.shared.breakages.Load()
+	c.left.used = true
 }
 
 // Close ends the connection: it says the farewell. The slot comes free when the

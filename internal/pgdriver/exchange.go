@@ -1,7 +1,6 @@
 package pgdriver
 
 import (
-	"bytes"
 	"encoding/binary"
 	"io"
 	"sync/atomic"
@@ -30,6 +29,8 @@ type exchange struct {
 	tags     tags        // what the server said it completed, while a transaction is under way
 	reports  atomic.Bool // it has reported a parameter since somebody last looked
 	timeouts atomic.Bool // a text that was sent names statement_timeout
+
+	timeoutsAgain bool // and was prepared: it may run again without being sent
 
 	sending  func()    // called when a message has been sent, and before a long one
 	farewell func()    // called when pgx has said that it will send no more
@@ -223,8 +224,9 @@ func (e *exchange) say(b []byte) (executes bool) {
 
 // read looks at the text of a statement that is sent.
 func (e *exchange) read(m []byte) {
-	if !e.timeouts.Load() && (bytes.Contains(m, []byte("statement_timeout")) || bytes.Contains(m, []byte("STATEMENT_TIMEOUT"))) {
+	if namesTimeout(m) {
 		e.timeouts.Store(true)
+		e.timeoutsAgain = e.timeoutsAgain || m[0] == 'P'
 	}
 	if e.tags.under.Load() && chains(m) {
 		e.tags.chain = true
