@@ -97,7 +97,9 @@ func (w *watch) watchTurnedAway(n *notices, s *pool.Stats) {
 func (w *watch) watchBroken(n *notices, s *pool.Stats) {
 	lost := s.Closed.Broken - w.last.Closed.Broken
 	if began, _ := w.broken.update(n.at, lost); began {
-		n.note(statusjson.EventBroken, statusjson.SeverityWarning, count(lost, "connection was", "connections were")+" ended by the server or the network")
+		words := count(lost, "connection was", "connections were") + " ended by the server or the network"
+		n.warn(statusjson.EventBroken, "connections were ended by the server or the network", words, "connections", lost, "open", s.Open(),
+			"hint", "an administrator (pg_terminate_backend), idle_session_timeout, a restart, a failover or the network; the server's log says which")
 	}
 }
 

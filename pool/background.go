@@ -94,8 +94,8 @@ func (p *Pool) runTask(ctx context.Context, t *Task, fn func(ctx context.Context
 }
 
 func (p *Pool) logTask(t *Task, stack []byte) {
-	level, outcome := slog.LevelInfo, "background task done"
-	attrs := []any{"pool", p.cfg.Name, "task", t.name, "duration", time.Since(t.started)}
+	level, outcome := slog.LevelDebug, "background task done"
+	attrs := []any{"pool", p.cfg.Name, "task", t.name, "duration_seconds", logSeconds(time.Since(t.started))}
 	if t.err != nil {
 		level, outcome = slog.LevelError, "background task failed"
 		attrs = append(attrs, loggable(t.err)...)

@@ -26,7 +26,7 @@ func TestBackgroundCommits(t *testing.T) {
 		t.Error(task.Name(), err)
 	}
 	done := lines.with(t, "background task done")
-	if len(done) != 1 || done[0]["task"] != "reindex" || done[0]["duration"] == nil || done[0]["pool"] != "db" {
+	if len(done) != 1 || done[0]["task"] != "reindex" || done[0]["duration_seconds"] == nil || done[0]["level"] != "DEBUG" || done[0]["pool"] != "db" {
 		t.Errorf("log: %v", done)
 	}
 	if s := p.Stats().Tasks; s.StartedCount != 1 || s.FailedCount != 0 || len(s.Running) != 0 {

@@ -80,7 +80,7 @@ func (d *dialer) handOver(sl *gate.Slot, c backend) {
 		return
 	}
 	if !trouble.OK {
-		d.log.Info("new connections again", "pool", d.cfg.Name, "after", time.Since(trouble.Since).Round(time.Millisecond), "reason", trouble.Reason)
+		d.log.Info("new connections again", "pool", d.cfg.Name, "lasted_seconds", logSeconds(time.Since(trouble.Since)), "reason", trouble.Reason)
 	}
 }
 
@@ -88,7 +88,10 @@ func (d *dialer) failed(sl *gate.Slot, err error) *DialError {
 	f := dial.Explain(err)
 	e := newDialError(f, time.Now())
 	if d.g.DialFailed(sl, failureOf(f, e), time.Now()) {
-		attrs := []any{"pool", d.cfg.Name, "reason", e.Reason, "error", e.Message, "remedy", e.Remedy}
+		attrs := []any{"pool", d.cfg.Name, "reason", e.Reason, "error", e.Message}
+		if e.Remedy != "" {
+			attrs = append(attrs, "remedy", e.Remedy)
+		}
 		if panicked := new(dial.PanicError); errors.As(err, &panicked) {
 			attrs = append(attrs, "stack", string(panicked.Stack))
 		}

@@ -178,7 +178,7 @@ func (v *fleetCheck) say(s FleetStats, news bool) {
 	if v.p.hasDefaultName() {
 		attrs = append(attrs, "note", nameRemedy)
 	}
-	v.p.log.Warn("the fleet does not fit the server", append(attrs, "remedies", strings.Join(s.Remedies, "; "))...)
+	v.p.log.Warn("the fleet does not fit the server", append(attrs, "remedies", strings.ReplaceAll(strings.Join(s.Remedies, "; "), "remedy: ", ""))...)
 }
 
 // sayUnknown says once that nobody here knows what the pooler allows.

@@ -92,8 +92,9 @@ func (h *housekeeper) warnOfLeaks(now time.Time) {
 }
 
 func holderAttrs(pool string, h Holder) []any {
-	return []any{"pool", pool, "held", h.Held.Round(time.Millisecond), "caller", h.Caller,
-		"name", h.Name, "lane", h.Lane.String(), "activity", h.Activity, slog.Any("pid", h.PID)}
+	attrs := []any{"pool", pool, "held_seconds", logSeconds(h.Held), "caller", h.Caller}
+	attrs = append(attrs, logName(h.Name)...)
+	return append(attrs, "lane", h.Lane.String(), "activity", h.Activity, slog.Any("pid", h.PID))
 }
 
 // allClear notes that a connection came back after its warning. It may be
@@ -114,7 +115,7 @@ func (h *housekeeper) logAllClears() {
 	h.owed = nil
 	h.mu.Unlock()
 	for _, r := range owed {
-		h.p.log.Info("connection came back", "pool", h.p.cfg.Name, "held", r.at.Sub(r.Since).Round(time.Millisecond),
-			"caller", caller(r.Callsite).place(h.p.plumbing), "name", r.Name)
+		h.p.log.Info("connection came back", append([]any{"pool", h.p.cfg.Name, "held_seconds", logSeconds(r.at.Sub(r.Since)),
+			"caller", caller(r.Callsite).place(h.p.plumbing)}, logName(r.Name)...)...)
 	}
 }

@@ -62,7 +62,7 @@ func TestLeakIsWarnedOfOnceAndClearedOnce(t *testing.T) {
 		_ = rows.Close()
 		synctest.Wait()
 		cleared := log.with(t, clearLine)
-		if len(cleared) != 1 || cleared[0]["name"] != "GET /report" || cleared[0]["caller"] != line["caller"] || cleared[0]["held"] == nil {
+		if len(cleared) != 1 || cleared[0]["name"] != "GET /report" || cleared[0]["caller"] != line["caller"] || cleared[0]["held_seconds"] == nil {
 			t.Errorf("%v", cleared)
 		}
 		if s := p.Stats(); s.Leaking != 0 || s.LeakWarningCount != 1 {

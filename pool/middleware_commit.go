@@ -161,5 +161,5 @@ func (w *response) retryAfter(err error) {
 
 func (w *response) log(what string, err error) {
 	p := w.session.pool
-	p.log.Error(what, append([]any{"pool", p.cfg.Name, "name", nameOf(w.session.ctx)}, loggable(err)...)...)
+	p.log.Error(what, append(w.session.logAttrs(), loggable(err)...)...)
 }

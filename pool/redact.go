@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -78,3 +79,19 @@ func hexBytes() *regexp.Regexp { return regexp.MustCompile(`0x[0-9a-f]{2}`) }
 func clientValues() *regexp.Regexp {
 	return regexp.MustCompile(`(?s)(failed to encode args\[\d+\]|unable to encode|converting argument [^:]* type|can't scan into dest\[\d+\]|Scan error on column index \d+, name "[^"]*").*`)
 }
+
+// logAttrs say in a log line whose session it is.
+func (s *Session) logAttrs() []any {
+	return append([]any{"pool", s.pool.cfg.Name}, logName(nameOf(s.ctx))...)
+}
+
+// logName is the attribute of a name, if there is one.
+func logName(name string) []any {
+	if name == "" {
+		return nil
+	}
+	return []any{"name", name}
+}
+
+// logSeconds is a duration as log lines have it, in seconds, to the millisecond.
+func logSeconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }

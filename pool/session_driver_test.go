@@ -45,7 +45,7 @@ func mockPoolLog(t *testing.T) (*Pool, *sql.DB, sqlmock.Sqlmock, *logLines) {
 func poolOver(t *testing.T, db *sql.DB, cfg config.Config) (*Pool, *logLines) {
 	t.Helper()
 	lines := &logLines{}
-	p, err := New(db, cfg, WithLogger(slog.New(slog.NewJSONHandler(lines, nil))))
+	p, err := New(db, cfg, WithLogger(slog.New(slog.NewJSONHandler(lines, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func (s *Session) abandon() {
 		return
 	}
 	if err := s.finish(ending{why: errWorkPanicked}); err != nil {
-		s.pool.log.Error("rollback after a panic failed", append([]any{"pool", s.pool.cfg.Name, "name", nameOf(s.ctx)}, loggable(err)...)...)
+		s.pool.log.Error("rollback after a panic failed", append(s.logAttrs(), loggable(err)...)...)
 	}
 }
 
@@ -71,7 +71,7 @@ func (s *Session) ctxEnded(life *unitContext) {
 
 // scanStuck ends the session of a Row.Scan that does not return: see scanGrace.
 func (s *Session) scanStuck() {
-	s.pool.log.Error("session ended", "pool", s.pool.cfg.Name, "name", nameOf(s.ctx), "error", errScanStuck)
+	s.pool.log.Error("session ended", append(s.logAttrs(), "error", errScanStuck)...)
 	_ = s.finish(ending{aside: true, why: errScanFailed, lost: rolledBack(errScanStuck)})
 }
 

@@ -22,7 +22,7 @@ const (
 func drive(ctx context.Context, base string, lasts time.Duration, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, lasts)
 	defer cancel()
-	log.Info("load begins", "every", loadEvery, "at_once", loadAtOnce, "lasts", lasts)
+	log.Info("load begins", "every_seconds", loadEvery.Seconds(), "at_once", loadAtOnce, "lasts_seconds", lasts.Seconds())
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: loadAtOnce}}
 	defer client.CloseIdleConnections()
 	var running sync.WaitGroup

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/dbpool-go/dbpool/monitor"
@@ -21,6 +22,7 @@ type app struct {
 	pool    *pool.Pool
 	monitor *monitor.Monitor
 	log     *slog.Logger
+	refused refusals
 }
 
 type order struct {
@@ -100,13 +102,46 @@ func (a *app) handle(action func(*http.Request) (int, any, error)) http.HandlerF
 		case errors.As(err, &bad):
 			status, body = http.StatusBadRequest, map[string]string{"error": bad.Error()}
 		case err != nil:
-			if r.Context().Err() == nil { // else the client left, which is its right
-				a.log.Error("request", "route", r.Pattern, "error", err)
-			}
+			a.failed(r, err)
 			status, body = http.StatusInternalServerError, map[string]string{"error": "sorry, try again later"}
 		}
 		writeJSON(w, status, body)
 	}
+}
+
+// failed logs an error, unless the client left, which is its right. When the pool
+// had no connection, everybody fails for the same reason: one line a second.
+func (a *app) failed(r *http.Request, err error) {
+	var none *pool.AcquireError
+	switch {
+	case r.Context().Err() != nil:
+	case errors.As(err, &none):
+		if n := a.refused.add(time.Now()); n > 0 {
+			a.log.Warn("requests got no connection", "requests", n, "route", r.Pattern, "verdict", string(none.Verdict), "error", err)
+		}
+	default:
+		a.log.Error("request", "route", r.Pattern, "error", err)
+	}
+}
+
+// refusals counts requests, to be told of once a second.
+type refusals struct {
+	mu   sync.Mutex // guards everything below
+	n    int
+	told time.Time
+}
+
+// add returns how many there were since somebody was told; 0 if that was a moment ago.
+func (c *refusals) add(now time.Time) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
+	if now.Sub(c.told) < time.Second {
+		return 0
+	}
+	n := c.n
+	c.n, c.told = 0, now
+	return n
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

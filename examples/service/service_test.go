@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -272,5 +273,20 @@ func TestPickMixes(t *testing.T) {
 		if paths["GET /orders/report"] != reports || paths["POST /jobs/totals"] != 1 || paths["POST /orders"] != 40 || paths["GET /orders"] != 59-reports {
 			t.Errorf("busy %v: %v", busy, paths)
 		}
+	}
+}
+
+// A crowd that is refused is one line a second.
+func TestRefusalsAreToldOnceASecond(t *testing.T) {
+	var c refusals
+	at, told := time.Unix(1000, 0), []int{}
+	for range 100 {
+		if n := c.add(at); n > 0 {
+			told = append(told, n)
+		}
+		at = at.Add(25 * time.Millisecond)
+	}
+	if !slices.Equal(told, []int{1, 40, 40}) {
+		t.Errorf("told of %v", told)
 	}
 }
