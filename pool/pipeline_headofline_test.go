@@ -89,7 +89,9 @@ func compareHeadOfLine(t *testing.T, test func(t *testing.T, p *Pool, s *wireSer
 	}
 	off, on := took[config.PipelineOff], took[config.PipelineReads]
 	t.Logf("short statements: %d without sharing, p99 %s; %d with, p99 %s", len(off), p99(off), len(on), p99(on))
-	if p99(on) > p99(off) {
+	// Who comes first of those who ask at one moment is not fixed: the same run
+	// without sharing has p99s between 65.6 and 68 ms.
+	if p99(on) > p99(off)+p99(off)/20 {
 		t.Errorf("p99 %s with sharing, %s without", p99(on), p99(off))
 	}
 }
