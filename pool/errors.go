@@ -199,6 +199,22 @@ func (e *AcquireError) RetryAfter() time.Duration {
 	return max(e.PredictedWait.Round(time.Second), time.Second)
 }
 
+// RetryAfter reports whether the same work may succeed if it is tried again, and
+// after how long, at least one second: when err says that the pool or the server
+// had no room (ErrPoolTimeout, ErrOverloaded, ErrServerFull), or that the server
+// rolled back because of what ran beside it (SQLSTATE class 40). Otherwise, and for
+// nil, ok is false. Middleware and the adapters for frameworks answer by it.
+func RetryAfter(err error) (wait time.Duration, ok bool) {
+	if !saturated(err) && !repeatable(err) {
+		return 0, false
+	}
+	var refused *AcquireError
+	if errors.As(err, &refused) {
+		return refused.RetryAfter(), true
+	}
+	return time.Second, true
+}
+
 // DialError is a failed attempt to open a connection. It never holds a password.
 type DialError struct {
 	At       time.Time

@@ -114,9 +114,7 @@ func (w *response) replace(err error) {
 	if w.canceled(err) || saturated(err) || repeatable(err) || errors.Is(err, ErrClosed) {
 		code = http.StatusServiceUnavailable
 	}
-	if saturated(err) || repeatable(err) {
-		w.retryAfter(err)
-	}
+	w.retryAfter(err)
 	if !w.canceled(err) && !saturated(err) {
 		w.log("request failed", err)
 	}
@@ -146,14 +144,11 @@ func (w *response) refuse(code int) int {
 	return http.StatusServiceUnavailable
 }
 
+// retryAfter says when to ask again, if the same request may succeed then.
 func (w *response) retryAfter(err error) {
-	if w.Header().Get("Retry-After") != "" {
+	wait, ok := RetryAfter(err)
+	if !ok || w.Header().Get("Retry-After") != "" {
 		return
-	}
-	wait := time.Second
-	var refused *AcquireError
-	if errors.As(err, &refused) {
-		wait = refused.RetryAfter()
 	}
 	seconds := int((wait + time.Second - 1) / time.Second)
 	w.Header().Set("Retry-After", strconv.Itoa(seconds))

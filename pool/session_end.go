@@ -183,6 +183,17 @@ func (u *unit) rollbackLocked(e ending) error {
 	return u.conn.finishLocked(false, e.why)
 }
 
+// Unserved returns why the session got no connection when it last wanted one; nil
+// when it got one, or never asked. Adapters for frameworks answer by it when a
+// handler put an error of its own in the place of the pool's: see RetryAfter.
+// It may be called concurrently, and after the session's end. Nil for a nil Session.
+func (s *Session) Unserved() error {
+	if s == nil {
+		return nil
+	}
+	return s.neverServed()
+}
+
 // neverServed returns why the session got no connection when it last wanted
 // one; nil when it got one or never asked.
 func (s *Session) neverServed() error {
