@@ -49,9 +49,9 @@ func (a *attempt) prepare(ctx context.Context, cc *pgx.ConnConfig, timeout time.
 	return context.WithValue(ctx, slotKey{}, a), err
 }
 
-// dial opens the next socket of the attempt. Once the server has said that it
-// has no room there is none: pgx would knock again for each address and TLS
-// variant. Only another host's server may have room, if it is known to be another one.
+// dial opens the next socket of the attempt, unless the server has said that it
+// has no room: pgx would ask again for each address and TLS variant. Where
+// target_session_attrs tells the hosts apart, another host may still have room.
 func (a *attempt) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if ctx.Value(slotKey{}) != a {
 		return a.dialCancel(ctx, network, address)
@@ -106,7 +106,7 @@ func (a *attempt) dialCancel(ctx context.Context, network, address string) (net.
 // before the attempt goes on with the next.
 const quietBound = time.Second
 
-var errStillOpen = errors.New("the session at the address tried before has not ended, and the limit has no room for one more")
+var errStillOpen = errors.New("the previous connect attempt still holds a server session, and the pool is at its limit")
 
 // quiet waits for the end of the socket tried before, or counts it elsewhere.
 func (a *attempt) quiet(ctx context.Context) error {

@@ -92,7 +92,7 @@ func (cr *credentials) join(after int) (*renewal, int) {
 	return cr.latest, cr.count
 }
 
-// fly makes the one call. It belongs to no dial, so it does not end with one.
+// fly makes the call. It belongs to no dial, so it does not end with one.
 func (cr *credentials) fly(f *renewal) {
 	ctx, cancel := context.WithTimeout(cr.ctx, cr.timeout)
 	defer cancel()

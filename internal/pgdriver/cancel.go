@@ -113,8 +113,8 @@ func (h *canceller) isInVain(stalled bool) bool {
 	return h.exchange.reading.Load() // else the next message is about to be sent
 }
 
-// giveUp ends the waiting at once. pgx goes on with a connection of which
-// nothing was expected, and closes any other.
+// giveUp ends the wait at once. pgx closes the connection, unless it expected
+// nothing from the server.
 func (h *canceller) giveUp() { _ = h.pg.Conn().SetDeadline(time.Unix(1, 0)) }
 
 // request sends one cancel request and reports whether it was confirmed: the
@@ -150,8 +150,8 @@ func (c cancelConn) Read(b []byte) (int, error) {
 // ForCancel wraps the connection of a cancel request for c's statement.
 func (c *Conn) ForCancel(nc net.Conn) net.Conn { return cancelConn{nc, &c.cancel} }
 
-// canceledError is the server's word that it ended a statement, for callers who
-// ask for their context's error as well as for those who ask for the server's.
+// canceledError reports a statement that the server cancelled. errors.Is finds the
+// context's error in it, and errors.As the server's.
 type canceledError struct {
 	pg  *pgconn.PgError
 	ctx error

@@ -24,7 +24,7 @@ func (c *Conn) Learn(ctx context.Context, st *Statement, t *Table) {
 	_ = c.shield(func() error { return c.LinkWith(t).Learn(ctx, st) }) // it will be said of the statement itself
 }
 
-// maxKnown bounds of how many statements a connection remembers that they ran on it.
+// maxKnown bounds how many statements a connection remembers having run.
 const maxKnown = 512
 
 // Knows reports whether the statement has run on the connection before. The

@@ -33,8 +33,8 @@ import (
 //
 // The caller gets the error, because the work may have been done, when
 //
-//   - the statement was being executed, or the connection broke without a word
-//     after it was sent: a crash of the server, a cut of the network;
+//   - the statement was being executed, or the connection closed without an
+//     error message after it was sent: the server crashed, or the network was cut;
 //   - it was sent with ExecContext and without arguments, which pgx sends as a
 //     simple query, and 57P01 was the answer: the moment between the look at
 //     the socket and the server's reading it, a fraction of a millisecond;
@@ -65,7 +65,7 @@ func endsSession(pg *pgconn.PgError) bool {
 	return false
 }
 
-// judge gives an error of the driver the form that database/sql and callers act on.
+// judge turns an error of the driver into one that database/sql and callers can act on.
 func (c *Conn) judge(ctx context.Context, err error) error {
 	if err != nil {
 		c.noteReadOnly(err)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// ErrLost is the error of a statement whose connection broke, without a word
-// of the server, after the statement was sent.
+// ErrLost is the error of a statement whose connection closed without an error
+// message of the server after the statement was sent.
 var ErrLost = fmt.Errorf("pool: connection lost while a statement was under way, it may have been executed: %w", io.ErrUnexpectedEOF)
 
 // Host is whose session a run uses.

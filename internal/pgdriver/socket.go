@@ -131,7 +131,7 @@ func (s *Socket) Close() error {
 	return nil
 }
 
-// HangUp is Close for a connection whose owner will say no farewell any more.
+// HangUp is Close for a connection on which nobody will send a Terminate message.
 func (s *Socket) HangUp() {
 	if _, half := s.Conn.(interface{ CloseWrite() error }); half {
 		_ = s.Close()

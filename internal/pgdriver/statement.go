@@ -142,11 +142,10 @@ func (c *Conn) run(ctx context.Context, sql string) (results []*pgconn.Result, e
 // maxInputs bounds how many prepared statements a connection remembers.
 const maxInputs = 512
 
-// PrepareContext has the server check a statement and leaves nothing named
-// there: pgx prepares what it runs by itself and keeps it with the connection,
-// beyond a lease, and behind a pooler it does without. What was checked on this
-// connection once is not checked again, so an execution of a *sql.Stmt is one
-// round trip, although its connection was leased only for that.
+// PrepareContext has the server check a statement, and leaves no named statement
+// there: pgx prepares what it runs by itself, and keeps it for as long as the
+// connection lives. A statement is checked once on each connection, so executing a
+// *sql.Stmt takes one round trip even if its connection was taken only for that.
 func (c *Conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	inputs, known := c.inputs[query]
 	if !known {
@@ -213,12 +212,12 @@ func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driv
 	return s.c.QueryContext(ctx, s.query, args)
 }
 
-// Exec is ExecContext for callers without a context; database/sql is none of them.
+// Exec is ExecContext for callers without a context. database/sql does not call it.
 func (s *stmt) Exec(args []driver.Value) (driver.Result, error) {
 	return s.ExecContext(context.Background(), Named(args))
 }
 
-// Query is QueryContext for callers without a context; database/sql is none of them.
+// Query is QueryContext for callers without a context. database/sql does not call it.
 func (s *stmt) Query(args []driver.Value) (driver.Rows, error) {
 	return s.QueryContext(context.Background(), Named(args))
 }

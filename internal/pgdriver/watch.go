@@ -7,7 +7,7 @@ import "context"
 // after that, while the server works, and so costs the caller nothing. What
 // pgx does without a result or rows (prepare, begin, ping) pgx watches itself.
 //
-// It is used by whoever uses the connection.
+// Only the goroutine that uses the connection uses it.
 type watch struct {
 	canceller *canceller
 	ctx       context.Context // of the statement under way; nil when there is none
@@ -24,7 +24,7 @@ func (w *watch) init(c *canceller) {
 	}
 }
 
-// over returns the context for pgx to run a statement under that ctx is to end.
+// over returns the context to give to pgx for a statement that ends with ctx.
 func (w *watch) over(ctx context.Context) context.Context {
 	w.end() // of a statement whose rows are still open, though all were read
 	w.ctx = ctx
@@ -58,7 +58,7 @@ func (w *watch) end() {
 	w.canceller.HandleUnwatchAfterCancel()
 }
 
-// endless is a context that somebody else sees to the end of.
+// endless is a context that never ends: the watch ends the statement instead.
 type endless struct{ context.Context }
 
 // Done returns nil: there is nothing to wait for.
