@@ -18,6 +18,9 @@ func serviceKeywords(said, environ map[string]string) (map[string]string, []Prob
 	if name == "" {
 		return map[string]string{}, nil
 	}
+	if rule, _ := mangled("service", name); rule != "" && variable == "PGSERVICE" {
+		return map[string]string{}, nil // which is reported with the other variables
+	}
 	path := serviceFile(said, environ)
 	keywords, err := readService(path, name)
 	if err != nil {

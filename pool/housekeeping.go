@@ -55,7 +55,7 @@ func (h *housekeeper) run(ctx context.Context) {
 			h.logAllClears()
 			return
 		case <-tick.C:
-			tick.Reset(h.round(time.Now()))
+			tick.Reset(h.round(ctx, time.Now()))
 		case <-h.wake:
 			h.logAllClears()
 		}
@@ -63,7 +63,7 @@ func (h *housekeeper) run(ctx context.Context) {
 }
 
 // round does all that is due, and says when the next round is.
-func (h *housekeeper) round(now time.Time) (next time.Duration) {
+func (h *housekeeper) round(ctx context.Context, now time.Time) (next time.Duration) {
 	next = h.period()
 	h.logAllClears()
 	h.logLeftBehind()
@@ -75,6 +75,7 @@ func (h *housekeeper) round(now time.Time) (next time.Duration) {
 			"remedy", "set DB_POOL_SIZE and DB_MAX_OVERFLOW, or call Pool.Resize")
 	}
 	next = min(next, h.p.replaceDue(now))
+	h.p.dropEnded(ctx, now)
 	h.p.settleIdle(now)
 	h.p.gate.Demand()
 	return next

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"time"
 
 	"github.com/dbpool-go/dbpool/internal/connstate"
@@ -51,4 +52,34 @@ func (p *Pool) discard(s *gate.Slot, why connstate.CloseReason) {
 	s.RetireFor(why)
 	p.gate.Lost(s)
 	s.Backend.(backend).close()
+}
+
+// dropEnded closes connections that the server has ended while they rested, by
+// idle_session_timeout say, so that Stats do not count them as idle until
+// somebody needs them. A look at each is a system call; only where something has
+// arrived is there more to do.
+func (p *Pool) dropEnded(ctx context.Context, now time.Time) {
+	suspect := map[*gate.Slot]bool{}
+	for _, s := range p.gate.IdleSlots() {
+		if c, ours := s.Backend.(*conn); ours && !c.IsQuiet() {
+			suspect[s] = true
+		}
+	}
+	if len(suspect) == 0 {
+		return
+	}
+	p.bringBack()
+	for {
+		s := p.gate.Claim(func(s *gate.Slot) bool { return suspect[s] })
+		if s == nil {
+			return // the others are in use: their holders will notice
+		}
+		delete(suspect, s)
+		if c := s.Backend.(*conn); !c.Awake(ctx) {
+			c.RetireFor(connstate.CloseBroken)
+			p.discard(s, connstate.CloseBroken)
+		} else {
+			p.gate.Unclaim(s, now)
+		}
+	}
 }

@@ -164,6 +164,7 @@ func (p *Pool) Config() config.Config { return p.cfg }
 // certificate that is not trusted it reports at once. It then waits for the
 // connections that Config.MinIdle asks for, as long as they can be had.
 func (p *Pool) Ready(ctx context.Context) error {
+	p.gate.TryAnew(time.Now())
 	for {
 		err := p.PingContext(ContextWithName(ctx, "ready"))
 		if err == nil {

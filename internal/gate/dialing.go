@@ -194,6 +194,16 @@ func (g *Gate) DialFailed(sl *Slot, f Failure, now time.Time) (news bool) {
 	return news
 }
 
+// TryAnew has the next caller find out whether what kept all connections from
+// being opened has been put right, where it would be told of it at once.
+func (g *Gate) TryAnew(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.barredLocked(now) != nil && g.dialing == 0 {
+		g.dials.retryAt = now
+	}
+}
+
 // barredLocked is why nobody needs to wait: there is no connection, and none
 // can be had until somebody changes something, such as the password. While
 // connections exist callers are served by those. The next dial may find it changed.

@@ -178,6 +178,19 @@ func (g *Gate) ClaimOverflow(now time.Time) *Slot {
 	})
 }
 
+// IdleSlots returns the slots whose connections nobody holds, at this moment.
+func (g *Gate) IdleSlots() []*Slot {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	idle := make([]*Slot, 0, g.idleLocked())
+	for s := range g.open {
+		if s.place != placeHeld {
+			idle = append(idle, s)
+		}
+	}
+	return idle
+}
+
 // AnyIdle reports whether any connection is that nobody holds.
 func (g *Gate) AnyIdle(is func(*Slot) bool) bool {
 	g.mu.Lock()

@@ -31,6 +31,7 @@ type Conn struct {
 	owner    Owner      // nil until SetOwner
 	socket   *Socket    // the connection's own socket, below any TLS
 	check    *connCheck // looks at the socket while nothing is expected on it
+	idle     *connCheck // the same for somebody who does not have the connection
 	cancel   cancelState
 	watch    watch
 	exchange exchange
@@ -125,7 +126,7 @@ func (c *Conn) listen(cc *pgx.ConnConfig) {
 // Connected takes in what the dial came to: pgx's connection over the socket.
 func (c *Conn) Connected(inner *stdlib.Conn, s *Socket) {
 	c.pgxConn, c.socket = inner, s
-	c.check = newConnCheck(s.Conn)
+	c.check, c.idle = newConnCheck(s.Conn), newConnCheck(s.Conn)
 }
 
 // SetOwner names who closes the connection. Before that it closes itself.
@@ -167,6 +168,15 @@ func (c *Conn) Ready(ctx context.Context, mayTrust bool) error {
 	c.slot.State().Store(connstate.ActivityIdle)
 	return nil
 }
+
+// IsQuiet reports whether nothing has arrived on the socket, as far as that can be
+// seen there. One goroutine at a time may call it, also while another uses the
+// connection; then it says nothing.
+func (c *Conn) IsQuiet() bool { return c.idle == nil || c.idle.isQuiet() }
+
+// Awake finds out, with a round trip if something has arrived, whether the server
+// is still there. It is for whoever has the connection.
+func (c *Conn) Awake(ctx context.Context) bool { return c.awake(ctx) == nil }
 
 // FreshFor is how long after its last use a connection is handed on without a
 // look at its socket. A look is a system call, 2 % of a short query, and under
