@@ -238,7 +238,6 @@ func TestGreedyNeighbour(t *testing.T) {
 // Replicas whose process stops and goes on, in the middle of everything.
 func TestPausedProcesses(t *testing.T) {
 	simulate(t, smallSlots, smallPool, func(w *world) {
-		w.most.untold = time.Hour // what the pause is long
 		for range 8 {
 			w.join(12, 20*time.Millisecond, 0)
 		}

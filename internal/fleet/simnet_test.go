@@ -56,10 +56,9 @@ func (l *link) interrupt(d, patience time.Duration) {
 	}
 	l.cut = make(chan struct{})
 	l.mu.Unlock()
-	conns := l.all()
 	time.Sleep(min(d, patience))
 	if d > patience {
-		for _, c := range conns {
+		for _, c := range l.all() { // those that were being dialed too
 			go c.server.finish(c.session)
 		}
 		time.Sleep(d - patience)
@@ -116,7 +115,7 @@ func (l *link) Dial(ctx context.Context) (conn, error) {
 	if dead {
 		return nil, errBroke
 	}
-	session, err := server.start(l.role, l.service)
+	session, err := server.start(l)
 	if err != nil {
 		l.pass(ctx)
 		return nil, err

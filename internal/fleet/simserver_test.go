@@ -49,6 +49,7 @@ type simTally struct {
 
 type simSession struct {
 	pid     uint32
+	link    *link
 	role    string
 	service string
 	locks   map[simKey]int
@@ -74,7 +75,8 @@ func (s *simServer) between(low, high time.Duration) time.Duration {
 }
 
 // start forks a session, or refuses.
-func (s *simServer) start(role, service string) (*simSession, error) {
+func (s *simServer) start(l *link) (*simSession, error) {
+	role := l.role
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tally.dials = append(s.tally.dials, time.Now())
@@ -88,7 +90,7 @@ func (s *simServer) start(role, service string) (*simSession, error) {
 		return nil, errFull
 	}
 	s.pids++
-	session := &simSession{pid: s.pids, role: role, service: service, locks: map[simKey]int{}, bare: time.Now(), gone: make(chan struct{})}
+	session := &simSession{pid: s.pids, link: l, role: role, service: l.service, locks: map[simKey]int{}, bare: time.Now(), gone: make(chan struct{})}
 	s.sessions[session.pid] = session
 	s.tally.peak = max(s.tally.peak, len(s.sessions))
 	return session, nil
@@ -469,6 +471,13 @@ func (s *simServer) discardAll(n int) {
 		s.unlockAll(session)
 		session.robbed = true
 	}
+}
+
+// name is how a session's Snapshot.Server tells the present start of this server.
+func (s *simServer) name() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Sprint(s.starts)
 }
 
 // holds reports whether a session has a lock.

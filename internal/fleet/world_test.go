@@ -258,7 +258,7 @@ func (w *world) noteSessions() {
 	sessions := map[string]int{}
 	for _, s := range w.server.sessions {
 		switch sessions[s.service]++; {
-		case s.hasToken():
+		case s.hasToken() || s.link.down(): // nobody can be told through a link that is cut
 			s.bare = time.Time{}
 		case s.bare.IsZero():
 			s.bare = time.Now()
@@ -274,16 +274,16 @@ func (w *world) noteSessions() {
 }
 
 // tokens is the token of each session that lives by one, by process id, as far
-// as the server agrees.
+// as the server agrees. Those on another server are not looked at.
 func (w *world) tokens() map[uint32]string {
-	believed := map[uint32]string{}
+	believed, server := map[uint32]string{}, w.server.name()
 	w.mu.Lock()
 	all := slices.Clone(w.all)
 	w.mu.Unlock()
 	for _, r := range all {
 		r.fleet.mu.Lock()
 		for s := range r.fleet.sessions {
-			if w.server.holds(s.pid, simKey{r.fleet.keys.class(kindToken), uint32(s.token)}) {
+			if s.server == server && w.server.holds(s.pid, simKey{r.fleet.keys.class(kindToken), uint32(s.token)}) {
 				believed[s.pid] = fmt.Sprintf("%d of %s", s.token, r.link.service)
 			}
 		}
