@@ -33,16 +33,19 @@ const crowdTime = 3 * time.Second
 // crowd is how many replicas are likely to join within a moment: as many again as
 // have just done so, if that was more than one, and at most a quarter of the budget.
 func (f *Fleet) crowd() int {
-	if len(f.arrived) < 2 || time.Since(f.rejoined) < settleTime || len(f.view.Members) <= max(f.expected, f.opts.Replicas) {
+	if len(f.arrived) < 2 || len(f.view.Members) <= max(f.expected, f.opts.Replicas) {
 		return 0 // those that start together, or come back, are restrained already; see ceiling
 	}
 	return min(len(f.arrived), f.view.Budget/4)
 }
 
 // noteArrivals notes who is there for the first time. At its own first look a replica knows
-// of nobody, so nobody is new.
+// of nobody, so nobody is new, and those that come just after it started with it.
 func (f *Fleet) noteArrivals(now time.Time) {
 	f.arrived = slices.DeleteFunc(f.arrived, func(at time.Time) bool { return now.Sub(at) > crowdTime })
+	if now.Sub(f.rejoined) < settleTime {
+		return
+	}
 	for _, m := range f.view.Members {
 		if _, ok := f.known[m.ID]; !ok && f.known != nil && m.ID != f.id {
 			f.arrived = append(f.arrived, now)

@@ -210,6 +210,17 @@ func (f *Fleet) reservers(t Token) []uint32 {
 	return pids
 }
 
+// reserved reports whether a session of this replica still holds a token that it had
+// reserved for another: when that one ends the token does not come free.
+func (f *Fleet) reserved(t Token) bool {
+	for s := range f.sessions {
+		if slices.Contains(s.extra, t) || slices.Contains(s.void, t) {
+			return true
+		}
+	}
+	return false
+}
+
 // Gone says that the server has ended the session: its connection was seen to
 // close from the far end, not merely given up. Its token is then free.
 func (s *Session) Gone() {
@@ -217,7 +228,9 @@ func (s *Session) Gone() {
 	f.mu.Lock()
 	if _, ours := f.sessions[s]; ours {
 		f.remove(s)
-		f.give = max(0, f.give-1)
+		if !f.reserved(s.token) {
+			f.give = max(0, f.give-1)
+		}
 	}
 	f.mu.Unlock()
 	f.changed()
