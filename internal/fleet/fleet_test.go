@@ -193,3 +193,21 @@ func TestFailoverMovesTheTokensAndLoadBalancingEndsThem(t *testing.T) {
 		}
 	})
 }
+
+// TestLackingCountsTheRemainderAsOthersDo has every member of a fleet whose tokens do not divide
+// evenly ask what it lacks: together they lack what is missing, as all of them see it.
+func TestLackingCountsTheRemainderAsOthersDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		view := View{Budget: 16, Members: []Member{{ID: 10, Held: 2, Demand: 9}, {ID: 20, Held: 2, Demand: 9}, {ID: 30, Held: 2, Demand: 9}}}
+		for range 6 {
+			for i, target := range view.Targets() {
+				f := New(nil, Options{Service: "orders"})
+				f.id, f.demand, f.view, f.viewAt = view.Members[i].ID, 9, view, time.Now()
+				if got := f.lacking(); got != target {
+					t.Errorf("at %v member %d lacks %d; it should have %d and has none", view.Clock, f.id, got, target)
+				}
+			}
+			view.Clock += remainderTurn / 2
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -148,12 +149,17 @@ func (f *Fleet) guaranteed() int {
 }
 
 // lacking is how far this replica is below its fair share, by the last look at
-// the others and its own present load.
+// the others and its own present load. It keeps its place among the members, by
+// which everybody decides whose turn the remainder is.
 func (f *Fleet) lacking() int {
 	v := f.present()
-	v.Members = slices.DeleteFunc(slices.Clone(v.Members), func(m Member) bool { return m.ID == f.id })
-	v.Members = append(v.Members, Member{ID: f.id, Demand: f.demand})
-	return v.Targets()[len(v.Members)-1] - len(f.sessions) - len(f.dials)
+	at, found := slices.BinarySearchFunc(v.Members, f.id, func(m Member, id uint32) int { return cmp.Compare(m.ID, id) })
+	v.Members = slices.Clone(v.Members)
+	if !found {
+		v.Members = slices.Insert(v.Members, at, Member{ID: f.id})
+	}
+	v.Members[at].Demand = f.demand
+	return v.Targets()[at] - len(f.sessions) - len(f.dials)
 }
 
 // spares are the tokens this replica has reserved and does not use, lowest first.
