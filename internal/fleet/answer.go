@@ -59,6 +59,13 @@ func readResponse(r Request, results []*pgconn.Result) (resp Response, err error
 		}
 		resp.Bound = isTrue(c[0])
 	}
+	if r.Claim > 0 && r.Most > 0 {
+		c, err := a.row(1)
+		if err != nil {
+			return resp, err
+		}
+		resp.Busy = !isTrue(c[0])
+	}
 	if r.Claim > 0 {
 		resp.Claimed = readNumbers[Token](a.next())
 	}

@@ -19,6 +19,7 @@ const (
 	kindPart    kind = 4 // the service's part of the server; connections
 	kindWatcher kind = 5 // a replica that only watches (DB_FLEET=warn); the replica's id
 	kindAlarm   kind = 6 // somebody lacks something; a turn of the server's clock, see alarmTurn
+	kindClaim   kind = 7 // a session is counting tokens to claim some; 0
 )
 
 // Keys is the part of the server's advisory locks that one service uses: the

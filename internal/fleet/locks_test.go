@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -210,6 +211,50 @@ func end(c net.Conn) {
 	for buf := make([]byte, 512); ; {
 		if _, err := c.Read(buf); err != nil {
 			return
+		}
+	}
+}
+
+func TestClaimKeepsToWhatMayBeHeld(t *testing.T) {
+	onBothServers(t, func(b bench) {
+		a, c, newcomer := b.open(), b.open(), b.open()
+		b.do(newcomer, Request{Claim: 1, UpTo: 9})
+		if got := b.do(a, Request{Claim: 5, UpTo: 9, Most: 4}); !slices.Equal(got.Claimed, []Token{2, 3, 4}) || got.Busy {
+			b.Errorf("%+v", got)
+		}
+		b.do(a, Request{Drop: []Token{3}})
+		if got := b.do(c, Request{Claim: 2, UpTo: 9, Most: 4}); !slices.Equal(got.Claimed, []Token{3}) || got.Busy {
+			b.Errorf("after a drop: %+v", got)
+		}
+		if got := b.do(c, Request{Claim: 1, UpTo: 9, Most: 4}); got.Claimed != nil || got.Busy {
+			b.Errorf("although four are held: %+v", got)
+		}
+	})
+}
+
+// Sessions that all see one token free claim it at the same moment, again and again.
+func TestClaimsAtOneMomentKeepToWhatMayBeHeld(t *testing.T) {
+	srv := pgtest.Shared(t)
+	const claimers = 8
+	sessions := make([]conn, claimers)
+	for i := range sessions {
+		sessions[i] = must(t)(dialPostgres(t.Context(), srv.URL, "orders"))
+	}
+	for round := range 30 {
+		var wg sync.WaitGroup
+		got := make([]Response, claimers)
+		for i, s := range sessions {
+			wg.Go(func() { got[i], _ = s.Do(t.Context(), Request{Claim: 1, UpTo: 9, Most: 1}) })
+		}
+		wg.Wait()
+		claimed := 0
+		for i, s := range sessions {
+			if claimed += len(got[i].Claimed); len(got[i].Claimed) > 0 {
+				do(t, s, Request{Drop: got[i].Claimed})
+			}
+		}
+		if claimed > 1 {
+			t.Fatalf("round %d: %d tokens were claimed of one", round, claimed)
 		}
 	}
 }

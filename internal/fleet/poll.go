@@ -54,14 +54,23 @@ func (f *Fleet) exchange(ctx context.Context, s *Session, l Locks) (claimed int,
 	}
 	s.alarms = append(s.alarms, resp.Raised...)
 	act, err := f.decide(s, resp.Seen)
-	for err == nil && (act.Claim > 0 || len(act.Drop) > 0) {
-		if resp, err = l.Do(ctx, act); err == nil {
-			claimed += len(resp.Claimed)
-			act = f.take(s, resp.Claimed)
+	for tries := 0; err == nil && (act.Claim > 0 || len(act.Drop) > 0); {
+		if resp, err = l.Do(ctx, act); err != nil {
+			break
 		}
+		if tries++; resp.Busy && tries < claimTries {
+			act.Drop = nil // which is done
+			continue
+		}
+		claimed += len(resp.Claimed)
+		act = f.take(s, resp.Claimed)
 	}
 	return claimed, err
 }
+
+// claimTries is how often a claim is sent that meets another's. Each takes a
+// millisecond.
+const claimTries = 4
 
 func (f *Fleet) wants() int {
 	f.mu.Lock()
@@ -225,7 +234,7 @@ func (f *Fleet) decide(s *Session, seen *Snapshot) (Request, error) {
 		return Request{}, errLost
 	}
 	move := f.view.Decide(f.id)
-	act := Request{Claim: f.moderate(move), UpTo: Token(f.plan.Tokens)}
+	act := Request{Claim: f.moderate(move), UpTo: Token(f.plan.Tokens + f.plan.Headroom), Most: f.view.Budget}
 	if f.inTurn() {
 		move.Give = 0
 	}

@@ -36,7 +36,8 @@ type Request struct {
 	Bind    Token         // take this token over from a session of Known
 	Known   []uint32      // this replica's sessions that may hold Bind, by process id
 	Claim   int           // take up to so many free tokens …
-	UpTo    Token         // … of 1 to UpTo, the lowest first
+	UpTo    Token         // … of 1 to UpTo, the lowest first, …
+	Most    int           // … while fewer than so many of these are held by anybody; 0: however many are
 	Guard   bool          // make the server notice within seconds that this client is gone
 	Unread  time.Duration // with Guard: how long the client may leave unread what was sent to it; 0: as long as the system lets it
 	Raise   bool          // raise the alarm: somebody lacks something; see alarmTurn
@@ -49,6 +50,7 @@ type Request struct {
 type Response struct {
 	Bound   bool
 	Claimed []Token
+	Busy    bool      // for Claim with Most: another session was counting at this moment, so nothing was claimed
 	Raised  []uint32  // for Raise: the alarms that could be raised
 	Alarm   bool      // for Probe
 	Seen    *Snapshot // for Look or Glance

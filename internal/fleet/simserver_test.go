@@ -180,11 +180,12 @@ func (s *simServer) do(session *simSession, keys Keys, r Request) (resp Response
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := &simRequest{s, session, keys}
+	defer q.commit()
 	statements := []func() error{
 		func() error { return q.letGo(r) },
 		func() error { return q.tell(r) },
 		func() error { resp.Bound, err = q.bind(r); return err },
-		func() error { resp.Claimed, err = q.claim(r); return err },
+		func() error { resp.Claimed, resp.Busy, err = q.claim(r); return err },
 		func() error { resp.Raised, err = q.raise(r); return err },
 		func() error { resp.Alarm = q.probe(r); return nil },
 		func() error { resp.Seen, err = q.see(r); return err },
@@ -303,7 +304,38 @@ func (q *simRequest) bind(r Request) (bool, error) {
 }
 
 // claim locks exclusively as many as are wanted, and shares them after that.
-func (q *simRequest) claim(r Request) (got []Token, err error) {
+func (q *simRequest) claim(r Request) (got []Token, busy bool, err error) {
+	if r.Claim > 0 && r.Most > 0 {
+		if ok, err := q.lock(q.key(kindClaim, 0), true); err != nil || !ok {
+			return nil, !ok, err
+		}
+		if !q.step(q.me) {
+			return nil, false, errBroke
+		}
+		r.Claim = min(r.Claim, r.Most-q.taken(r.UpTo))
+	}
+	got, err = q.take(r)
+	return got, false, err
+}
+
+// commit ends the transaction that a request is.
+func (q *simRequest) commit() {
+	if k := q.key(kindClaim, 0); q.me.locks[k] > 0 {
+		q.unlock(k)
+	}
+}
+
+// taken is how many of the tokens up to a number are held.
+func (q *simRequest) taken(upTo Token) (n int) {
+	for t := Token(1); t <= upTo; t++ {
+		if len(q.held[q.key(kindToken, uint32(t))]) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func (q *simRequest) take(r Request) (got []Token, err error) {
 	for t := Token(1); t <= r.UpTo && len(got) < r.Claim; t++ {
 		k := q.key(kindToken, uint32(t))
 		if q.me.locks[k] > 0 {

@@ -36,7 +36,7 @@ func (p postgres) sql(r Request, prepared bool) string {
 		p.bind(&b, r)
 	}
 	if r.Claim > 0 {
-		fmt.Fprintf(&b, claimSQL, r.UpTo, p.class(kindToken), r.Claim)
+		p.claim(&b, r)
 	}
 	if r.Guard {
 		fmt.Fprintf(&b, guardSQL, r.Unread.Milliseconds())
@@ -98,6 +98,16 @@ select ok, case when not ok then pg_advisory_unlock_shared(%s) end from bound;
 `, pids(r.Known), p.held(kindToken, uint32(r.Bind)), token)
 }
 
+// claim takes tokens, at most so many that Most are held.
+func (p postgres) claim(b *strings.Builder, r Request) {
+	limit := strconv.Itoa(r.Claim)
+	if r.Most > 0 {
+		fmt.Fprintf(b, "select pg_try_advisory_xact_lock(%d, 0);\n", p.class(kindClaim))
+		limit = fmt.Sprintf(roomSQL, r.Claim, r.Most, p.keys.class(kindToken), r.UpTo, p.keys.class(kindClaim))
+	}
+	fmt.Fprintf(b, claimSQL, r.UpTo, p.class(kindToken), limit)
+}
+
 func pids(list []uint32) string {
 	if len(list) == 0 {
 		return "0"
@@ -122,9 +132,17 @@ const untimedSQL = "set local statement_timeout = 0;\n"
 const claimSQL = `with mine as materialized (select objid::int8 as t from pg_locks where locktype = 'advisory' and objsubid = 2
   and pid = pg_backend_pid() and classid::int8 = (%[2]d::int8 & 4294967295)),
  numbers as materialized (select t::int4 from generate_series(1, %[1]d) t where t not in (select t from mine) order by t),
- got as materialized (select t from numbers where pg_try_advisory_lock(%[2]d, t) limit %[3]d)
+ got as materialized (select t from numbers where pg_try_advisory_lock(%[2]d, t) limit %[3]s)
 select t from got where case when pg_try_advisory_lock_shared(%[2]d, t) then pg_advisory_unlock(%[2]d, t) end;
 `
+
+// roomSQL is how many tokens a claim may take: none that would make more than Most of them
+// held, and none at all without the lock under which one session counts at a time. Two that
+// saw the same token free would otherwise take it and one of the headroom.
+const roomSQL = `(select case when bool_or(classid::int8 = %[5]d and pid = pg_backend_pid())
+   then greatest(0, least(%[1]d, %[2]d - count(distinct objid) filter (where classid::int8 = %[3]d and objid::int8 between 1 and %[4]d))) else 0 end
+  from pg_locks where locktype = 'advisory' and objsubid = 2 and granted and classid::int8 in (%[3]d, %[5]d)
+  and database = (select oid from pg_database where datname = current_database()))`
 
 // guardSQL makes the server end this session soon after its client is gone, be
 // it killed in the middle of a long statement (client_connection_check_interval,
