@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -83,7 +84,7 @@ func (v View) byDemand() []int {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return v.demand(a) - v.demand(b) })
+	slices.SortFunc(order, func(a, b int) int { return cmp.Or(v.demand(a)-v.demand(b), a-b) })
 	return order
 }
 

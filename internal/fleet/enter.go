@@ -104,8 +104,8 @@ func (f *Fleet) claimFirst(ctx context.Context, s *Session, l Locks, seen *Snaps
 	// Sessions of the fleet that are about to enter or to end, this one among
 	// them, hold no token and are no strangers either.
 	now := lockViewOf(seen, f.keys)
-	f.elsewhere = now.elsewhere(seen)
-	ours := now.ours(f.elsewhere)
+	f.roles = now.roles(seen)
+	ours, _ := now.ours(f.roles)
 	ours.All = max(ours.All, seen.Sessions.Peers+ours.OtherRoles)
 	f.learn(seen, now, ours)
 	f.assess(load)

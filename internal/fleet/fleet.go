@@ -103,24 +103,25 @@ type Fleet struct {
 	raised    time.Time // when this replica raised the alarm last
 	stuck     bool      // no session was at hand for a look
 
-	blindAt   time.Time     // no dial without a token before this
-	backoff   int           // how far such dials are apart; see backOff
-	dialAt    time.Time     // no dial with a token before this
-	failures  int           // of sessions that had a token and did not get in, in a row
-	rejoined  time.Time     // when the first session entered
-	waited    time.Duration // how long it had none before that
-	lostAt    time.Time     // when it lost the last one; else, when it began
-	expected  int           // members before all sessions were lost
-	crowded   time.Time     // when there were more replicas than tokens last
-	noLocks   string        // why locks cannot be used here; empty when they can
-	fixed     int           // the share while they cannot
-	retryAt   time.Time     // when to try whether they can
-	retries   int
-	failing   bool      // the last look failed
-	kept      bool      // the last look was refused a step
-	seen      *Snapshot // by the last look that asked for everything
-	seenAt    time.Time
-	elsewhere map[uint32]bool // the fleet's sessions of other roles then, by process id
+	blindAt  time.Time     // no dial without a token before this
+	backoff  int           // how far such dials are apart; see backOff
+	dialAt   time.Time     // no dial with a token before this
+	failures int           // of sessions that had a token and did not get in, in a row
+	rejoined time.Time     // when the first session entered
+	waited   time.Duration // how long it had none before that
+	lostAt   time.Time     // when it lost the last one; else, when it began
+	expected int           // members before all sessions were lost
+	crowded  time.Time     // when there were more replicas than tokens last
+	noLocks  string        // why locks cannot be used here; empty when they can
+	fixed    int           // the share while they cannot
+	retryAt  time.Time     // when to try whether they can
+	retries  int
+	failing  bool      // the last look failed
+	kept     bool      // the last look was refused a step
+	seen     *Snapshot // by the last look that asked for everything
+	seenAt   time.Time
+	roles    roles     // of the fleet's sessions then
+	owedAt   time.Time // when a token was given that another session still reserves; see Gone
 }
 
 // firstPause spreads the first dials of replicas that start together.

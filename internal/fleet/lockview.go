@@ -45,30 +45,58 @@ func lockViewOf(seen *Snapshot, keys Keys) lockView {
 // other sessions are strangers'.
 func (s lockView) holders() int { return len(s.tokens) }
 
-// elsewhere are the holders that are logged in as another role than this one.
-func (s lockView) elsewhere(seen *Snapshot) map[uint32]bool {
-	if len(seen.Role) == 0 {
-		return nil
-	}
-	others := map[uint32]bool{}
-	for pid := range s.tokens {
-		others[pid] = true
-	}
-	for _, pid := range seen.Role {
-		delete(others, pid)
-	}
-	return others
+// roles is which of the holders were logged in as another role than this one when
+// everything was asked for last.
+type roles struct {
+	pids    map[uint32]bool // by process id: true for another role
+	members map[uint32]bool // true if all sessions of the replica were of another role
 }
 
-// ours counts the holders, of which those of elsewhere are of other roles.
-func (s lockView) ours(elsewhere map[uint32]bool) Ours {
-	ours := Ours{All: s.holders()}
-	for pid := range elsewhere {
-		if s.tokens[pid] != nil {
-			ours.OtherRoles++
+// roles sorts the holders by role.
+func (s lockView) roles(seen *Snapshot) roles {
+	r := roles{map[uint32]bool{}, map[uint32]bool{}}
+	for pid := range s.tokens {
+		other := len(seen.Role) > 0 && !slices.Contains(seen.Role, pid)
+		r.pids[pid] = other
+		if m, ok := s.members[pid]; ok {
+			before, known := r.members[m]
+			r.members[m] = other && (before || !known)
 		}
 	}
-	return ours
+	return r
+}
+
+// of tells the role of a session, which may have been opened since: a replica goes on
+// as the role that its sessions had.
+func (r roles) of(pid, member uint32) (other, known bool) {
+	if other, known = r.pids[pid]; !known {
+		other, known = r.members[member]
+	}
+	return other, known
+}
+
+// others is how many sessions were of other roles.
+func (r roles) others() (n int) {
+	for _, other := range r.pids {
+		if other {
+			n++
+		}
+	}
+	return n
+}
+
+// ours counts the holders, and those of other roles among them. It is not certain when there
+// are some of whose role nothing is known; they count as of this one.
+func (s lockView) ours(r roles) (ours Ours, certain bool) {
+	ours, certain = Ours{All: s.holders()}, true
+	for pid := range s.tokens {
+		other, known := r.of(pid, s.members[pid])
+		if other {
+			ours.OtherRoles++
+		}
+		certain = certain && known
+	}
+	return ours, certain
 }
 
 // view is what the replicas decide by. A token counts once, however many

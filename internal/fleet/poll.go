@@ -226,14 +226,22 @@ func (f *Fleet) decide(s *Session, seen *Snapshot) (Request, error) {
 	f.complete(s, seen)
 	now := lockViewOf(seen, f.keys)
 	if !seen.Brief {
-		f.elsewhere = now.elsewhere(seen)
+		f.roles = now.roles(seen)
 	}
-	f.learn(seen, now, now.ours(f.elsewhere))
+	ours, certain := now.ours(f.roles)
+	f.learn(seen, now, ours)
+	if !certain && seen.Limits.RoleLimit >= 0 {
+		f.seenAt = time.Time{} // ask for everything next time
+	}
 	lost = f.audit(seen, now)
 	if s.token == 0 {
 		return Request{}, errLost
 	}
 	move := f.view.Decide(f.id)
+	if move.Give == 0 {
+		f.keepOwed(now)
+	}
+	move.Give = max(0, move.Give-f.owing())
 	act := Request{Claim: f.moderate(move), UpTo: Token(f.plan.Tokens + f.plan.Headroom), Most: f.view.Budget}
 	if f.inTurn() {
 		move.Give = 0

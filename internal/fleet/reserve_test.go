@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,20 +80,54 @@ func TestReplicasThatStartTogetherAreNoCrowd(t *testing.T) {
 	})
 }
 
-// TestTokenThatIsStillReservedIsNotGiven closes a session for others whose token
-// another session had reserved and still holds: nothing has come free yet, and the
-// token is not dialed for again before something has.
-func TestTokenThatIsStillReservedIsNotGiven(t *testing.T) {
-	f := New(nil, Options{Service: "orders"})
-	reserver, leaving, other := &Session{f: f, token: 1, extra: []Token{2}}, &Session{f: f, token: 2}, &Session{f: f, token: 3}
-	f.sessions = map[*Session]struct{}{reserver: {}, leaving: {}, other: {}}
-	f.give = 1
-	leaving.Gone()
-	if _, ok := f.Permit(); ok || f.give != 1 {
-		t.Errorf("dials for the token again, with %d to give", f.give)
+// TestTokenThatIsStillReservedIsOwed closes a session for others whose token
+// another session had reserved and still holds. The token is not dialed for again, no other session
+// is closed as long as it may come free by itself, and then one is.
+func TestTokenThatIsStillReservedIsOwed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := New(nil, Options{Service: "orders"})
+		reserver, leaving, third := &Session{f: f, token: 1, extra: []Token{2}}, &Session{f: f, token: 2}, &Session{f: f, token: 3}
+		f.sessions = map[*Session]struct{}{reserver: {}, leaving: {}, third: {}}
+		f.give = 1
+		leaving.Gone()
+		if _, ok := f.Permit(); ok || f.give != 0 || f.owing() != 1 || f.Share() != 2 {
+			t.Errorf("share %d, %d to give, %d owed; dials for the token: %v", f.Share(), f.give, f.owing(), ok)
+		}
+		f.id, f.demand, f.view = 7, 3, View{Budget: 3, Members: []Member{{ID: 7, Held: 3, Demand: 3}}}
+		f.keepOwed(lockView{tokens: map[uint32][]Token{reserver.pid: {1}}})
+		if len(f.spares()) != 0 {
+			t.Errorf("%v are spare that are no longer held", f.spares())
+		}
+		f.keepOwed(lockView{tokens: map[uint32][]Token{reserver.pid: {1, 2}}})
+		if !slices.Equal(f.spares(), []Token{2}) || f.owing() != 0 {
+			t.Errorf("%v are spare, %d owed, although nobody else lacks it", f.spares(), f.owing())
+		}
+		f.void(2)
+		time.Sleep(4*f.interval() + 1)
+		if f.owing() != 0 {
+			t.Error("the reserver is waited for without end")
+		}
+		f.owedAt = time.Now()
+		f.give = 1
+		third.Gone()
+		if f.owing() != 1 || !slices.Equal(reserver.void, []Token{2}) {
+			t.Errorf("%d owed, %v", f.owing(), reserver.void)
+		}
+	})
+}
+
+// TestSessionsOpenedSinceAreOfTheirReplicasRole has a replica of another role replace a session
+// between two looks that ask for roles, and an unknown replica join.
+func TestSessionsOpenedSinceAreOfTheirReplicasRole(t *testing.T) {
+	view := lockView{tokens: map[uint32][]Token{11: {1}, 12: {2}, 21: {3}}, members: map[uint32]uint32{11: 1, 12: 1, 21: 2}}
+	r := view.roles(&Snapshot{Role: []uint32{11, 12, 99}})
+	view.tokens[22], view.members[22] = view.tokens[21], 2
+	delete(view.tokens, 21)
+	if ours, certain := view.ours(r); ours != (Ours{All: 3, OtherRoles: 1}) || !certain {
+		t.Errorf("%+v, certain: %v", ours, certain)
 	}
-	other.Gone()
-	if p, ok := f.Permit(); !ok || p.token != 2 {
-		t.Errorf("a token was given, and the reserved one is not used: %v, %+v", ok, p)
+	view.tokens[31], view.members[31] = []Token{4}, 3
+	if ours, certain := view.ours(r); ours != (Ours{All: 4, OtherRoles: 1}) || certain {
+		t.Errorf("with a newcomer: %+v, certain: %v", ours, certain)
 	}
 }

@@ -178,6 +178,11 @@ func (f *Fleet) spares() []Token {
 func (f *Fleet) lose(t Token) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.void(t)
+}
+
+// void takes all reservations of a token off the books.
+func (f *Fleet) void(t Token) {
 	for s := range f.sessions {
 		if i := slices.Index(s.extra, t); i >= 0 {
 			s.extra, s.void = slices.Delete(s.extra, i, i+1), append(s.void, t)
@@ -216,15 +221,39 @@ func (f *Fleet) reservers(t Token) []uint32 {
 	return pids
 }
 
-// reserved reports whether a session of this replica still holds a token that it had
-// reserved for another: when that one ends the token does not come free.
-func (f *Fleet) reserved(t Token) bool {
+// owe gives up a reservation for others: it was another session's that has just been closed
+// for them, and until the session that had made it lets go the token is not free.
+func (f *Fleet) owe(t Token) {
+	if len(f.reservers(t)) > 0 {
+		f.void(t)
+		f.owedAt = time.Now()
+	}
+}
+
+// owing is how many tokens come free by themselves as soon as the sessions that hold them are
+// at hand. When that takes long, because they are busy, other sessions are closed.
+func (f *Fleet) owing() (n int) {
+	if time.Since(f.owedAt) > 4*f.interval() {
+		return 0
+	}
 	for s := range f.sessions {
-		if slices.Contains(s.extra, t) || slices.Contains(s.void, t) {
-			return true
+		n += len(s.void)
+	}
+	return n
+}
+
+// keepOwed takes reservations back that were given up for others and are still held, now that this
+// replica is the one that lacks a token.
+func (f *Fleet) keepOwed(now lockView) {
+	lacking := f.lacking() - len(f.spares())
+	for s := range f.sessions {
+		for i := len(s.void) - 1; i >= 0 && lacking > 0; i-- {
+			if t := s.void[i]; slices.Contains(now.tokens[s.pid], t) && !f.inUse(t) {
+				s.void, s.extra = slices.Delete(s.void, i, i+1), append(s.extra, t)
+				lacking--
+			}
 		}
 	}
-	return false
 }
 
 // Gone says that the server has ended the session: its connection was seen to
@@ -234,8 +263,9 @@ func (s *Session) Gone() {
 	f.mu.Lock()
 	if _, ours := f.sessions[s]; ours {
 		f.remove(s)
-		if !f.reserved(s.token) {
-			f.give = max(0, f.give-1)
+		if f.give > 0 {
+			f.give--
+			f.owe(s.token)
 		}
 	}
 	f.mu.Unlock()
@@ -269,8 +299,9 @@ func (f *Fleet) forget(s *Session) {
 
 // Surplus is asked when the session is given back, and says whether it is to be
 // closed: it has lost its token (DISCARD ALL and pg_advisory_unlock_all do that), has
-// one beyond the budget that can be replaced, or it is the one on which this replica
-// saw that another lacks one: any other may be busy for a long time.
+// one beyond the budget that can be replaced, it is the one on which this replica
+// saw that another lacks one (any other may be busy for a long time), or it keeps a
+// token from others that was given up for them.
 func (s *Session) Surplus() bool {
 	f := s.f
 	f.mu.Lock()
@@ -281,7 +312,7 @@ func (s *Session) Surplus() bool {
 	if s.token == 0 || f.beyond(s.token) && len(f.spares()) > 0 {
 		return true
 	}
-	return s.leaving
+	return s.leaving || len(s.void) > 0 && f.owing() > 0
 }
 
 // beyond reports whether a token is none that the plan knows any more.

@@ -252,32 +252,6 @@ func TestPausedProcesses(t *testing.T) {
 	})
 }
 
-// Connections go back and forth between two servers for a while.
-func TestFailoverAndBack(t *testing.T) {
-	simulate(t, smallSlots, smallPool, func(w *world) {
-		other := newSimServer(smallSlots, w.rand)
-		other.starts = 99
-		w.most.dials = 20
-		for range 4 {
-			w.join(12, 20*time.Millisecond, 0)
-		}
-		for _, to := range []*simServer{other, w.server} {
-			time.Sleep(5 * time.Second)
-			from := w.live[0].link.move(to)
-			for _, r := range w.live[1:] {
-				r.link.move(to)
-			}
-			from.terminate(100)
-			w.until(10*time.Second, func() bool { return w.held() >= 15 && w.least() >= 3 })
-		}
-		for _, r := range w.live {
-			if s := r.fleet.Status(); s.NoLocks != "" {
-				w.Errorf("%+v", s)
-			}
-		}
-	})
-}
-
 // Calm replicas cost the server next to nothing, and each of many no more than each of few.
 func TestCostOfACalmFleet(t *testing.T) {
 	for _, n := range sizes(100, 300, 1000) {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -114,26 +115,30 @@ func TestMoreReplicasThanTokensTakeTurns(t *testing.T) {
 }
 
 func TestManyReplicasWithFaults(t *testing.T) {
-	simulateBig(t, 320, 8, func(w *world) {
-		w.most.dials = 30 // what is killed and terminated is replaced
-		for range 200 {
-			w.someone()
-		}
-		time.Sleep(10 * time.Second)
-		for range 60 {
-			w.mishap()
-			time.Sleep(time.Duration(w.rand.Int64N(int64(time.Second))))
-		}
-		settled := w.until(10*time.Second, func() bool { return w.starving() == 0 })
-		time.Sleep(15*time.Second - settled) // for the network to be whole, and idle tokens to be found
-		peak, _, usable := w.server.figures()
-		tokens := plan(usable, 1, true).Tokens
-		w.Logf("%d replicas: nobody below its minimum after %v, %d sessions for %d tokens, most at once %d", len(w.live), settled, w.held(), tokens, peak)
-		if w.held() < tokens*9/10 {
-			w.Errorf("%d sessions for %d tokens", w.held(), tokens)
-		}
-		w.noRefusals()
-	})
+	for _, n := range sizes(80, 200) {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			simulateBig(t, n*8/5, 8, func(w *world) {
+				w.most.dials = 30 // what is killed and terminated is replaced
+				for range n {
+					w.someone()
+				}
+				time.Sleep(10 * time.Second)
+				for range 60 {
+					w.mishap()
+					time.Sleep(time.Duration(w.rand.Int64N(int64(time.Second))))
+				}
+				settled := w.until(10*time.Second, func() bool { return w.starving() == 0 })
+				time.Sleep(22*time.Second - settled) // for the network to be whole, and idle tokens to be found
+				peak, _, usable := w.server.figures()
+				tokens := plan(usable, 1, true).Tokens
+				w.Logf("%d replicas: nobody below its minimum after %v, %d sessions for %d tokens, most at once %d", len(w.live), settled, w.held(), tokens, peak)
+				if w.held() < tokens*9/10 {
+					w.Errorf("%d sessions for %d tokens", w.held(), tokens)
+				}
+				w.noRefusals()
+			})
+		})
+	}
 }
 
 // someone joins: every third has little to do.
@@ -163,12 +168,13 @@ func (w *world) mishap() {
 	}
 }
 
-// starving is how many busy replicas have less than their fair minimum.
+// starving is how many busy replicas have less than their fair minimum, of those
+// that can reach the server.
 func (w *world) starving() (n int) {
 	_, _, usable := w.server.figures()
 	least := plan(usable, 1, true).Tokens / len(w.live)
 	for _, r := range w.live {
-		if r.hungry && r.sessions() < least {
+		if r.hungry && !r.link.down() && r.sessions() < least {
 			n++
 		}
 	}

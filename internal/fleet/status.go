@@ -41,7 +41,7 @@ func (f *Fleet) Proof(poolSize, maxOverflow int) (p Proof, ok bool) {
 	// A session that enters or ends has no token for a moment, and is no stranger.
 	ours := max(lockViewOf(f.seen, f.keys).holders(), f.seen.Sessions.Peers)
 	return Proof{Limits: f.seen.Limits, Sessions: f.seen.Sessions, Ours: ours, Claimed: f.seen.claimed(f.keys), Ask: ask,
-		Others: len(f.elsewhere), Takers: f.seen.Takers}, true
+		Others: f.roles.others(), Takers: f.seen.Takers}, true
 }
 
 // claimed is what other services say is theirs. Each says it on the session

@@ -89,6 +89,7 @@ func simulateSeeds(t *testing.T, seeds, slots, max int, scenario func(w *world))
 	t.Helper()
 	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, seed, slots, max)
 				w.wg.Go(w.watch)
