@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -145,6 +146,20 @@ func (t *replicas) totals() (sum report, each []report, live int) {
 		sum.add(r.total)
 	}
 	return sum, each, len(t.live)
+}
+
+// slowStart is how long processes may take to start on a machine that is busy.
+const slowStart = 15 * time.Second
+
+// begun waits until every process has served something: one that has only just started
+// is not one that starves. A process that serves nothing for longer is.
+func (t *replicas) begun(ctx context.Context) {
+	for end := time.Now().Add(slowStart); time.Now().Before(end) && ctx.Err() == nil; rest(ctx, tick/5) {
+		_, each, _ := t.totals()
+		if !slices.ContainsFunc(each, func(r report) bool { return r.OK == 0 }) {
+			return
+		}
+	}
 }
 
 // assemble starts one process for each part.

@@ -150,6 +150,9 @@ func (s *scenario) measureJoining(ctx context.Context, kind string, parts, joini
 	defer t.leave()
 	t.measure(true) // failures count from the start …
 	rest(ctx, warmUp)
+	if kind == kindStatic || kind == kindFleet {
+		t.begun(ctx)
+	}
 	before, beforeEach, _ := t.totals() // … served requests from here
 	began := time.Now()
 	if err := t.enterAll(ctx, joining); err != nil {
