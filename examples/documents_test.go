@@ -70,7 +70,7 @@ func TestREADMEIsShortAndQuotesTheBenchmarks(t *testing.T) {
 	_, table, _ := strings.Cut(readme, "| Measured side by side")
 	table, _, _ = strings.Cut(table, "\n\n")
 	rows := strings.Split(table, "\n")[2:]
-	if len(rows) != 4 {
+	if len(rows) != 5 {
 		t.Fatalf("%d rows are measured", len(rows))
 	}
 	for _, row := range rows {
