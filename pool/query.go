@@ -41,7 +41,9 @@ func (p *Pool) PingContext(ctx context.Context) error {
 
 // PrepareContext prepares a statement for use with any connection of the pool,
 // as sql.DB.PrepareContext does. Each execution waits for a connection like any
-// other statement. The caller closes the statement.
+// other statement. The caller closes the statement. It can be used in the pool's
+// transactions (Tx.StmtContext), not in those of [Pool.DB], nor the reverse:
+// database/sql takes them for two databases and says so.
 func (p *Pool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
 	s, err := p.front.PrepareContext(ctx, query)
 	return s, p.seen(err)
