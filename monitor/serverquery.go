@@ -92,6 +92,17 @@ func (c *serverCache) latest(now time.Time) *serverview.View {
 	return a.value
 }
 
+// ServerView returns the server's own view as the monitor read it last, and false
+// when there is none or it is more than a minute old. It asks nobody: it is made
+// for dbpoolprom.WithServerView.
+func (m *Monitor) ServerView() (serverview.View, bool) {
+	v := m.server.latest(time.Now())
+	if v == nil {
+		return serverview.View{}, false
+	}
+	return *v, true
+}
+
 // readViewIfOld keeps the view for warnings and the history; it is part of
 // probing. The answer comes a moment after its tick, so that at the tick that is
 // due it is not quite viewInterval old: half a probe earlier will do.

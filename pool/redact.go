@@ -94,4 +94,4 @@ func logName(name string) []any {
 }
 
 // logSeconds is a duration as log lines have it, in seconds, to the millisecond.
-func logSeconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
+func logSeconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }

@@ -64,7 +64,13 @@ func run(t *testing.T, trouble func(s *service, interval int)) (before, during, 
 			if trouble != nil {
 				trouble(svc, i)
 			}
+			if svc.stats.Fleet.At.Equal(time.Unix(1, 0)) {
+				svc.stats.Fleet.At = at // looked at in this interval
+			}
 			prom.scrape(t, svc, at)
+			if svc.stats.Fleet.At.Equal(at) {
+				svc.stats.Fleet.At = time.Unix(1, 0)
+			}
 			at = at.Add(scrapeInterval)
 			for name, alert := range prom.firing() {
 				names[name] = true
@@ -79,7 +85,8 @@ func run(t *testing.T, trouble func(s *service, interval int)) (before, during, 
 	calm := healthy()
 	recover := func(s *service, _ int) {
 		was := s.stats
-		s.stats, s.view = calm.stats, calm.view
+		s.stats, s.view, s.gone = calm.stats, calm.view, false
+		s.stats.Tasks.FailedCount = was.Tasks.FailedCount
 		s.stats.AcquireCount, s.stats.TimeoutCount, s.stats.ShedCount = was.AcquireCount, was.TimeoutCount, was.ShedCount
 		s.stats.NestedCount, s.stats.OpenedCount, s.stats.Closed = was.NestedCount, was.OpenedCount, was.Closed
 		s.stats.WaitCount, s.stats.WaitDuration, s.stats.Wait = was.WaitCount, was.WaitDuration, was.Wait
@@ -120,6 +127,10 @@ func TestAlerts(t *testing.T) {
 		{"too many replicas", func(s *service, _ int) { s.stats.Fleet.Need, s.stats.Fleet.Fits = 61, false }, []string{"DBPoolFleetDoesNotFit"}},
 		{"too many for a moment", func(s *service, i int) { s.stats.Fleet.Fits = i%3 > 0 }, nil},
 		{"a budget that cannot be shared", func(s *service, _ int) { s.stats.Fleet.Fallback = "a pooler" }, []string{"DBPoolFleetFallback"}},
+		{"a fleet that nobody can look at", func(s *service, _ int) { s.stats.Fleet.At = time.Unix(1_700_000_000, 0) }, []string{"DBPoolFleetLookStale"}},
+		{"a failing task", func(s *service, i int) { s.stats.Tasks.FailedCount += uint64(1 / (i + 1)) }, []string{"DBPoolBackgroundFailing"}},
+		{"every replica gone", func(s *service, _ int) { s.gone = true }, []string{"DBPoolGone"}},
+		{"gone for a moment", func(s *service, i int) { s.gone = i > 10 && i < 15 }, nil},
 		{"no fleet", func(s *service, _ int) { s.stats.Fleet = pool.FleetStats{Mode: config.FleetOff} }, nil},
 		{"none wanted", func(s *service, _ int) { s.stats.StatementTimeout = pool.StatementTimeout{} }, nil},
 	} {
@@ -152,9 +163,9 @@ func refused(reason string) func(*service, int) {
 func checkTexts(t *testing.T, alerts []*rules.Alert) {
 	t.Helper()
 	for _, a := range alerts {
-		// The fleet's alerts are about all instances.
+		// These alerts are about all instances.
 		where := a.Labels.Get("instance")
-		if strings.HasPrefix(a.Labels.Get("alertname"), "DBPoolFleet") {
+		if name := a.Labels.Get("alertname"); strings.HasPrefix(name, "DBPoolFleet") || name == "DBPoolGone" {
 			where = a.Labels.Get("job")
 		} else if where != "shop-1:8080" {
 			t.Errorf("labels %s do not lead to the instance", a.Labels)

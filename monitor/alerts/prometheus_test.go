@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
+	promvalue "github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/promqltest"
 	"github.com/prometheus/prometheus/rules"
@@ -28,6 +30,7 @@ import (
 type service struct {
 	stats   pool.Stats
 	view    serverview.View
+	gone    bool         // nobody answers
 	metrics http.Handler // what /metrics is served by
 }
 
@@ -115,11 +118,14 @@ func newServer(t *testing.T) *server {
 func (s *server) scrape(t *testing.T, svc *service, at time.Time) {
 	t.Helper()
 	app := s.storage.AppenderV2(t.Context())
-	text, contentType := svc.scrape(t)
-	for _, sm := range parse(t, text, contentType) {
+	for _, sm := range func() []sample { text, contentType := svc.scrape(t); return parse(t, text, contentType) }() {
 		b := labels.NewBuilder(sm.labels)
 		b.Set("job", "shop").Set("instance", "shop-1:8080")
-		if _, err := app.Append(0, b.Labels(), 0, at.UnixMilli(), sm.value, nil, nil, storage.AppendV2Options{}); err != nil {
+		value := sm.value
+		if svc.gone {
+			value = math.Float64frombits(promvalue.StaleNaN) // what a scrape that fails leaves
+		}
+		if _, err := app.Append(0, b.Labels(), 0, at.UnixMilli(), value, nil, nil, storage.AppendV2Options{}); err != nil {
 			t.Fatal(err)
 		}
 	}

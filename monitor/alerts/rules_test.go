@@ -46,13 +46,13 @@ func TestRules(t *testing.T) {
 		if s := r.Labels["severity"]; s != "warning" && s != "critical" {
 			t.Errorf("%s: severity %q", r.Alert, s)
 		}
-		for _, a := range []string{"summary", "description", "runbook"} {
+		for _, a := range []string{"summary", "description", "runbook_url"} {
 			if r.Annotations[a] == "" {
 				t.Errorf("%s: no %s", r.Alert, a)
 			}
 		}
-		if anchor, ok := strings.CutPrefix(r.Annotations["runbook"], page+"#"); !ok || !sections[anchor] {
-			t.Errorf("%s: %s has no section for %s", r.Alert, page, r.Annotations["runbook"])
+		if anchor, ok := strings.CutPrefix(r.Annotations["runbook_url"], published+page+"#"); !ok || !sections[anchor] {
+			t.Errorf("%s: %s has no section for %s", r.Alert, page, r.Annotations["runbook_url"])
 		}
 		if err := exported.check(r.Expr); err != nil {
 			t.Errorf("%s: %v", r.Alert, err)
@@ -60,8 +60,11 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// page is where runbooks are.
-const page = "docs/troubleshooting.md"
+// page is where runbooks are, and published where that is on the web.
+const (
+	page      = "docs/troubleshooting.md"
+	published = "https://github.com/dbpool-go/dbpool/blob/main/"
+)
 
 // headings are the anchors of the page's sections.
 func headings(t *testing.T) map[string]bool {

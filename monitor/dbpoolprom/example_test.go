@@ -8,7 +8,6 @@ import (
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/monitor/dbpoolprom"
-	"github.com/dbpool-go/dbpool/monitor/serverview"
 	"github.com/dbpool-go/dbpool/pool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -54,15 +53,8 @@ func ExampleWithServerView() {
 	}
 	defer p.Close()
 	m := monitor.New(p) // go m.Run(ctx)
-	view := func() (serverview.View, bool) {
-		server := m.Status().Server
-		if server.View == nil || server.AgeSeconds > 60 {
-			return serverview.View{}, false
-		}
-		return *server.View, true
-	}
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(dbpoolprom.NewCollector(p, dbpoolprom.WithServerView(view)))
+	reg.MustRegister(dbpoolprom.NewCollector(p, dbpoolprom.WithServerView(m.ServerView)))
 
 	families, err := reg.Gather()
 	if err != nil {
