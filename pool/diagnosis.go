@@ -132,7 +132,7 @@ func (p *Pool) scene(s Stats) diagnosis.Scene {
 func (p *Pool) access(s Stats) diagnosis.Access {
 	a := diagnosis.Access{OK: s.Server.OK, Full: p.gate.ServerFull(), Reason: string(s.Server.Reason), Since: s.Server.Since, NoAnswer: s.Server.Reason == ReasonNoAnswer}
 	if d := s.LastDialError; d != nil && !s.Server.OK {
-		a.Remedy = d.Remedy
+		a.Remedy, a.Rejects = d.Remedy, d.Permanent
 		if a.Full && d.Remedy != "" && s.Fleet.Mode == config.FleetEnforce {
 			a.Remedy = remedyFleetFull
 		}

@@ -48,17 +48,18 @@ type Verdict string
 
 // The verdicts. docs/troubleshooting.md has a section for each; internal/diagnosis gives them.
 const (
-	VerdictLock       Verdict = "lock"               // most holders wait for a lock, as ObserveServer was told
-	VerdictLeak       Verdict = "leak"               // most holders have had their connection since before the caller asked, and run nothing
-	VerdictSlow       Verdict = "slow queries"       // most holders run statements for about as long as callers wait
-	VerdictSmall      Verdict = "pool too small"     // connections come and go, but not fast enough for everybody
-	VerdictBackground Verdict = "background work"    // background work has all the connections that it may have
-	VerdictNested     Verdict = "nested acquisition" // the caller itself holds a connection
-	VerdictShare      Verdict = "fleet share"        // the fleet's budget leaves this replica too few
-	VerdictServerFull Verdict = "server full"        // the server refuses this role or database more sessions
-	VerdictNeighbour  Verdict = "neighbour"          // the same, and another application has most of the sessions
-	VerdictServerDown Verdict = "server unreachable" // no new connections can be had for another reason
-	VerdictServerHung Verdict = "server hung"        // the server is connected and does not answer
+	VerdictLock       Verdict = "lock"                // most holders wait for a lock, as ObserveServer was told
+	VerdictLeak       Verdict = "leak"                // most holders have had their connection since before the caller asked, and run nothing
+	VerdictSlow       Verdict = "slow queries"        // most holders run statements for about as long as callers wait
+	VerdictSmall      Verdict = "pool too small"      // connections come and go, but not fast enough for everybody
+	VerdictBackground Verdict = "background work"     // background work has all the connections that it may have
+	VerdictNested     Verdict = "nested acquisition"  // the caller itself holds a connection
+	VerdictShare      Verdict = "fleet share"         // the fleet's budget leaves this replica too few
+	VerdictServerFull Verdict = "server full"         // the server refuses this role or database more sessions
+	VerdictNeighbour  Verdict = "neighbour"           // the same, and another application has most of the sessions
+	VerdictRejected   Verdict = "connection rejected" // each new connection is refused for a password, a certificate or a setting
+	VerdictServerDown Verdict = "server unreachable"  // no new connections can be had for another reason
+	VerdictServerHung Verdict = "server hung"         // the server is connected and does not answer
 )
 
 // NoCapacity reports whether the server, or the fleet's budget on it, has no
@@ -73,8 +74,11 @@ func (v Verdict) Blocked() bool {
 	return v == VerdictLock || v == VerdictLeak || v == VerdictNested || v == VerdictServerHung
 }
 
-// NoServer reports whether the server cannot be reached or does not answer.
-func (v Verdict) NoServer() bool { return v == VerdictServerDown || v == VerdictServerHung }
+// NoServer reports whether the server cannot be reached, does not answer, or lets
+// this pool in no more.
+func (v Verdict) NoServer() bool {
+	return v == VerdictServerDown || v == VerdictServerHung || v == VerdictRejected
+}
 
 // AcquireError says why no connection could be had, with the pool's figures at
 // that moment. errors.Is finds its Kind.
@@ -222,12 +226,15 @@ type DialError struct {
 	Reason   Reason // in a few fixed words
 	Message  string // the server's or the network's own words, without secrets
 	Remedy   string // what to do about it
-	err      error
+	// Permanent: trying again cannot help until something is set right, such as a
+	// password, a certificate or the name of the database.
+	Permanent bool
+	err       error
 }
 
 // newDialError describes a failed dial.
 func newDialError(f dial.Failure, now time.Time) *DialError {
-	return &DialError{At: now, SQLState: f.SQLState, Reason: Reason(f.Reason), Message: f.Message, Remedy: f.Remedy, err: f.Cause}
+	return &DialError{At: now, SQLState: f.SQLState, Reason: Reason(f.Reason), Message: f.Message, Remedy: f.Remedy, Permanent: f.Permanent, err: f.Cause}
 }
 
 // Error is "dial: " and the server's own words, then the remedy.

@@ -152,6 +152,24 @@ func TestErrorExplainsAnUnreachableServer(t *testing.T) {
 	})
 }
 
+// The server takes no new login while the pool has a connection: that is no
+// server that cannot be reached.
+func TestErrorExplainsARejectedLogin(t *testing.T) {
+	inWire(t, orders(2, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
+		c, err := p.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		s.refuseAll("28P01", `password authentication failed for user "app"`)
+		_, err = p.ExecContext(within(t, 3*time.Second), "update")
+		e := wantVerdict(t, err, ErrPoolTimeout, VerdictRejected)
+		if d := e.Stats.LastDialError; d == nil || !d.Permanent || !strings.Contains(e.Diagnosis.Sentence, d.Remedy) || !strings.Contains(e.Diagnosis.Sentence, "this pool has 1 of 2") {
+			t.Error(err)
+		}
+	})
+}
+
 func TestErrorExplainsNesting(t *testing.T) {
 	inWire(t, orders(1, 0), func(t *testing.T, p *Pool, _ *wireServer, _ *logLines) {
 		err := p.WithSession(ContextWithName(t.Context(), "POST /orders"), func(ctx context.Context, s *Session) error {

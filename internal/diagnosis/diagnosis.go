@@ -13,17 +13,18 @@ type Cause string
 // The causes. None means that nothing is wrong.
 const (
 	None        Cause = ""
-	Lock        Cause = "lock"               // most connections wait for a lock
-	Leak        Cause = "leak"               // most connections are held without a statement
-	Slow        Cause = "slow queries"       // most connections run statements for long
-	Small       Cause = "pool too small"     // connections come and go, and there are too few
-	Background  Cause = "background work"    // background work has all that it may have
-	Nested      Cause = "nested acquisition" // callers wait for what they hold themselves
-	Share       Cause = "fleet share"        // the fleet's budget leaves this replica too few
-	ServerFull  Cause = "server full"        // the server has no room for more sessions
-	Neighbour   Cause = "neighbour"          // the same, and another application has most of them
-	Unreachable Cause = "server unreachable" // no connection can be opened for another reason
-	Hung        Cause = "server hung"        // the server is connected and does not answer
+	Lock        Cause = "lock"                // most connections wait for a lock
+	Leak        Cause = "leak"                // most connections are held without a statement
+	Slow        Cause = "slow queries"        // most connections run statements for long
+	Small       Cause = "pool too small"      // connections come and go, and there are too few
+	Background  Cause = "background work"     // background work has all that it may have
+	Nested      Cause = "nested acquisition"  // callers wait for what they hold themselves
+	Share       Cause = "fleet share"         // the fleet's budget leaves this replica too few
+	ServerFull  Cause = "server full"         // the server has no room for more sessions
+	Neighbour   Cause = "neighbour"           // the same, and another application has most of them
+	Rejected    Cause = "connection rejected" // new connections are refused for a password, a certificate or a setting
+	Unreachable Cause = "server unreachable"  // no connection can be opened for another reason
+	Hung        Cause = "server hung"         // the server is connected and does not answer
 )
 
 // Diagnosis is what is wrong. The zero value says that nothing is.
@@ -89,6 +90,7 @@ type Access struct {
 	OK       bool
 	Full     bool      // it refuses for lack of room
 	NoAnswer bool      // it does not answer
+	Rejects  bool      // it, or this side of it, refuses for what trying again does not change
 	Reason   string    // a few fixed words
 	Remedy   string    // what to do about it; empty when that is not known
 	Since    time.Time // when the present state began

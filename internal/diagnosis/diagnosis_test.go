@@ -103,6 +103,8 @@ func TestOf(t *testing.T) {
 		}), Neighbour, "the server has no room for more connections (server full) since 1m0s, and this pool has 3 of 10; of 97 sessions bill'ing has 61, psql 20, this service 3 (the server as seen 9s ago): raise max_connections; at once: select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'bill''ing' and state = 'idle'"},
 		"unreachable": {with(refusing("unreachable", false), func(s *Scene) { s.InUse, s.Holders, s.Access.Remedy = 0, nil, "" }), Unreachable,
 			"no connection can be opened (unreachable) since 1m0s, and this pool has no connection: check that the server runs and is reachable"},
+		"rejected": {with(refusing("server certificate expired", false), func(s *Scene) { s.Access.Rejects, s.Access.Remedy = true, "renew it" }), Rejected,
+			"no connection can be opened (server certificate expired) since 1m0s, and this pool has 3 of 10: renew it"},
 		"hung, the monitor has no answer": {with(crowd(Running, 8*time.Second), func(s *Scene) { s.Silent = now.Add(-35 * time.Second) }), Hung,
 			"the server is connected and has not answered for 35s, and 10 of 10 wait for it: check its host, its disk and its log, and restart it if it is stopped"},
 		"hung, beyond statement_timeout": {crowd(Running, 2*time.Minute), Hung,

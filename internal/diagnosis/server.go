@@ -82,7 +82,7 @@ func (s Scene) share() Diagnosis {
 	return Diagnosis{Cause: Share, Since: since, Sentence: text + ", and that is not enough: run fewer replicas, or raise DB_FLEET_BUDGET or what the server allows"}
 }
 
-// unreachable is a server that cannot be connected to.
+// unreachable is a server that cannot be connected to, or not as things are set.
 func (s Scene) unreachable(since time.Time, reason string) Diagnosis {
 	remedy := s.Access.Remedy
 	if remedy == "" {
@@ -92,7 +92,11 @@ func (s Scene) unreachable(since time.Time, reason string) Diagnosis {
 	if n := s.open(); n > 0 {
 		has = "this pool has " + of(n, s.Limit)
 	}
-	return Diagnosis{Cause: Unreachable, Since: since,
+	cause := Unreachable
+	if s.Access.Rejects {
+		cause = Rejected
+	}
+	return Diagnosis{Cause: cause, Since: since,
 		Sentence: fmt.Sprintf("no connection can be opened (%s) since %s, and %s: %s", reason, span(s.At.Sub(since)), has, remedy)}
 }
 
