@@ -35,7 +35,7 @@ func (x *Pgx) with(ctx context.Context, fn func(*conn) error) error {
 		sound = true
 		return err
 	}
-	err = fn(c)
+	err = pgdriver.Canceled(ctx, fn(c))
 	sound = true
 	return err
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 )
@@ -121,6 +124,19 @@ func (c *sessionConn) bound(ctx context.Context) context.Context {
 	return boundContext{ctx, c.session}
 }
 
+// errSessionLost is the error of a statement of a session without a transaction
+// whose connection ended while the session did nothing. It may have left state in
+// it that the statement relies on, so the statement is not tried elsewhere.
+var errSessionLost = fmt.Errorf("pool: the session's connection was lost since its last statement, by the server (idle_session_timeout, a restart) or the network; this statement was not executed: %w", io.ErrUnexpectedEOF)
+
+// lossOf tells the session's caller what database/sql is told by driver.ErrBadConn.
+func lossOf(err error) error {
+	if errors.Is(err, driver.ErrBadConn) {
+		return errSessionLost
+	}
+	return err
+}
+
 // BeginTx begins the session's transaction; with WithAutocommit there is none.
 func (c *sessionConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	if err := c.lock(); err != nil {
@@ -145,7 +161,7 @@ func (c *sessionConn) beginInner(ctx context.Context, opts driver.TxOptions) (dr
 	defer c.mu.Unlock()
 	tx, err := c.inner.BeginTx(c.bound(ctx), opts)
 	if err != nil {
-		return nil, err
+		return nil, lossOf(err)
 	}
 	return innerTx{tx, c}, nil
 }
@@ -185,7 +201,8 @@ func (c *sessionConn) ExecContext(ctx context.Context, query string, args []driv
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	return c.inner.ExecContext(c.bound(ctx), query, args)
+	result, err := c.inner.ExecContext(c.bound(ctx), query, args)
+	return result, lossOf(err)
 }
 
 // QueryContext runs a statement that returns rows. All results of a session come
@@ -206,7 +223,7 @@ func (c *sessionConn) query(ctx context.Context, run func(ctx context.Context) (
 	}
 	inner, err := run(statement)
 	if err != nil {
-		return nil, err
+		return nil, lossOf(err)
 	}
 	if s, ok := ctx.(statementContext); ok && s.scanStuck != nil {
 		return c.readRow(inner, s.scanStuck), nil
@@ -227,7 +244,7 @@ func (c *sessionConn) PrepareContext(ctx context.Context, query string) (driver.
 	defer c.mu.Unlock()
 	inner, err := c.inner.PrepareContext(c.bound(ctx), query)
 	if err != nil {
-		return nil, err
+		return nil, lossOf(err)
 	}
 	return c.prepared(inner), nil
 }

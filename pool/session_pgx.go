@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 var (
@@ -51,7 +53,7 @@ func (c *sessionConn) lend(ctx context.Context, fn func(ctx context.Context, c *
 	c.lent.Store(true)
 	defer c.lent.Store(false)
 	ctx = c.bound(ctx)
-	return real.Lend(func(pc *pgx.Conn) error { return fn(ctx, pc) })
+	return pgdriver.Canceled(ctx, real.Lend(func(pc *pgx.Conn) error { return fn(ctx, pc) }))
 }
 
 // isLent reports whether the session's connection is with a function given to WithPgx.

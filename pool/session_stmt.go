@@ -47,7 +47,8 @@ func (s *sessionStmt) ExecContext(ctx context.Context, args []driver.NamedValue)
 		return nil, err
 	}
 	defer s.c.mu.Unlock()
-	return s.Stmt.(driver.StmtExecContext).ExecContext(s.c.bound(ctx), args)
+	result, err := s.Stmt.(driver.StmtExecContext).ExecContext(s.c.bound(ctx), args)
+	return result, lossOf(err)
 }
 
 // QueryContext runs the statement.

@@ -2,6 +2,7 @@ package pgdriver
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -153,9 +154,19 @@ func (c *Conn) ForCancel(nc net.Conn) net.Conn { return cancelConn{nc, &c.cancel
 // canceledError reports a statement that the server cancelled. errors.Is finds the
 // context's error in it, and errors.As the server's.
 type canceledError struct {
-	pg  *pgconn.PgError
+	err error // holds the server's
 	ctx error
 }
 
-func (e *canceledError) Error() string   { return e.pg.Error() }
-func (e *canceledError) Unwrap() []error { return []error{e.ctx, e.pg} }
+func (e *canceledError) Error() string   { return e.err.Error() }
+func (e *canceledError) Unwrap() []error { return []error{e.ctx, e.err} }
+
+// Canceled adds ctx's error to one that says that the server cancelled a
+// statement, if ctx has ended: for functions that were lent pgx's own connection.
+func Canceled(ctx context.Context, err error) error {
+	var pg *pgconn.PgError
+	if ctx.Err() == nil || !errors.As(err, &pg) || pg.Code != StateQueryCanceled {
+		return err
+	}
+	return &canceledError{err, ctx.Err()}
+}

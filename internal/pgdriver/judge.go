@@ -111,7 +111,7 @@ func (c *Conn) judgeCanceled(ctx context.Context, err error) error {
 	case err == driver.ErrBadConn && !c.IsClosed():
 		return ctx.Err()
 	case errors.As(err, &pg) && pg.Code == StateQueryCanceled:
-		return &canceledError{pg: pg, ctx: ctx.Err()}
+		return &canceledError{err: pg, ctx: ctx.Err()}
 	}
 	return err
 }
