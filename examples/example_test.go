@@ -88,6 +88,9 @@ func Example_whyNoConnection() {
 	})
 	defer done()
 	ctx := context.Background()
+	if err := p.Ready(ctx); err != nil { // else the first caller's 50 ms go by with the dial
+		log.Fatal(err)
+	}
 	forgotten, err := p.Conn(ctx)
 	if err != nil {
 		log.Fatal(err)
