@@ -168,8 +168,10 @@ func (f *Fleet) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		f.host.SetShare(f.Share())
+		// Both look at the clock: in this order, what becomes due between them is
+		// in the share already, and not waited for.
 		wait, do := f.next()
+		f.host.SetShare(f.Share())
 		if wait <= 0 && do != errandNone {
 			f.run(ctx, do)
 			continue

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -94,6 +95,38 @@ func TestShareWithoutASession(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		if f.Share() != 1 {
 			t.Error("and no longer than the back-off")
+		}
+	})
+}
+
+// slow is a pool on a machine so busy that each step takes as long as the first pause.
+type slow struct {
+	lonely
+	told chan int
+}
+
+func (s slow) SetShare(n int) {
+	time.Sleep(firstPause)
+	select {
+	case s.told <- n:
+	default:
+	}
+}
+
+// The first dial becomes due while the share is told: it is not waited for.
+func TestShareIsToldWhenItBecomesDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host := slow{lonely{Load{Max: 10, Wanted: 3}}, make(chan int, 10)}
+		f := New(host, Options{Seed: 1})
+		ctx, stop := context.WithTimeout(t.Context(), 10*firstPause)
+		defer stop()
+		f.Run(ctx)
+		close(host.told)
+		last := 0
+		for last = range host.told {
+		}
+		if last != 1 {
+			t.Errorf("told %d last, want 1", last)
 		}
 	})
 }
