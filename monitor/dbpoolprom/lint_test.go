@@ -36,7 +36,7 @@ var notExported = map[string]string{
 	"Fleet.Remedies": "sentences", "Fleet.Remedies[0]": "sentences",
 	"Tasks.Running[0].Name": "names may be without number", "Tasks.Running[1].Name": "likewise",
 	"Tasks.Running[1].Since": "only the oldest matters",
-	"LastDialError.Message":  "a sentence", "LastDialError.Remedy": "a sentence", "LastDialError.SQLState": "see Reason",
+	"LastDialError.Message":  "a sentence", "LastDialError.Remedy": "a sentence", "LastDialError.SQLState": "see Reason", "LastDialError.Permanent": "see Reason",
 }
 
 // Every figure of Stats shows: changing it changes the scrape.
