@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"iter"
+
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
@@ -34,6 +36,14 @@ type UnsharedStats struct {
 	Large     uint64 // a large result lately
 	Nested    uint64 // its caller holds a connection already
 	Arguments uint64 // its arguments are too large, or cannot be encoded
+}
+
+// All gives the count for each reason, under its name in metrics.
+func (u UnsharedStats) All() iter.Seq2[string, uint64] {
+	return counts{
+		{"text", u.Text}, {"new", u.New}, {"not_select", u.NotSelect}, {"slow", u.Slow}, {"large", u.Large},
+		{"nested", u.Nested}, {"arguments", u.Arguments},
+	}.all
 }
 
 // Total is the sum over all reasons.

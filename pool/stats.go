@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"iter"
 	"time"
 )
 
@@ -104,6 +105,28 @@ type ClosedStats struct {
 	Canceled uint64 // its statement was cancelled and the server did not confirm it in time
 	Unclean  uint64 // given back in a state that cannot be reused, such as an open transaction, or reclaimed (DB_RECLAIM_AFTER)
 	Shutdown uint64 // the pool was closed
+}
+
+// All gives the count for each reason, under its name in metrics.
+func (c ClosedStats) All() iter.Seq2[string, uint64] {
+	return counts{
+		{"recycled", c.Recycled}, {"surplus", c.Surplus}, {"broken", c.Broken}, {"canceled", c.Canceled},
+		{"unclean", c.Unclean}, {"shutdown", c.Shutdown},
+	}.all
+}
+
+// counts are figures with their names, in order.
+type counts []struct {
+	name string
+	n    uint64
+}
+
+func (c counts) all(yield func(string, uint64) bool) {
+	for _, one := range c {
+		if !yield(one.name, one.n) {
+			return
+		}
+	}
 }
 
 // Total is the sum over all reasons.

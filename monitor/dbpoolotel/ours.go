@@ -52,12 +52,9 @@ func connections() []instrument {
 }
 
 func closed(s *pool.Stats, put put) {
-	put("recycled", float64(s.Closed.Recycled))
-	put("surplus", float64(s.Closed.Surplus))
-	put("broken", float64(s.Closed.Broken))
-	put("canceled", float64(s.Closed.Canceled))
-	put("unclean", float64(s.Closed.Unclean))
-	put("shutdown", float64(s.Closed.Shutdown))
+	for reason, n := range s.Closed.All() {
+		put(reason, float64(n))
+	}
 }
 
 func acquisitions() []instrument {
@@ -92,14 +89,9 @@ func pipelines() []instrument {
 		{"dbpool.pipeline.unshared", counter, "{statement}", attrReason,
 			"Statements that waited for a connection of their own, by reason (text, new, not_select, slow, large, nested, arguments).",
 			func(s *pool.Stats, put put) {
-				u := s.Pipeline.Unshared
-				put("text", float64(u.Text))
-				put("new", float64(u.New))
-				put("not_select", float64(u.NotSelect))
-				put("slow", float64(u.Slow))
-				put("large", float64(u.Large))
-				put("nested", float64(u.Nested))
-				put("arguments", float64(u.Arguments))
+				for reason, n := range s.Pipeline.Unshared.All() {
+					put(reason, float64(n))
+				}
 			}},
 	}
 }

@@ -87,14 +87,9 @@ func pipelineMetrics() []metric {
 		counterBy("reason", "dbpool_unpipelined_statements_total", "statements",
 			"Statements that waited for a connection of their own, by reason (text, new, not_select, slow, large, nested, arguments).",
 			func(s *snapshot, put put) {
-				u := s.Pipeline.Unshared
-				put("text", float64(u.Text))
-				put("new", float64(u.New))
-				put("not_select", float64(u.NotSelect))
-				put("slow", float64(u.Slow))
-				put("large", float64(u.Large))
-				put("nested", float64(u.Nested))
-				put("arguments", float64(u.Arguments))
+				for reason, n := range s.Pipeline.Unshared.All() {
+					put(reason, float64(n))
+				}
 			}),
 	}
 }
@@ -107,12 +102,9 @@ func churnMetrics() []metric {
 		counterBy("reason", "dbpool_connections_closed_total", "connections",
 			"Connections closed, by reason (recycled, surplus, broken, canceled, unclean, shutdown).",
 			func(s *snapshot, put put) {
-				put("recycled", float64(s.Closed.Recycled))
-				put("surplus", float64(s.Closed.Surplus))
-				put("broken", float64(s.Closed.Broken))
-				put("canceled", float64(s.Closed.Canceled))
-				put("unclean", float64(s.Closed.Unclean))
-				put("shutdown", float64(s.Closed.Shutdown))
+				for reason, n := range s.Closed.All() {
+					put(reason, float64(n))
+				}
 			}),
 		counter("dbpool_dials_total", "dials", "Dials attempted.",
 			func(s *snapshot) uint64 { return s.DialCount }),
