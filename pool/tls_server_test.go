@@ -12,7 +12,10 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,11 +99,23 @@ func endSessions(t *testing.T, srv *pgtest.Server, p *Pool) {
 	for _, c := range held {
 		c.Close()
 	}
+	var ended []*os.Process
+	for _, sl := range p.gate.IdleSlots() {
+		server, err := os.FindProcess(int(sl.PID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended = append(ended, server)
+	}
+	if len(ended) != len(held) {
+		t.Fatalf("%d of %d connections are idle", len(ended), len(held))
+	}
 	srv.Exec(t, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'ours'")
-	until(t, 5*time.Second, "the sessions are gone", func() bool { return srv.Sessions(t.Context(), "ours") == 0 })
-	// The server forgets a session when it has sent its last words, which a busy
-	// machine may bring later.
-	time.Sleep(20 * time.Millisecond)
+	// pg_stat_activity forgets a session before its last words have arrived; they
+	// have when its process is gone.
+	until(t, 5*time.Second, "the sessions are gone", func() bool {
+		return !slices.ContainsFunc(ended, func(server *os.Process) bool { return server.Signal(syscall.Signal(0)) == nil })
+	})
 }
 
 // TestUntrustedCertificate is told at once: waiting does not help.
