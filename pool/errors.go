@@ -198,13 +198,14 @@ func (e *AcquireError) Unwrap() []error {
 // Timeout reports whether the caller ran out of time, as net.Error does.
 func (e *AcquireError) Timeout() bool { return errors.Is(e, ErrPoolTimeout) }
 
-// RetryAfter is an honest guess of when asking again may succeed, at least one second.
+// RetryAfter is an honest guess of when asking again may succeed, in whole seconds, at
+// least one.
 func (e *AcquireError) RetryAfter() time.Duration {
 	return max(e.PredictedWait.Round(time.Second), time.Second)
 }
 
 // RetryAfter reports whether the same work may succeed if it is tried again, and
-// after how long, at least one second: when err says that the pool or the server
+// after how long, in whole seconds, at least one: when err says that the pool or the server
 // had no room (ErrPoolTimeout, ErrOverloaded, ErrServerFull), or that the server
 // rolled back because of what ran beside it (SQLSTATE class 40). Otherwise, and for
 // nil, ok is false. Middleware and the adapters for frameworks answer by it.

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
-	"time"
 )
 
 var (
@@ -51,7 +50,7 @@ func (w *response) rollback() {
 func (w *response) finish() {
 	defer func() { w.finished = true }()
 	past := !w.begun && w.writtenPast()
-	if err := w.session.neverServed(); err != nil && !w.begun && !past {
+	if err := w.session.Unserved(); err != nil && !w.begun && !past {
 		w.replace(err)
 	}
 	if !w.begun {
@@ -136,7 +135,7 @@ func (w *response) refuse(code int) int {
 	if code == http.StatusRequestEntityTooLarge && w.http1 && w.Header().Get("Connection") == "" {
 		w.Header().Set("Connection", "close")
 	}
-	err := w.session.neverServed()
+	err := w.session.Unserved()
 	if code < 500 || !saturated(err) {
 		return code
 	}
@@ -150,8 +149,7 @@ func (w *response) retryAfter(err error) {
 	if !ok || w.Header().Get("Retry-After") != "" {
 		return
 	}
-	seconds := int((wait + time.Second - 1) / time.Second)
-	w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
 }
 
 func (w *response) log(what string, err error) {

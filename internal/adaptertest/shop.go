@@ -70,6 +70,16 @@ func InsertSoon(ctx context.Context) error {
 	return Insert(short)
 }
 
+// Conflict has the commit of every item refused as a serialization failure.
+func (s *Shop) Conflict() {
+	s.t.Helper()
+	const raise = `create function conflict() returns trigger language plpgsql as 'begin raise sqlstate ''40001''; end';
+		create constraint trigger conflict after insert on items deferrable initially deferred for each row execute function conflict()`
+	if _, err := s.ExecContext(s.t.Context(), raise); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // Items returns how many items are committed, and leaves none. No session may be
 // open: it needs the pool's only connection.
 func (s *Shop) Items() int {

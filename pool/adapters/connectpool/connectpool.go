@@ -133,7 +133,7 @@ func retry(err error, wait time.Duration) error {
 	if detail, err := connect.NewErrorDetail(&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)}); err == nil {
 		e.AddDetail(detail)
 	}
-	e.Meta().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+	e.Meta().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
 	return e
 }
 

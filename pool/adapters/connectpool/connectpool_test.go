@@ -8,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,16 +35,29 @@ var protocols = map[string][]connect.ClientOption{
 	"Connect": nil, "gRPC": {connect.WithGRPC()}, "gRPC-Web": {connect.WithGRPCWeb()},
 }
 
-// method is what both of the test's methods do. send is nil for the one without a stream.
-type method func(ctx context.Context, send func() error) error
+// seer is an interceptor outside. A method whose client has gone may still be
+// ending when the next one is called.
+type seer struct {
+	mu  sync.Mutex
+	err error // the latest
+}
 
-// seer is an interceptor outside.
-type seer struct{ err error }
+func (s *seer) saw(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *seer) seen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
 
 func (s *seer) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (resp connect.AnyResponse, err error) {
 		resp, err = next(ctx, req)
-		s.err = err
+		s.saw(err)
 		return resp, err
 	}
 }
@@ -54,8 +68,9 @@ func (s *seer) WrapStreamingClient(next connect.StreamingClientFunc) connect.Str
 
 func (s *seer) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		s.err = next(ctx, conn)
-		return s.err
+		err := next(ctx, conn)
+		s.saw(err)
+		return err
 	}
 }
 
@@ -85,7 +100,7 @@ func (c *caller) call(ctx context.Context, name string) (messages int, err error
 }
 
 // each serves do as both methods and runs test for each of them and each protocol.
-func each(t *testing.T, s *adaptertest.Shop, do method, test func(what, name string, c *caller, outside *seer)) {
+func each(t *testing.T, s *adaptertest.Shop, do adaptertest.Method, test func(what, name string, c *caller, outside *seer)) {
 	t.Helper()
 	outside := &seer{}
 	around := connect.WithHandlerOptions(
@@ -113,21 +128,6 @@ func each(t *testing.T, s *adaptertest.Shop, do method, test func(what, name str
 	}
 }
 
-// after inserts, sends if there is a stream, and goes on.
-func after(insert func(context.Context) error, next func(ctx context.Context) error) method {
-	return func(ctx context.Context, send func() error) error {
-		if err := insert(ctx); err != nil {
-			return err
-		}
-		if send != nil {
-			if err := send(); err != nil {
-				return err
-			}
-		}
-		return next(ctx)
-	}
-}
-
 func code(err error) connect.Code {
 	if err == nil {
 		return 0
@@ -148,7 +148,7 @@ func TestOutcomes(t *testing.T) {
 		"panic":        {func(context.Context) error { panic("boom") }, connect.CodeDataLoss, 0},
 		"own rollback": {func(ctx context.Context) error { return pool.FromContext(ctx).Rollback() }, 0, 0},
 	} {
-		each(t, s, after(adaptertest.Insert, tt.next), func(what, path string, c *caller, _ *seer) {
+		each(t, s, adaptertest.After(adaptertest.Insert, tt.next), func(what, path string, c *caller, _ *seer) {
 			if _, err := c.call(t.Context(), path); code(err) != tt.code {
 				t.Errorf("%s, %s: %v, want %s", name, what, err, tt.code)
 			}
@@ -162,15 +162,14 @@ func TestOutcomes(t *testing.T) {
 // The client hears nothing of the database; those around hear the cause.
 func TestFailedCommit(t *testing.T) {
 	s := adaptertest.Open(t)
-	do := after(adaptertest.InsertBad, func(context.Context) error { return nil })
+	do := adaptertest.After(adaptertest.InsertBad, func(context.Context) error { return nil })
 	each(t, s, do, func(what, path string, c *caller, outside *seer) {
 		_, err := c.call(t.Context(), path)
 		if code(err) != connect.CodeInternal || err.Error() != "internal: the work was not committed" {
 			t.Errorf("%s: %v", what, err)
 		}
-		var cause interface{ SQLState() string }
-		if !errors.As(outside.err, &cause) || cause.SQLState() != "23503" {
-			t.Errorf("%s: around it %v", what, outside.err)
+		if adaptertest.SQLState(outside.seen()) != "23503" {
+			t.Errorf("%s: around it %v", what, outside.seen())
 		}
 	})
 }
@@ -178,12 +177,8 @@ func TestFailedCommit(t *testing.T) {
 // A conflict at the commit may be tried again.
 func TestConflictAtTheCommit(t *testing.T) {
 	s := adaptertest.Open(t)
-	const raise = `create function conflict() returns trigger language plpgsql as 'begin raise sqlstate ''40001''; end';
-		create constraint trigger conflict after insert on items deferrable initially deferred for each row execute function conflict()`
-	if _, err := s.ExecContext(t.Context(), raise); err != nil {
-		t.Fatal(err)
-	}
-	each(t, s, after(adaptertest.Insert, func(context.Context) error { return nil }), func(what, path string, c *caller, _ *seer) {
+	s.Conflict()
+	each(t, s, adaptertest.After(adaptertest.Insert, func(context.Context) error { return nil }), func(what, path string, c *caller, _ *seer) {
 		_, err := c.call(t.Context(), path)
 		wantRetry(t, what, err, connect.CodeAborted)
 	})
@@ -230,7 +225,7 @@ func TestFullPool(t *testing.T) {
 // that goes away before has it rolled back.
 func TestStreamIsCommittedBeforeItsEnd(t *testing.T) {
 	s := adaptertest.Open(t)
-	each(t, s, after(adaptertest.Insert, adaptertest.Insert), func(what, path string, c *caller, _ *seer) {
+	each(t, s, adaptertest.After(adaptertest.Insert, adaptertest.Insert), func(what, path string, c *caller, _ *seer) {
 		if n, err := c.call(t.Context(), path); err != nil || path == watch && n != 1 || s.Items() != 2 {
 			t.Errorf("%s: %d messages, %v", what, n, err)
 		}
@@ -259,7 +254,7 @@ func TestStreamIsCommittedBeforeItsEnd(t *testing.T) {
 func TestNamesAreProcedures(t *testing.T) {
 	s := adaptertest.Open(t)
 	var got string
-	do := after(adaptertest.Insert, func(context.Context) error { got = s.Route(); return nil })
+	do := adaptertest.After(adaptertest.Insert, func(context.Context) error { got = s.Route(); return nil })
 	each(t, s, do, func(what, path string, c *caller, _ *seer) {
 		if _, err := c.call(t.Context(), path); err != nil || got != path {
 			t.Errorf("%s: %q (%v)", what, got, err)

@@ -29,7 +29,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/dbpool-go/dbpool/pool"
 	"github.com/gofiber/fiber/v3"
@@ -101,7 +100,7 @@ func lost(c fiber.Ctx, before *fasthttp.ResponseHeader, cause error) error {
 	said := fiber.ErrInternalServerError
 	wait, again := pool.RetryAfter(cause)
 	if again {
-		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(int(wait.Seconds())))
 	}
 	if again || c.Context().Err() != nil {
 		said = fiber.ErrServiceUnavailable

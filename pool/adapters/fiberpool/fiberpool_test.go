@@ -108,8 +108,7 @@ func TestErrorHandler(t *testing.T) {
 		t.Errorf("%d, %v, %d items", a.Status, seen, items)
 	}
 	get(t, app(s.Pool, after(t, adaptertest.InsertBad, func(fiber.Ctx) error { return nil }), onError), "/items/7")
-	var cause interface{ SQLState() string }
-	if !errors.As(seen, &cause) || cause.SQLState() != "23503" {
+	if adaptertest.SQLState(seen) != "23503" {
 		t.Error(seen)
 	}
 }
@@ -137,11 +136,7 @@ func TestStreamComesAfterTheCommit(t *testing.T) {
 // A conflict at the commit may be tried again.
 func TestConflictAtTheCommit(t *testing.T) {
 	s := adaptertest.Open(t)
-	const raise = `create function conflict() returns trigger language plpgsql as 'begin raise sqlstate ''40001''; end';
-		create constraint trigger conflict after insert on items deferrable initially deferred for each row execute function conflict()`
-	if _, err := s.ExecContext(t.Context(), raise); err != nil {
-		t.Fatal(err)
-	}
+	s.Conflict()
 	a := get(t, app(s.Pool, after(t, adaptertest.Insert, func(c fiber.Ctx) error { return c.SendString("ok") }), nil), "/items/7")
 	if a.Status != 503 || a.Header.Get("Retry-After") != "1" {
 		t.Errorf("%+v", a)

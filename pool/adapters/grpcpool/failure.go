@@ -21,16 +21,12 @@ func (f *failure) Error() string              { return f.said.Message() + ": " +
 func (f *failure) Unwrap() error              { return f.cause }
 func (f *failure) GRPCStatus() *status.Status { return f.said }
 
-// retryStatus is for an error after which the same call may succeed.
-func retryStatus(err error) *status.Status {
-	if errors.Is(err, pool.ErrPoolTimeout) || errors.Is(err, pool.ErrOverloaded) || errors.Is(err, pool.ErrServerFull) {
-		return status.New(codes.Unavailable, "no database connection is free")
+// retry is for an error after which the same call may succeed, and says when.
+func retry(why error, wait time.Duration) *status.Status {
+	s := status.New(codes.Aborted, "the work was rolled back because of other work beside it")
+	if errors.Is(why, pool.ErrPoolTimeout) || errors.Is(why, pool.ErrOverloaded) || errors.Is(why, pool.ErrServerFull) {
+		s = status.New(codes.Unavailable, "no database connection is free")
 	}
-	return status.New(codes.Aborted, "the work was rolled back because of other work beside it")
-}
-
-// withRetry says when the client may ask again.
-func withRetry(s *status.Status, wait time.Duration) *status.Status {
 	if told, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)}); err == nil {
 		return told
 	}

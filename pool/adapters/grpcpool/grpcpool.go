@@ -100,8 +100,9 @@ func run(ctx context.Context, p *pool.Pool, name string, opts []pool.SessionOpti
 	case failed == nil:
 		return uncommitted(ctx, err)
 	}
-	if wait, full := pool.RetryAfter(cmp.Or(unserved, failed)); full && hidesCause(failed) {
-		return &failure{withRetry(retryStatus(cmp.Or(unserved, failed)), wait), err}
+	why := cmp.Or(unserved, failed)
+	if wait, ok := pool.RetryAfter(why); ok && hidesCause(failed) {
+		return &failure{retry(why, wait), err}
 	}
 	return failed
 }
@@ -121,7 +122,7 @@ func uncommitted(ctx context.Context, err error) error {
 		return &failure{status.FromContextError(ctx.Err()), err}
 	}
 	if wait, ok := pool.RetryAfter(err); ok {
-		return &failure{withRetry(retryStatus(err), wait), err}
+		return &failure{retry(err, wait), err}
 	}
 	return &failure{status.New(codes.Internal, "the work was not committed"), err}
 }

@@ -30,11 +30,8 @@ const (
 	watch  = "/shop.Orders/Watch"
 )
 
-// method is what both of the test's methods do. send is nil for the one without a stream.
-type method func(ctx context.Context, send func() error) error
-
 // service has a method without a stream and one with, which sends what the method sends.
-func service(do method) *grpc.ServiceDesc {
+func service(do adaptertest.Method) *grpc.ServiceDesc {
 	return &grpc.ServiceDesc{
 		ServiceName: "shop.Orders", HandlerType: (*any)(nil),
 		Methods: []grpc.MethodDesc{{MethodName: "Create", Handler: func(srv any, ctx context.Context, decode func(any) error, around grpc.UnaryServerInterceptor) (any, error) {
@@ -50,7 +47,7 @@ func service(do method) *grpc.ServiceDesc {
 	}
 }
 
-func streamOf(do method) grpc.StreamHandler {
+func streamOf(do adaptertest.Method) grpc.StreamHandler {
 	return func(_ any, ss grpc.ServerStream) error {
 		return do(ss.Context(), func() error { return ss.SendMsg(new(emptypb.Empty)) })
 	}
@@ -58,7 +55,7 @@ func streamOf(do method) grpc.StreamHandler {
 
 // serve returns a client of a server with the adapter and with do as its methods.
 // What an interceptor outside sees goes to seen.
-func serve(t *testing.T, s *adaptertest.Shop, do method, seen *error) *grpc.ClientConn {
+func serve(t *testing.T, s *adaptertest.Shop, do adaptertest.Method, seen *error) *grpc.ClientConn {
 	t.Helper()
 	watching := func(err error, panicked any) error {
 		if panicked != nil {
@@ -118,21 +115,6 @@ func ended(err error) error {
 	return err
 }
 
-// after inserts, sends if there is a stream, and goes on.
-func after(insert func(context.Context) error, next func(ctx context.Context) error) method {
-	return func(ctx context.Context, send func() error) error {
-		if err := insert(ctx); err != nil {
-			return err
-		}
-		if send != nil {
-			if err := send(); err != nil {
-				return err
-			}
-		}
-		return next(ctx)
-	}
-}
-
 func TestOutcomes(t *testing.T) {
 	s := adaptertest.Open(t)
 	for name, tt := range map[string]struct {
@@ -148,7 +130,7 @@ func TestOutcomes(t *testing.T) {
 		"own rollback": {func(ctx context.Context) error { return pool.FromContext(ctx).Rollback() }, codes.OK, 0},
 	} {
 		for _, path := range []string{create, watch} {
-			if _, err := call(t.Context(), serve(t, s, after(adaptertest.Insert, tt.next), nil), path); status.Code(err) != tt.code {
+			if _, err := call(t.Context(), serve(t, s, adaptertest.After(adaptertest.Insert, tt.next), nil), path); status.Code(err) != tt.code {
 				t.Errorf("%s%s: %v, want %s", name, path, err, tt.code)
 			}
 			if n := s.Items(); n != tt.items {
@@ -163,13 +145,12 @@ func TestFailedCommit(t *testing.T) {
 	s := adaptertest.Open(t)
 	for _, path := range []string{create, watch} {
 		var seen error
-		conn := serve(t, s, after(adaptertest.InsertBad, func(context.Context) error { return nil }), &seen)
+		conn := serve(t, s, adaptertest.After(adaptertest.InsertBad, func(context.Context) error { return nil }), &seen)
 		_, err := call(t.Context(), conn, path)
 		if status.Code(err) != codes.Internal || status.Convert(err).Message() != "the work was not committed" {
 			t.Errorf("%s: %v", path, err)
 		}
-		var cause interface{ SQLState() string }
-		if !errors.As(seen, &cause) || cause.SQLState() != "23503" {
+		if adaptertest.SQLState(seen) != "23503" {
 			t.Errorf("%s: around it %v", path, seen)
 		}
 	}
@@ -178,12 +159,8 @@ func TestFailedCommit(t *testing.T) {
 // A conflict at the commit may be tried again.
 func TestConflictAtTheCommit(t *testing.T) {
 	s := adaptertest.Open(t)
-	const raise = `create function conflict() returns trigger language plpgsql as 'begin raise sqlstate ''40001''; end';
-		create constraint trigger conflict after insert on items deferrable initially deferred for each row execute function conflict()`
-	if _, err := s.ExecContext(t.Context(), raise); err != nil {
-		t.Fatal(err)
-	}
-	conn := serve(t, s, after(adaptertest.Insert, func(context.Context) error { return nil }), nil)
+	s.Conflict()
+	conn := serve(t, s, adaptertest.After(adaptertest.Insert, func(context.Context) error { return nil }), nil)
 	for _, path := range []string{create, watch} {
 		_, err := call(t.Context(), conn, path)
 		wantRetry(t, path, err, codes.Aborted)
@@ -229,7 +206,7 @@ func TestFullPool(t *testing.T) {
 // before has it rolled back.
 func TestStreamIsCommittedBeforeItsStatus(t *testing.T) {
 	s := adaptertest.Open(t)
-	conn := serve(t, s, after(adaptertest.Insert, func(ctx context.Context) error { return adaptertest.Insert(ctx) }), nil)
+	conn := serve(t, s, adaptertest.After(adaptertest.Insert, func(ctx context.Context) error { return adaptertest.Insert(ctx) }), nil)
 	if n, err := call(t.Context(), conn, watch); n != 1 || err != nil || s.Items() != 2 {
 		t.Errorf("%d messages, %v", n, err)
 	}
@@ -253,7 +230,7 @@ func TestStreamIsCommittedBeforeItsStatus(t *testing.T) {
 func TestNamesAreMethods(t *testing.T) {
 	s := adaptertest.Open(t)
 	var got string
-	conn := serve(t, s, after(adaptertest.Insert, func(context.Context) error { got = s.Route(); return nil }), nil)
+	conn := serve(t, s, adaptertest.After(adaptertest.Insert, func(context.Context) error { got = s.Route(); return nil }), nil)
 	for path, want := range map[string]string{create: create, watch: watch, "/secret/Secret": "other"} {
 		if _, err := call(t.Context(), conn, path); err != nil || got != want {
 			t.Errorf("%s: %q, want %q (%v)", path, got, want, err)
