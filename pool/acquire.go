@@ -49,22 +49,25 @@ func (p *Pool) acquire(ctx context.Context, permit *gate.Permit) error {
 // answered tells who watches what became of a caller. One whose statement went
 // with another's has given its share of that connection back already.
 func (p *Pool) answered(ctx context.Context, permit *gate.Permit, r *route, err error) {
-	waited, held := time.Since(permit.Asked), time.Duration(0)
-	if permit.Shared() {
-		err, waited, held = nil, permit.GrantedAt().Sub(permit.Asked), time.Since(permit.GrantedAt())
+	var waited time.Duration
+	shared := permit.Shared()
+	if shared {
+		err, waited = nil, permit.GrantedAt().Sub(permit.Asked)
+	} else {
+		waited = time.Since(permit.Asked)
 	}
 	r.answered(waited, err)
 	if p.observer != nil {
 		p.observer.AcquireEnd(ctx, Lane(permit.Lane), permit.Name, waited, err)
 	}
-	if permit.Shared() {
-		p.gaveBack(Lane(permit.Lane), permit.Name, held)
+	if shared {
+		p.gaveBack(r, Lane(permit.Lane), permit.Name, time.Since(permit.GrantedAt()))
 	}
 }
 
-// gaveBack tells who watches that a connection was given back.
-func (p *Pool) gaveBack(lane Lane, name string, held time.Duration) {
-	p.routes.of(lane, name).released(held)
+// gaveBack tells who watches that a connection of r was given back.
+func (p *Pool) gaveBack(r *route, lane Lane, name string, held time.Duration) {
+	r.released(held)
 	if p.observer != nil {
 		p.observer.Released(lane, name, held)
 	}
@@ -151,7 +154,8 @@ func (p *Pool) released(permit *gate.Permit) {
 		return
 	}
 	if p.observer != nil || permit.Name != "" {
-		p.gaveBack(Lane(permit.Lane), permit.Name, time.Since(permit.GrantedAt()))
+		lane := Lane(permit.Lane)
+		p.gaveBack(p.routes.of(lane, permit.Name), lane, permit.Name, time.Since(permit.GrantedAt()))
 	}
 	p.cleared(permit)
 }

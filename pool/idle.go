@@ -49,9 +49,10 @@ func (p *Pool) shrink() {
 
 // discard closes a connection that housekeeping has claimed.
 func (p *Pool) discard(s *gate.Slot, why connstate.CloseReason) {
-	s.RetireFor(why)
+	b := s.Backend.(backend)
+	b.RetireFor(why)
 	p.gate.Lost(s)
-	s.Backend.(backend).close()
+	b.close()
 }
 
 // dropEnded closes connections that the server has ended while they rested, by
@@ -76,7 +77,6 @@ func (p *Pool) dropEnded(ctx context.Context, now time.Time) {
 		}
 		delete(suspect, s)
 		if c := s.Backend.(*conn); !c.Awake(ctx) {
-			c.RetireFor(connstate.CloseBroken)
 			p.discard(s, connstate.CloseBroken)
 		} else {
 			p.gate.Unclaim(s, now)

@@ -3,13 +3,15 @@ package pool
 import (
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/gate"
+	"github.com/dbpool-go/dbpool/internal/stack"
 )
 
 // leftBehind is a parameter that a holder has changed in its session and left
 // so for the next one.
 type leftBehind struct {
 	parameter string
-	gate.Holding
+	name      string // of the route or task
+	callsite  stack.Trace
 }
 
 // maxLeftBehind bounds of how many changes it is remembered that they were told of.
@@ -31,7 +33,7 @@ func (p *Pool) noteChanges(permit *gate.Permit, b backend) {
 	defer h.mu.Unlock()
 	for _, name := range names {
 		if len(h.left) < maxLeftBehind {
-			h.left = append(h.left, leftBehind{name, permit.Holding()})
+			h.left = append(h.left, leftBehind{name, permit.Name, permit.Callsite})
 		}
 	}
 }
@@ -44,7 +46,7 @@ func (h *housekeeper) logLeftBehind() {
 	h.left = nil
 	h.mu.Unlock()
 	for _, l := range left {
-		place := (*caller)(&l.Callsite).place(h.p.plumbing)
+		place := caller(l.callsite).place(h.p.plumbing)
 		key := l.parameter + " " + place
 		if _, told := h.known[key]; told || len(h.known) >= maxLeftBehind {
 			continue
@@ -54,6 +56,6 @@ func (h *housekeeper) logLeftBehind() {
 		}
 		h.known[key] = struct{}{}
 		h.p.log.Warn("a caller changed its session for whoever has it next", "pool", h.p.cfg.Name, "parameter", l.parameter,
-			"caller", place, "name", l.Name, "remedy", "use SET LOCAL or set_config(…, true) in a transaction, or set DB_RESET=discard")
+			"caller", place, "name", l.name, "remedy", "use SET LOCAL or set_config(…, true) in a transaction, or set DB_RESET=discard")
 	}
 }

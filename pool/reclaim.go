@@ -46,6 +46,7 @@ func (p *Pool) takeAway(h gate.Holding, now time.Time) bool {
 	}
 	h.Slot.Backend.(backend).hangUp()
 	p.gate.Demand()
-	p.gaveBack(Lane(h.Lane), h.Name, now.Sub(h.Since))
+	lane := Lane(h.Lane)
+	p.gaveBack(p.routes.of(lane, h.Name), lane, h.Name, now.Sub(h.Since))
 	return true
 }

@@ -123,11 +123,7 @@ type durations struct {
 }
 
 func (d *durations) observe(took time.Duration) {
-	i := 0
-	for i < len(gate.Bounds) && took > gate.Bounds[i] {
-		i++
-	}
-	d.counts[i].Add(1)
+	d.counts[gate.Bucket(took)].Add(1)
 	d.sum.Add(int64(took))
 }
 

@@ -191,12 +191,6 @@ func (s *Session) Unserved() error {
 	if s == nil {
 		return nil
 	}
-	return s.neverServed()
-}
-
-// neverServed returns why the session got no connection when it last wanted
-// one; nil when it got one or never asked.
-func (s *Session) neverServed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.unserved

@@ -253,10 +253,10 @@ func TestSessionTriesAgainAfterAFailedBegin(t *testing.T) {
 		if err := s.QueryRowContext(ctx, "insert").Scan(); err != errBoom {
 			t.Errorf("Scan returned %v, want the acquisition's error as it was", err)
 		}
-		if s.neverServed() != errBoom {
+		if s.Unserved() != errBoom {
 			t.Error("the failure was not remembered")
 		}
-		return errors.Join(insert(ctx, s), s.neverServed())
+		return errors.Join(insert(ctx, s), s.Unserved())
 	})
 	if err != nil {
 		t.Error(err)

@@ -44,9 +44,9 @@ func ContextWithPipelining(ctx context.Context) context.Context {
 func tableFor(mode config.PipelineMode) *pgdriver.Table {
 	switch mode {
 	case config.PipelineReads:
-		return pgdriver.NewTable(pgdriver.ShareReads, nil)
+		return pgdriver.NewTable(pgdriver.ShareReads)
 	case config.PipelineAll:
-		return pgdriver.NewTable(pgdriver.ShareAll, nil)
+		return pgdriver.NewTable(pgdriver.ShareAll)
 	}
 	return nil
 }
@@ -79,8 +79,12 @@ func onShared[T any](ctx context.Context, v *virtual, o offer, answer func(*pgdr
 		if !ok || !c.Pipelines() {
 			return call(b)
 		}
-		v.learn(ctx, st, c)
-		known, began := c.Knows(st), time.Now()
+		began := time.Now()
+		if st.IsUnlearned(began) {
+			c.Learn(ctx, st, v.p.table)
+			began = time.Now()
+		}
+		known := c.Knows(st)
 		result, err := call(b)
 		if err == nil && known {
 			now := time.Now()
@@ -151,13 +155,6 @@ func callsOf(run []gate.Rider) []*pgdriver.Call {
 	return calls
 }
 
-// learn has the server describe a statement that could share a connection but for that.
-func (v *virtual) learn(ctx context.Context, st *pgdriver.Statement, c *conn) {
-	if st.IsUnlearned(time.Now()) {
-		c.Learn(ctx, st, v.p.table)
-	}
-}
-
 // rowsOf and resultOf give the answer to a call to database/sql.
 func rowsOf(c *pgdriver.Call) (driver.Rows, error) {
 	if err := c.Answer().Err; err != nil {
@@ -190,11 +187,13 @@ func (h *runHost) Cancel() (ended func()) { return h.c.CancelRunning() }
 
 // HandOn makes another caller, or nobody, the holder of the connection.
 func (h *runHost) HandOn(to *pgdriver.Call) {
-	v, permit := (*virtual)(nil), &gate.Permit{Name: h.permit.Name, Callsite: h.permit.Callsite, Asked: time.Now()}
+	var v *virtual
+	var permit *gate.Permit
 	if to != nil {
 		v = to.Owner.(*virtual)
-		permit = &v.permit
-		v.real = h.c
+		permit, v.real = &v.permit, h.c
+	} else {
+		permit = &gate.Permit{Name: h.permit.Name, Callsite: h.permit.Callsite, Asked: time.Now()}
 	}
 	if h.p.gate.PassOn(h.permit, permit) && h.permit == h.first {
 		h.p.released(h.permit)

@@ -20,12 +20,17 @@ type Histogram struct {
 	Sum    time.Duration           // their sum
 }
 
-func (h *Histogram) observe(d time.Duration) {
+// Bucket is the index of the bucket that counts d.
+func Bucket(d time.Duration) int {
 	i := 0
 	for i < len(Bounds) && d > Bounds[i] {
 		i++
 	}
-	h.Counts[i]++
+	return i
+}
+
+func (h *Histogram) observe(d time.Duration) {
+	h.Counts[Bucket(d)]++
 	h.Count++
 	h.Sum += d
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// MaxRequest is how many bytes of requests may be on their way to the server
+// maxRequest is how many bytes of requests may be on their way to the server
 // without an answer. So little fits into the socket's buffers in any case: to
 // write it never waits for the server, which might be waiting for us to read.
-const MaxRequest = 16 << 10
+const maxRequest = 16 << 10
 
 // Call is one statement of one caller, with its arguments encoded, ready to
 // take part in a Run. It belongs to its caller, who waits for Ready, until that
@@ -88,7 +88,7 @@ func (c *Call) encode(args []any) (ok bool) {
 	for _, v := range c.codec.builder.ParamValues {
 		c.size += perParameter + len(v)
 	}
-	return c.size+c.preparing() <= MaxRequest
+	return c.size+c.preparing() <= maxRequest
 }
 
 // preparing is how many bytes more the request has where it prepares the statement.
@@ -97,10 +97,11 @@ func (c *Call) preparing() int { return perMessages + len(c.SQL) + 4*len(c.desc.
 // HasOptions reports whether args begin with pgx's own options, by which a
 // query may become a simple one, or another.
 func HasOptions(args []any) bool {
-	if len(args) == 0 {
-		return false
-	}
-	switch args[0].(type) {
+	return len(args) > 0 && isOption(args[0])
+}
+
+func isOption(arg any) bool {
+	switch arg.(type) {
 	case pgx.QueryExecMode, pgx.QueryRewriter, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID:
 		return true
 	}

@@ -116,7 +116,7 @@ func (h *canceller) isInVain(stalled bool) bool {
 
 // giveUp ends the wait at once. pgx closes the connection, unless it expected
 // nothing from the server.
-func (h *canceller) giveUp() { _ = h.pg.Conn().SetDeadline(time.Unix(1, 0)) }
+func (h *canceller) giveUp() { _ = h.pg.Conn().SetDeadline(longAgo) }
 
 // request sends one cancel request and reports whether it was confirmed: the
 // server closes the request's connection once it has signalled the backend.

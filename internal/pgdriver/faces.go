@@ -90,7 +90,7 @@ func (t *Table) codec() *codec {
 	if c, _ := t.codecs.Get().(*codec); c != nil {
 		return c
 	}
-	return &codec{types: t.newMap()}
+	return &codec{types: pgtype.NewMap()}
 }
 
 // recycle gives c back to the table. What was decoded with it stays valid.

@@ -106,14 +106,10 @@ func (c *Conn) isLoss(err error) bool {
 // before anything was sent, pgx calls it safe to retry, and stdlib would have
 // the connection thrown away.
 func (c *Conn) judgeCanceled(ctx context.Context, err error) error {
-	var pg *pgconn.PgError
-	switch {
-	case err == driver.ErrBadConn && !c.IsClosed():
+	if err == driver.ErrBadConn && !c.IsClosed() {
 		return ctx.Err()
-	case errors.As(err, &pg) && pg.Code == StateQueryCanceled:
-		return &canceledError{err: pg, ctx: ctx.Err()}
 	}
-	return err
+	return Canceled(ctx, err)
 }
 
 // endedUnheard reports whether the server ended the session before it looked at

@@ -28,7 +28,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	srv, conn := connect(t)
-	table := NewTable(ShareAll, nil)
+	table := NewTable(ShareAll)
 	return &rig{t: t, srv: srv, table: table, link: NewLink(conn.PgConn(), conn.TypeMap(), table)}
 }
 

@@ -16,7 +16,7 @@ func (r *Run) tidy() {
 		return
 	}
 	r.tidied, r.closes = true, true
-	n := min(len(l.stale), MaxRequest/32)
+	n := min(len(l.stale), maxRequest/32)
 	for _, name := range l.stale[:n] {
 		l.pg.Frontend().SendClose(&pgproto3.Close{ObjectType: 'S', Name: name})
 	}
@@ -41,7 +41,7 @@ func (r *Run) send() {
 		if r.link.prepared[c.SQL] == nil {
 			size += c.preparing()
 		}
-		if r.bytes > 0 && r.bytes+size > MaxRequest {
+		if r.bytes > 0 && r.bytes+size > maxRequest {
 			break
 		}
 		r.tidy()

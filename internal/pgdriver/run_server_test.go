@@ -99,7 +99,7 @@ func (s *session) want(got []string, want ...string) {
 
 func TestRunStalePlans(t *testing.T) {
 	srv := pgtest.Shared(t)
-	s := newSession(t, srv.URL, NewTable(ShareAll, nil))
+	s := newSession(t, srv.URL, NewTable(ShareAll))
 	mustExec(t, s.conn, "create table t (id text, n int); insert into t values ('a', 1)")
 	const all = "select * from t where id = $1"
 	get := func() []*Call { return []*Call{s.call(all, "a"), s.call(all, "a")} }
@@ -128,7 +128,7 @@ func TestRunStalePlans(t *testing.T) {
 // twice here, so that it stays where it is.
 func TestRunLocked(t *testing.T) {
 	srv := pgtest.Shared(t)
-	s, holder := newSession(t, srv.URL, NewTable(ShareAll, nil)), newSession(t, srv.URL, NewTable(ShareAll, nil))
+	s, holder := newSession(t, srv.URL, NewTable(ShareAll)), newSession(t, srv.URL, NewTable(ShareAll))
 	mustExec(t, s.conn, "create table t (id text); insert into t values ('a')")
 	mustExec(t, s.conn, "create function find(text) returns text language sql begin atomic select id from t where id = $1; end")
 	mustExec(t, s.conn, "set statement_timeout = 500")
@@ -161,7 +161,7 @@ func (s *session) eventually(calls func() []*Call, want ...string) {
 
 // Requests and answers that fill all buffers do not wait for each other.
 func TestRunFillsBuffers(t *testing.T) {
-	s := newSession(t, pgtest.Shared(t).URL, NewTable(ShareAll, nil))
+	s := newSession(t, pgtest.Shared(t).URL, NewTable(ShareAll))
 	const long = "select $1::text, repeat($2::text, 100)"
 	var calls []*Call
 	var want []string
@@ -176,7 +176,7 @@ func TestRunFillsBuffers(t *testing.T) {
 
 func TestRunTerminated(t *testing.T) {
 	srv := pgtest.Shared(t)
-	s := newSession(t, srv.URL, NewTable(ShareAll, nil))
+	s := newSession(t, srv.URL, NewTable(ShareAll))
 	mustExec(t, s.conn, "create table t (id text)")
 	insert := func(id string) *Call { return s.call("insert into t values ($1)", id) }
 	kill := s.call("select pg_terminate_backend(pg_backend_pid())::text || $1", "")
@@ -192,7 +192,7 @@ func TestRunTerminated(t *testing.T) {
 // said to run again was not done.
 func TestRunServerModel(t *testing.T) {
 	srv := pgtest.Shared(t)
-	table := NewTable(ShareAll, nil)
+	table := NewTable(ShareAll)
 	keeper := newSession(t, srv.URL, table)
 	mustExec(t, keeper.conn, "create table done (id text)")
 	seed := rand.Uint64()

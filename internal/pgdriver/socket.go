@@ -182,9 +182,10 @@ func (s *Socket) SessionEnded() {
 
 // isOwnDeadline reports whether err is a deadline of ours that passed, and not the
 // kernel's verdict on a silent peer, which calls itself a timeout too.
-func isOwnDeadline(err error) bool { return isTimeout(err) && !errors.Is(err, syscall.ETIMEDOUT) }
+func isOwnDeadline(err error) bool { return IsTimeout(err) && !errors.Is(err, syscall.ETIMEDOUT) }
 
-func isTimeout(err error) bool {
+// IsTimeout reports whether err calls itself a timeout.
+func IsTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()
 }

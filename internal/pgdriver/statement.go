@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -87,14 +86,7 @@ func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 // HasNamedOptions reports whether args begin with pgx's own options, by which a query
 // may become a simple one.
 func HasNamedOptions(args []driver.NamedValue) bool {
-	if len(args) == 0 {
-		return false
-	}
-	switch args[0].Value.(type) {
-	case pgx.QueryExecMode, pgx.QueryRewriter, pgx.QueryResultFormats, pgx.QueryResultFormatsByOID:
-		return true
-	}
-	return false
+	return len(args) > 0 && isOption(args[0].Value)
 }
 
 // opened notes that rows are open, or that the query failed.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Sharing says which statements may share a connection.
@@ -59,7 +58,6 @@ const (
 // concurrently.
 type Table struct {
 	sharing Sharing
-	newMap  func() *pgtype.Map
 	codecs  sync.Pool // of *codec
 	start   time.Time
 	floor   floor
@@ -72,14 +70,9 @@ type Table struct {
 	old   map[string]*Statement
 }
 
-// NewTable returns an empty table. newMap makes the type maps with which
-// arguments are encoded and results decoded; they are like those of the
-// sessions. nil stands for pgx's own.
-func NewTable(sharing Sharing, newMap func() *pgtype.Map) *Table {
-	if newMap == nil {
-		newMap = pgtype.NewMap
-	}
-	return &Table{sharing: sharing, newMap: newMap, start: time.Now(), young: make(map[string]*Statement)}
+// NewTable returns an empty table.
+func NewTable(sharing Sharing) *Table {
+	return &Table{sharing: sharing, start: time.Now(), young: make(map[string]*Statement)}
 }
 
 // Statement is what is known of one statement, by its text. Its figures are
@@ -170,7 +163,7 @@ func (st *Statement) Why(now time.Time) Reason {
 // IsUnlearned reports whether all that is missing for the statement to share is
 // that a server describes it: see Link.Learn.
 func (st *Statement) IsUnlearned(now time.Time) bool {
-	return st.Why(now) == BecauseNew && st.seen.Load() >= firstAlone
+	return st.desc.Load() == nil && st.seen.Load() >= firstAlone && st.Why(now) == BecauseNew
 }
 
 // Cost is the time that the server takes for one execution, as far as is known.

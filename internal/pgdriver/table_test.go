@@ -16,7 +16,7 @@ type tableAt struct {
 }
 
 func newTableAt(s Sharing) *tableAt {
-	t := NewTable(s, nil)
+	t := NewTable(s)
 	return &tableAt{t, t.start}
 }
 
@@ -58,7 +58,7 @@ func TestTableLearns(tt *testing.T) {
 	t.want(tt, t.alone("insert into t values (1)", 5, 0), BecauseText)
 	all := newTableAt(ShareAll)
 	all.want(tt, all.alone("insert into t values (1)", 5, 0), Shares)
-	if NewTable(ShareNone, nil).Lookup("select 1") != nil || t.Lookup("select '"+strings.Repeat("x", maxTracked)+"'") != nil {
+	if NewTable(ShareNone).Lookup("select 1") != nil || t.Lookup("select '"+strings.Repeat("x", maxTracked)+"'") != nil {
 		tt.Error("remembered")
 	}
 	if why := (*Statement)(nil).Why(t.now); why != BecauseOff {

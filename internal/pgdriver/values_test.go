@@ -58,7 +58,7 @@ func onServer(t *testing.T, test func(conn *pgx.Conn, link *Link)) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	test(conn, NewLink(conn.PgConn(), conn.TypeMap(), NewTable(ShareAll, nil)))
+	test(conn, NewLink(conn.PgConn(), conn.TypeMap(), NewTable(ShareAll)))
 }
 
 func mustExec(t *testing.T, conn *pgx.Conn, sql string) {

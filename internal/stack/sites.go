@@ -1,6 +1,9 @@
 package stack
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // Sites keeps each way that leads to a question once: who waits, or holds
 // something, points at it instead of carrying its return addresses. Its zero value
@@ -42,7 +45,7 @@ func (s *Sites) Capture() Trace {
 func (s *Sites) of(pcs []uintptr) *site {
 	h := hashOf(pcs)
 	for i := range uint64(siteProbes) {
-		if k := s.known[(h+i)%siteCount].Load(); k != nil && k.hash == h && equal(k.pcs, pcs) {
+		if k := s.known[(h+i)%siteCount].Load(); k != nil && k.hash == h && slices.Equal(k.pcs, pcs) {
 			return k
 		}
 	}
@@ -51,7 +54,7 @@ func (s *Sites) of(pcs []uintptr) *site {
 
 // add takes in a new site, at a free place or that of another one.
 func (s *Sites) add(h uint64, pcs []uintptr) *site {
-	k := &site{h, append([]uintptr(nil), pcs...)}
+	k := &site{h, slices.Clone(pcs)}
 	for i := range uint64(siteProbes) {
 		if s.known[(h+i)%siteCount].CompareAndSwap(nil, k) {
 			return k
@@ -69,18 +72,6 @@ func hashOf(pcs []uintptr) uint64 {
 		h = (h ^ uint64(pc)) * prime
 	}
 	return h ^ h>>29
-}
-
-func equal(a, b []uintptr) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // PCs returns the return addresses, innermost first; none of a zero Trace. Nobody
