@@ -21,14 +21,14 @@ const CheckQuery = "select pg_catalog.pg_backend_pid(), " +
 
 // check finds out what stands at the other end: a backend whose process id is
 // not the one announced at startup is behind a pooler; and whether the
-// statement timeout is really in force.
-func (d *Dialer) check(ctx context.Context, c *pgdriver.Conn, m *mode, sent map[string]string) error {
+// statement timeout is really in force, which it returns.
+func (d *Dialer) check(ctx context.Context, c *pgdriver.Conn, m *mode, sent map[string]string) (timeout time.Duration, err error) {
 	pid, timeout, err := ask(ctx, c)
 	if err != nil {
-		return &checkError{err}
+		return 0, &checkError{err}
 	}
 	if pid != c.PgConn().PID() && !m.pooler && d.cfg.Pooler != config.PoolerNone {
-		return errPooled
+		return 0, errPooled
 	}
 	pinned := m.pinned
 	if pid != c.PgConn().PID() && !m.pooler {
@@ -37,7 +37,7 @@ func (d *Dialer) check(ctx context.Context, c *pgdriver.Conn, m *mode, sent map[
 		_, pinned = moveParameters(own) // a pooler that was ruled out may have swallowed them
 	}
 	if err := wantPinned(ctx, c, pinned); err != nil {
-		return err
+		return 0, err
 	}
 	if m.pooler && strings.Contains(m.beginSuffix, "lock_timeout") {
 		d.lockTimeout.Do(func() {
@@ -46,7 +46,7 @@ func (d *Dialer) check(ctx context.Context, c *pgdriver.Conn, m *mode, sent map[
 		})
 	}
 	d.timeout.found(d, m, timeout)
-	return nil
+	return timeout, nil
 }
 
 // checkError is a new connection on which CheckQuery failed.

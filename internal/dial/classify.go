@@ -34,8 +34,7 @@ func classify(err error) (code string, t Trouble) {
 		return "", Trouble{Reason: ReasonRefusedByPooler, Permanent: true,
 			Remedy: "ALTER ROLE … SET " + pinned.name + " = …, or ALTER DATABASE, and take it out of DATABASE_URL and PGOPTIONS; or connect to the server itself"}
 	}
-	var unread *configError
-	if errors.As(err, &unread) {
+	if errors.As(err, new(*configError)) {
 		return "", Trouble{Reason: ReasonFilesUnreadable, Remedy: "put the files that DATABASE_URL names in place, readable for this process; each dial reads them"}
 	}
 	var pg *pgconn.PgError

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // classifyNoServer is for a dial that no server refused: none answered, or none
@@ -48,7 +50,7 @@ func classifyNetwork(err error) Trouble {
 		return Trouble{Reason: ReasonNoHostName, Permanent: true, Remedy: "write special characters of the password percent-encoded in DATABASE_URL"}
 	case errors.As(err, &dns):
 		return Trouble{Reason: ReasonHostNotFound, Remedy: "check the host in DATABASE_URL"}
-	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
+	case errors.Is(err, context.DeadlineExceeded) || pgdriver.IsTimeout(err):
 		return Trouble{Reason: ReasonNoAnswer, Remedy: "check the network, firewalls and DB_CONNECT_TIMEOUT"}
 	}
 	return Trouble{Reason: ReasonUnreachable, Remedy: "check that the server runs and is reachable"}
@@ -64,9 +66,4 @@ const (
 func isExpired(err error) bool {
 	var invalid x509.CertificateInvalidError
 	return errors.As(err, &invalid) && invalid.Reason == x509.Expired
-}
-
-func isTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
 }

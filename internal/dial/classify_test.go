@@ -99,7 +99,7 @@ func TestClassify(t *testing.T) {
 		{&net.OpError{Op: "remote error", Err: errors.New("tls: unknown certificate authority")}, "client certificate refused", false, true},
 		{&net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}, "client certificate refused", false, true},
 		{pg("28000", "connection requires a valid client certificate"), "client certificate refused", false, true},
-		{&configError{"sslcert and sslkey do not belong together", true}, "files unreadable", false, false},
+		{&configError{"sslcert and sslkey do not belong together"}, "files unreadable", false, false},
 		{errNoHost, "no host name", false, true},
 		{&net.DNSError{Err: "no such host", Name: "x"}, "host not found", false, false},
 		{context.DeadlineExceeded, "no answer", false, false},

@@ -29,7 +29,6 @@ func readConfig(dsn config.DSN) (*pgx.ConnConfig, error) {
 // the driver says of it: that may quote the connection string.
 type configError struct {
 	message string
-	files   bool // one of the files is at fault, not the string
 }
 
 func (e *configError) Error() string { return e.message }
@@ -37,7 +36,7 @@ func (e *configError) Error() string { return e.message }
 func newConfigError(err error) *configError {
 	var path *fs.PathError
 	if errors.As(err, &path) {
-		return &configError{"a file that DATABASE_URL names cannot be read: " + path.Err.Error(), true}
+		return &configError{"a file that DATABASE_URL names cannot be read: " + path.Err.Error()}
 	}
 	for _, known := range []struct{ theirs, ours string }{
 		{"tls: private key does not match public key", "sslcert and sslkey do not belong together"},
@@ -50,8 +49,8 @@ func newConfigError(err error) *configError {
 		{"failed to configure TLS", "the files of TLS that DATABASE_URL names cannot be used"},
 	} {
 		if strings.Contains(err.Error(), known.theirs) {
-			return &configError{known.ours, true}
+			return &configError{known.ours}
 		}
 	}
-	return &configError{"PostgreSQL's driver cannot parse it; write it as postgres://user@host:5432/database or as host=… user=… dbname=…", false}
+	return &configError{"PostgreSQL's driver cannot parse it; write it as postgres://user@host:5432/database or as host=… user=… dbname=…"}
 }

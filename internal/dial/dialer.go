@@ -141,9 +141,9 @@ func (d *Dialer) connect(ctx context.Context, sl *gate.Slot, t try) (*pgdriver.C
 	}
 	c.Connected(dc.(*stdlib.Conn), lastSocket(sl))
 	sl.PID = c.PgConn().PID()
-	err = d.check(ctx, c, mode, cc.RuntimeParams)
+	timeout, err := d.check(ctx, c, mode, cc.RuntimeParams)
 	if err == nil {
-		err = d.hooks.prepare(ctx, c, mode)
+		err = d.hooks.prepare(ctx, c, mode, timeout)
 	}
 	if err != nil {
 		_ = c.Close()

@@ -3,6 +3,7 @@ package dial
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -34,14 +35,11 @@ var (
 	errTimeoutChanged = errors.New("the function given to WithAfterConnect changed statement_timeout; set DB_STATEMENT_TIMEOUT, or SET LOCAL in a transaction")
 )
 
-// prepare runs what was given to WithAfterConnect on a new connection.
-func (h Hooks) prepare(ctx context.Context, c *pgdriver.Conn, m *mode) error {
+// prepare runs what was given to WithAfterConnect on a new connection, whose
+// statement_timeout is before.
+func (h Hooks) prepare(ctx context.Context, c *pgdriver.Conn, m *mode, before time.Duration) error {
 	if len(h.After) == 0 {
 		return nil
-	}
-	_, before, err := ask(ctx, c)
-	if err != nil {
-		return &checkError{err}
 	}
 	for _, after := range h.After {
 		if err := after(ctx, c.Pgx()); err != nil {
