@@ -42,10 +42,12 @@ func (r *eventRing) add(at time.Time, kind statusjson.EventKind, sev statusjson.
 	}
 	r.seq++
 	e := statusjson.Event{Seq: r.seq, At: at, Kind: kind, Severity: sev, Message: message}
-	if i := slices.IndexFunc(*list, func(old statusjson.Event) bool { return old.Kind == kind && at.Sub(last(old)) < flapWithin }); i >= 0 && flaps(kind) {
-		old := (*list)[i]
-		e.At, e.LastAt, e.Count = old.At, at, max(old.Count, 1)+1
-		*list, again = slices.Delete(*list, i, i+1), true
+	if flaps(kind) {
+		if i := slices.IndexFunc(*list, func(old statusjson.Event) bool { return old.Kind == kind && at.Sub(last(old)) < flapWithin }); i >= 0 {
+			old := (*list)[i]
+			e.At, e.LastAt, e.Count = old.At, at, max(old.Count, 1)+1
+			*list, again = slices.Delete(*list, i, i+1), true
+		}
 	}
 	if len(*list) == most {
 		*list = slices.Delete(*list, 0, 1)
@@ -64,10 +66,8 @@ func last(e statusjson.Event) time.Time {
 
 // latest returns the events kept, newest first. Never nil.
 func (r *eventRing) latest() []statusjson.Event {
-	out := append(slices.Clone(r.info), r.severe...)
+	out := append(make([]statusjson.Event, 0, len(r.info)+len(r.severe)), r.info...)
+	out = append(out, r.severe...)
 	slices.SortFunc(out, func(a, b statusjson.Event) int { return cmp.Compare(b.Seq, a.Seq) })
-	if out == nil {
-		return []statusjson.Event{}
-	}
 	return out
 }

@@ -53,18 +53,21 @@ type timeline struct {
 }
 
 // history is what the page draws: minutes closely, and hours coarsely. It takes
-// at most 160 kB. The zero value is empty.
+// at most 160 kB.
 type history struct {
 	fine, coarse timeline
 	marks        [markKept]mark
 	marked       uint64
 }
 
+// newTimelines returns an empty history.
+func newTimelines() history {
+	return history{fine: timeline{step: historyStep, kept: uint64(historyKept)}, coarse: timeline{step: coarseStep, kept: uint64(coarseKept)}}
+}
+
 // observe takes a look into both timelines.
 func (h *history) observe(l look) {
 	h.mark(&l.stats, l.at)
-	h.fine.step, h.fine.kept = historyStep, uint64(historyKept)
-	h.coarse.step, h.coarse.kept = coarseStep, uint64(coarseKept)
 	h.fine.observe(l)
 	h.coarse.observe(l)
 }

@@ -54,7 +54,7 @@ type Monitor struct {
 
 // New returns a monitor of p. It starts nothing: call Run.
 func New(p Source, opts ...Option) *Monitor {
-	m := &Monitor{pool: p, log: slog.Default(), opts: defaultOptions(), hurry: make(chan struct{}, 1), state: statusjson.MonitoringNotRunning}
+	m := &Monitor{pool: p, log: slog.Default(), opts: defaultOptions(), hurry: make(chan struct{}, 1), state: statusjson.MonitoringNotRunning, history: newTimelines()}
 	for _, o := range opts {
 		o(&m.opts)
 	}
@@ -109,7 +109,7 @@ func (m *Monitor) enter() error {
 		return errRunning
 	}
 	m.state, m.since = statusjson.MonitoringOn, now
-	m.watch, m.prober, m.history = watch{}, prober{}, history{}
+	m.watch, m.prober, m.history = watch{}, prober{}, newTimelines()
 	m.events.add(now, statusjson.EventMonitor, statusjson.SeverityInfo, "monitoring started")
 	return nil
 }

@@ -239,7 +239,7 @@ func TestHistory(t *testing.T) {
 // A real ticker is now a moment early, now a moment late, and probes look in
 // between: an entry lasts historyStep all the same.
 func TestHistoryKeepsItsStep(t *testing.T) {
-	var h history
+	h := newTimelines()
 	start := time.Unix(1e9, 0)
 	look := func(at time.Duration) { h.observe(look{at: start.Add(at)}) }
 	jitter := []time.Duration{0, -time.Millisecond, 40 * time.Microsecond, -90 * time.Microsecond, time.Millisecond}
@@ -265,7 +265,7 @@ func TestHistoryKeepsItsStep(t *testing.T) {
 }
 
 func TestHistoryColumnsAreEquallyLong(t *testing.T) {
-	var h history
+	h := newTimelines()
 	h.observe(look{at: time.Unix(0, 0)})
 	h.observe(look{at: time.Unix(2, 0)})
 	v := reflect.ValueOf(*h.fine.since(0))

@@ -51,27 +51,26 @@ function renderRoutes(s) {
     ),
   );
   byID("routes-table").replaceChildren(
-    rows.length
-      ? table(
-          "Connections by route and task, since the pool was opened",
-          [
-            ["Route or task"],
-            ["In use", true],
-            ["Waiting", true],
-            ["Held, p95", true],
-            ["Wait, p95", true, "wide-only"],
-            ["Served", true, "wide-only"],
-            ["Timed out", true],
-            ["Refused", true],
-          ],
-          rows,
-          "routes",
-        )
-      : noneLeft(),
+    table(
+      "Connections by route and task, since the pool was opened",
+      [
+        ["Route or task"],
+        ["In use", true],
+        ["Waiting", true],
+        ["Held, p95", true],
+        ["Wait, p95", true, "wide-only"],
+        ["Served", true, "wide-only"],
+        ["Timed out", true],
+        ["Refused", true],
+      ],
+      rows,
+      "routes",
+    ),
   );
 }
 
 function table(caption, heads, rows, style) {
+  if (rows.length === 0) return noneLeft();
   const head = heads.map(([label, num, style]) =>
     el("th", { scope: "col", class: (num ? "num " : "") + (style || "") }, label),
   );
@@ -122,14 +121,12 @@ function renderHolders(s) {
     ),
   );
   byID("holders").replaceChildren(
-    rows.length === 0
-      ? noneLeft()
-      : table(
-          "Connections in use, longest first",
-          [["Held for", true], ["Doing"], ["Route or task"], ["Taken by"], ["Server process", true]],
-          rows,
-          "stack",
-        ),
+    table(
+      "Connections in use, longest first",
+      [["Held for", true], ["Doing"], ["Route or task"], ["Taken by"], ["Server process", true]],
+      rows,
+      "stack",
+    ),
   );
 }
 
@@ -234,22 +231,20 @@ function renderQueries(s) {
     ),
   );
   byID("queries").replaceChildren(
-    rows.length === 0
-      ? noneLeft()
-      : table(
-          "Statements and open transactions on the server, longest first",
-          [
-            ["For", true],
-            ["State"],
-            ["Waiting for"],
-            ["Application"],
-            ["Role"],
-            ["Transaction", true],
-            ["Process", true],
-          ],
-          rows,
-          "stack",
-        ),
+    table(
+      "Statements and open transactions on the server, longest first",
+      [
+        ["For", true],
+        ["State"],
+        ["Waiting for"],
+        ["Application"],
+        ["Role"],
+        ["Transaction", true],
+        ["Process", true],
+      ],
+      rows,
+      "stack",
+    ),
   );
 }
 

@@ -180,10 +180,11 @@ function roomTile(s) {
   );
 }
 
-// rate is a count per second over the last ten seconds or so; null when unknown.
+// rate is a count per second over the last ten seconds or so, or the last entry
+// where that is longer; null when unknown.
 function rate(h, key) {
   const last = h.at_seconds.length - 1,
-    first = Math.max(last - 5, 0);
+    first = Math.max(last - Math.max(Math.round(10 / h.step_seconds), 1), 0);
   if (last <= first) return null;
   return h[key].slice(first + 1).reduce((a, b) => a + b, 0) / (h.at_seconds[last] - h.at_seconds[first]);
 }
