@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,6 +153,7 @@ func TestConnectTimeout(t *testing.T) {
 // them while no new one can be had: what is given back is theirs, one by one, in
 // the order in which they asked, before those who came later.
 func TestDeadConnectionsKeepTheirPlace(t *testing.T) {
+	var texts atomic.Int64
 	calls := map[string]func(ctx context.Context, p *Pool) error{
 		"ExecContext": func(ctx context.Context, p *Pool) error { _, err := p.ExecContext(ctx, "sleep 1s"); return err },
 		"DB().ExecContext": func(ctx context.Context, p *Pool) error {
@@ -174,10 +177,10 @@ func TestDeadConnectionsKeepTheirPlace(t *testing.T) {
 			return err
 		},
 		"PrepareContext": func(ctx context.Context, p *Pool) error {
-			s, err := p.PrepareContext(ctx, "sleep 1s")
+			s, err := p.PrepareContext(ctx, fmt.Sprint("prepared ", texts.Add(1))) // pgx parses one text once
 			if err == nil {
-				_, err = s.ExecContext(ctx)
-				_ = s.Close()
+				time.Sleep(time.Second)
+				err = s.Close()
 			}
 			return err
 		},
@@ -191,6 +194,7 @@ func TestDeadConnectionsKeepTheirPlace(t *testing.T) {
 				s.with(func(f *wireFaults) {
 					f.script = func(w *wireSession, _ pgproto3.FrontendMessage) bool {
 						if w.pid == live {
+							time.Sleep(time.Millisecond) // so that no two are served at one time
 							return true
 						}
 						time.Sleep(100 * time.Millisecond) // so that both have begun when they are found dead
@@ -228,6 +232,7 @@ func TestDeadConnectionsKeepTheirPlace(t *testing.T) {
 				if st := p.Stats(); st.TimeoutCount != 0 || st.OpenedCount != 3 {
 					t.Errorf("%d timed out, %d opened", st.TimeoutCount, st.OpenedCount)
 				}
+				time.Sleep(10 * time.Second) // what cancels for the dead gives up
 			})
 		})
 	}
