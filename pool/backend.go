@@ -41,6 +41,9 @@ type backend interface {
 	Traffic() (n uint32, busy bool)
 	// Doing is the holder's activity. It is asked under the gate's lock.
 	Doing() int32
+	// Outlives tells whether the rows or the transaction of its holder have
+	// outlived their context.
+	Outlives() bool
 	// Pgx is pgx's connection; nil if there is none.
 	Pgx() *pgx.Conn
 }

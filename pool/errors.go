@@ -32,7 +32,8 @@ var (
 	// this pool and would wait for itself. Only with DB_NESTED=refuse.
 	ErrNested = errors.New("pool: nested acquisition refused")
 	// ErrReclaimed: the connection was taken away from a holder that had left
-	// it without a statement for too long. Only with DB_RECLAIM_AFTER.
+	// it without a statement for too long: as DB_RECLAIM_AFTER says, or 5 s after
+	// the context of its rows or its transaction had ended.
 	ErrReclaimed = connstate.ErrReclaimed
 	// ErrTransactionEnded is returned by the commit, and the rollback, of a
 	// transaction that its own work has ended: with COMMIT, ROLLBACK or PREPARE

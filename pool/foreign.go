@@ -145,6 +145,9 @@ func (*foreignConn) Traffic() (uint32, bool) { return 0, true }
 // doing is what was noted at the beginning and end of each call.
 func (c *foreignConn) Doing() int32 { return c.Activity.Load() }
 
+// Outlives says no: nothing is taken away from its holder, see Traffic.
+func (*foreignConn) Outlives() bool { return false }
+
 // pgx is nil: the connection is another driver's.
 func (*foreignConn) Pgx() *pgx.Conn { return nil }
 

@@ -15,8 +15,9 @@ import (
 type housekeeper struct {
 	p      *Pool
 	done   chan struct{}
-	wake   chan struct{} // an early round, for log lines that are owed
-	silent map[gate.Grant]silence
+	wake   chan struct{}          // an early round, for log lines that are owed
+	silent map[gate.Grant]silence // holders that may not do nothing for ever
+	before map[gate.Grant]silence // those of the round before
 
 	mu    sync.Mutex          // guards owed and left
 	owed  []cameBack          // leaks that came back and have not been logged yet

@@ -17,6 +17,12 @@ func (p *Pool) ExecContext(ctx context.Context, query string, args ...any) (sql.
 
 // QueryContext runs a statement that returns rows, as sql.DB.QueryContext does.
 // The connection is held until the rows are closed or read to the end.
+//
+// A Scanner must not panic where Rows.Close is deferred: database/sql then waits for
+// ever for a lock that the same goroutine holds. The goroutine is lost; the
+// connection is taken from it 5 to 6 s after ctx has ended, and never without
+// such an end, unless Config.ReclaimAfter says so. The same holds for whoever
+// keeps sql.RawBytes that long after the end of ctx, and for transactions.
 func (p *Pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	rows, err := p.front.QueryContext(ctx, query, args...)
 	return rows, p.seen(err)
@@ -24,8 +30,13 @@ func (p *Pool) QueryContext(ctx context.Context, query string, args ...any) (*sq
 
 // QueryRowContext runs a statement that returns at most one row, as
 // sql.DB.QueryRowContext does: errors, those of the wait among them, come from Row.Scan.
+// The row has been read, and the connection given back, when it returns: a Row that
+// is never scanned holds nothing, nor does one whose Scan blocks. A Scanner must
+// not panic there all the same: database/sql then waits for ever for a lock that
+// the same goroutine holds. (Through [Pool.DB] the connection is held until the
+// Row was scanned; what QueryContext says of its rows holds for it.)
 func (p *Pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	row := p.front.QueryRowContext(ctx, query, args...)
+	row := p.front.QueryRowContext(forRow(ctx), query, args...)
 	if err := row.Err(); err != nil {
 		if seen := p.seen(err); seen != err {
 			return rowOf(seen)

@@ -10,31 +10,46 @@ import (
 // silence is how long a holder has been seen to exchange nothing with the server.
 type silence struct {
 	traffic uint32
+	may     time.Duration
 	since   time.Time
 }
 
-// reclaim takes connections away from holders that have long done nothing with
-// them, if that was asked for.
+// reclaim takes connections away from holders that have done nothing with them
+// for longer than they may.
 func (h *housekeeper) reclaim(now time.Time) {
-	if h.p.cfg.ReclaimAfter == 0 {
-		return
-	}
-	seen := make(map[gate.Grant]silence)
+	clear(h.before)
+	h.before, h.silent = h.silent, h.before
 	for _, held := range h.p.gate.Oldest(0) {
 		if held.Slot == nil {
 			continue
 		}
-		s, known := h.silent[held.Grant]
-		if n, busy := held.Slot.Backend.(backend).Traffic(); !known || s.traffic != n || busy {
-			s = silence{traffic: n, since: now}
+		b := held.Slot.Backend.(backend)
+		may := h.mayRest(b)
+		if may == 0 {
+			continue
 		}
-		seen[held.Grant] = s
-		if now.Sub(s.since) >= h.p.cfg.ReclaimAfter && h.p.takeAway(held, now) {
+		s, known := h.before[held.Grant]
+		if n, busy := b.Traffic(); !known || s.traffic != n || s.may != may || busy {
+			s = silence{traffic: n, may: may, since: now}
+		}
+		h.silent[held.Grant] = s
+		if now.Sub(s.since) >= may && h.p.takeAway(held, now) {
 			held.Activity = connstate.ActivityReclaimed
 			h.p.log.Warn("connection reclaimed", holderAttrs(h.p.cfg.Name, h.p.describe(&held, now))...)
 		}
 	}
-	h.silent = seen
+}
+
+// mayRest is for how long a holder may do nothing; 0 for as long as it likes.
+// Rows and transactions are closed by database/sql when their context ends. When
+// they are not, their goroutine is stuck in a Scan, or in the Close that waits
+// for it because a Scanner panicked.
+func (h *housekeeper) mayRest(b backend) time.Duration {
+	may := h.p.cfg.ReclaimAfter
+	if b.Outlives() && (may == 0 || may > scanGrace) {
+		may = scanGrace
+	}
+	return may
 }
 
 // takeAway ends the session of a holder that runs nothing, and gives its place

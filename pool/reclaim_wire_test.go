@@ -57,7 +57,7 @@ func TestReclaimForgottenRows(t *testing.T) {
 	const many = "select repeat('x', 1000) from generate_series(1, 100000)"
 	for what, forget := range map[string]func(*Pool) (next func() error){
 		"QueryRow without Scan": func(p *Pool) func() error {
-			row := p.QueryRowContext(context.Background(), "select 'x' from generate_series(1, 2)")
+			row := p.DB().QueryRowContext(context.Background(), "select 'x' from generate_series(1, 2)")
 			return func() error { return row.Scan(new(string)) }
 		},
 		"rows that were all sent": func(p *Pool) func() error { return forgotten(p.QueryContext(context.Background(), "select 'x'")) },

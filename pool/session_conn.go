@@ -226,7 +226,7 @@ func (c *sessionConn) query(ctx context.Context, run func(ctx context.Context) (
 		return nil, lossOf(err)
 	}
 	if s, ok := ctx.(statementContext); ok && s.scanStuck != nil {
-		return c.readRow(inner, s.scanStuck), nil
+		return &sessionRow{row: readRow(inner), c: c, late: s.scanStuck}, nil
 	}
 	return c.openRowsLocked(statement, inner), nil
 }

@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"bytes"
 	"context"
 	"database/sql/driver"
 	"io"
@@ -162,49 +161,26 @@ func (r *sessionRows) ColumnTypeScanType(i int) reflect.Type {
 // never arrives. The connection is then taken from the session.
 const scanGrace = 5 * time.Second
 
-// sessionRow is the only row of a *sql.Row. It was read to the end before
-// anybody sees it: a Row that is never scanned keeps nothing open.
+// sessionRow is the row of a session's *sql.Row.
 type sessionRow struct {
-	c       *sessionConn
-	columns []string
-	values  []driver.Value
-	next    error // what Next returns: nil for the row, io.EOF without one
-	end     error // what closing the result returned
-	late    func()
+	row
+	c    *sessionConn
+	late func()
 }
-
-// readRow reads the first row and closes the result.
-func (c *sessionConn) readRow(inner driver.Rows, late func()) *sessionRow {
-	r := &sessionRow{c: c, columns: inner.Columns(), late: late}
-	r.values = make([]driver.Value, len(r.columns))
-	r.next = inner.Next(r.values)
-	for i, v := range r.values { // bytes may be the driver's own until it goes on
-		if b, ok := v.([]byte); ok {
-			r.values[i] = bytes.Clone(b)
-		}
-	}
-	r.end = inner.Close()
-	return r
-}
-
-// Columns returns the names of the columns.
-func (r *sessionRow) Columns() []string { return r.columns }
 
 // Next returns the row, once, to Row.Scan.
 func (r *sessionRow) Next(dest []driver.Value) error {
-	if r.next != nil {
-		return r.next
+	err := r.row.Next(dest)
+	if err == nil {
+		r.c.awaitScan(r.late)
 	}
-	copy(dest, r.values)
-	r.next = io.EOF
-	r.c.awaitScan(r.late)
-	return nil
+	return err
 }
 
 // Close ends the result.
 func (r *sessionRow) Close() error {
 	r.c.scanned()
-	return r.end
+	return r.row.Close()
 }
 
 // awaitScan calls late unless scanned is called within scanGrace.

@@ -196,6 +196,18 @@ func (v *virtual) ExecContext(ctx context.Context, query string, args []driver.N
 
 // QueryContext runs a statement that returns rows.
 func (v *virtual) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	r, single := ctx.(rowContext)
+	if !single {
+		return v.query(ctx, query, args)
+	}
+	rows, err := v.query(r.Context, query, args)
+	if err != nil || v.real == nil { // or it shared a connection, and its answer was copied
+		return rows, err
+	}
+	return v.onlyRow(rows)
+}
+
+func (v *virtual) query(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	execute := func(c backend) (driver.Rows, error) { return c.QueryContext(ctx, query, args) }
 	if o := v.offering(ctx, query, args); o.statement != nil {
 		return onShared(ctx, v, o, rowsOf, execute)

@@ -17,4 +17,4 @@ const (
 )
 
 // ErrReclaimed is what the former holder of a connection gets that was taken away from it.
-var ErrReclaimed = errors.New("pool: connection reclaimed: it was held without a running statement for longer than DB_RECLAIM_AFTER allows")
+var ErrReclaimed = errors.New("pool: connection reclaimed: it was held without a running statement for longer than DB_RECLAIM_AFTER allows, or with rows or a transaction whose context had long ended")

@@ -26,6 +26,13 @@ func (c *Conn) Doing() int32 {
 	return a
 }
 
+// Outlives reports whether what the holder has open, rows or a transaction, has
+// outlived its context.
+func (c *Conn) Outlives() bool {
+	r, t := c.open.Load(), c.under.Load()
+	return r != nil && r.ctx.Err() != nil || t != nil && t.ctx.Err() != nil
+}
+
 // becomes notes what the holder does now, if it did was until now. It reports
 // false when the connection was taken away, or the caller is mistaken.
 func (c *Conn) becomes(was, now int32) bool { return c.slot.State().CompareAndSwap(was, now) }

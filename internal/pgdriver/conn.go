@@ -21,8 +21,8 @@ type pgxConn = stdlib.Conn
 // Conn is one server session: pgx's connection, with a record of what it is doing,
 // whether it can be used again, and whether its statement may have been executed.
 //
-// Like every driver.Conn it is used by one goroutine at a time; only Traffic and
-// Doing may be called by others meanwhile.
+// Like every driver.Conn it is used by one goroutine at a time; only Traffic,
+// Doing and Outlives may be called by others meanwhile.
 type Conn struct {
 	*pgxConn
 	slot     Slot
@@ -44,10 +44,13 @@ type Conn struct {
 	lastUsed   time.Time // when it was last given back in good order
 	breakages  uint64    // Shared.breakages at that time
 	trusted    bool      // its present holder got it without a look at the socket
-	open       *rows     // of the latest query, until they are closed
 	inTx       bool
 	readOnlyTx bool // which its caller made read-only
 	txEnded    bool // the server has reported that it has no transaction, while inTx
+
+	// Others look at these: see Outlives.
+	open  atomic.Pointer[rows] // of the latest query, until they are closed
+	under atomic.Pointer[tx]   // the latest transaction, until its end
 
 	left leftovers
 

@@ -30,7 +30,7 @@ var (
 // that cannot be converted is not the last one.
 func (r *rows) Next(dest []driver.Value) error {
 	err := r.Rows.Next(dest)
-	if err != nil && r.c.open == r && !r.c.PgConn().IsBusy() {
+	if err != nil && r.c.open.Load() == r && !r.c.PgConn().IsBusy() {
 		r.c.watch.end()
 	}
 	return r.judge(err)
@@ -42,7 +42,7 @@ func (r *rows) judge(err error) error {
 	switch {
 	case err == nil || err == io.EOF:
 		return err
-	case r.c.open == r && SQLState(err) == StateReadOnly:
+	case r.c.open.Load() == r && SQLState(err) == StateReadOnly:
 		r.c.noteReadOnly(err)
 	case r.c.slot.State().Load() == connstate.ActivityReclaimed:
 		return connstate.ErrReclaimed
@@ -56,7 +56,7 @@ func (r *rows) judge(err error) error {
 
 // Cut cancels what is left of the query on the server, and closes the rows.
 func (r *rows) Cut() error {
-	if r.c.open == r && r.c.PgConn().IsBusy() {
+	if r.c.open.Load() == r && r.c.PgConn().IsBusy() {
 		r.c.watch.now()
 	}
 	return r.Close()
@@ -65,8 +65,8 @@ func (r *rows) Cut() error {
 // Close reads what is left and ends the query.
 func (r *rows) Close() error {
 	err := r.Rows.Close()
-	if c := r.c; c.open == r {
-		c.open = nil
+	if c := r.c; c.open.Load() == r {
+		c.open.Store(nil)
 		c.becomes(connstate.ActivityRows, connstate.ActivityRunning)
 		c.end()
 	}

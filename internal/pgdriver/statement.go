@@ -99,8 +99,9 @@ func (c *Conn) opened(ctx context.Context, r driver.Rows, err error) (driver.Row
 		c.watch.end() // all is here already
 	}
 	c.becomes(connstate.ActivityRunning, connstate.ActivityRows)
-	c.open = &rows{Rows: r.(*stdlib.Rows), c: c, ctx: ctx}
-	return c.open, nil
+	open := &rows{Rows: r.(*stdlib.Rows), c: c, ctx: ctx}
+	c.open.Store(open)
+	return open, nil
 }
 
 // Ping makes a round trip.

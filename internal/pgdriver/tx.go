@@ -65,6 +65,7 @@ func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 		return nil, c.judgeHarmless(ctx, err)
 	}
 	c.inTx, c.txEnded, c.readOnlyTx = true, false, opts.ReadOnly
+	c.under.Store(t)
 	c.exchange.tags.begin()
 	return t, nil
 }
@@ -138,6 +139,7 @@ func (t *tx) rollback() error {
 
 func (t *tx) over() {
 	t.c.inTx, t.c.readOnlyTx = false, false
+	t.c.under.Store(nil)
 	t.c.exchange.tags.end()
 }
 
