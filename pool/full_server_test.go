@@ -29,7 +29,7 @@ func knocks(srv *pgtest.Server, role string) (n int) {
 // server's slots but the two that the pool has.
 func TestFullServer(t *testing.T) {
 	onServers(t, fewSlots, func(t *testing.T, srv *pgtest.Server) {
-		const limit, had, workers, seconds = 10, 2, 50, 5
+		const limit, had, workers, seconds = 10, 2, 50, 3
 		ours := open(t, settled(as(ordinary(t, srv, "ours"), "ours"), limit, 0))
 		rivals := []*contender{mine(ours), rawPool(t, ordinary(t, srv, "raw"), limit), pgxPool(t, ordinary(t, srv, "pgx"), limit)}
 		for _, r := range rivals {

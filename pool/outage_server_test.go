@@ -77,7 +77,7 @@ func TestRestartUnderLoad(t *testing.T) {
 // TestKillUnderLoad ends sessions that are idle, or were a moment ago.
 func TestKillUnderLoad(t *testing.T) {
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
-		const limit, kills = 5, 200
+		const limit, kills = 5, 80
 		p := open(t, settled(srv.URL, limit, 0))
 		calls := startCalls(t, limit-1, func(ctx context.Context) error {
 			time.Sleep(time.Millisecond)

@@ -71,7 +71,7 @@ func TestTLS(t *testing.T) {
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		withTLS(t, srv)
 		dsn := with(srv.URL, map[string]string{"sslmode": "require"})
-		cancelMany(t, dsn)
+		cancelMany(t, dsn, 100) // a cancel request has its own handshake, and each costs
 		p := open(t, settled(dsn, 3, 0))
 		for range 20 {
 			endSessions(t, srv, p)
