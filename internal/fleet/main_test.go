@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"os"
+	"runtime/debug"
 	"testing"
 
 	"github.com/dbpool-go/dbpool/internal/pgtest"
@@ -14,5 +15,6 @@ func TestMain(m *testing.M) {
 		childMain(url)
 		return
 	}
+	debug.SetGCPercent(400) // the simulations make garbage all the time and hold on to little
 	pgtest.Main(m, func() error { return goleak.Find() })
 }

@@ -103,7 +103,7 @@ func TestReplicasWithoutATokenDialSeldom(t *testing.T) {
 // A budget much smaller than the server, and more replicas than it has tokens:
 // those without one hold a session no longer than it takes to be told so.
 func TestSmallBudgetOnALargeServer(t *testing.T) {
-	for _, n := range []int{8, 30, 60} {
+	for _, n := range also([]int{8, 30}, 60) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			simulate(t, 100, smallPool, func(w *world) {
 				w.most = bounds{starved: time.Hour, untold: 200 * time.Millisecond, over: 6, looks: 110, dials: 40, cores: 0.2}
@@ -121,7 +121,7 @@ func TestSmallBudgetOnALargeServer(t *testing.T) {
 
 // How often a replica looks does not depend on how many callers it has.
 func TestLooksByNumberOfCallers(t *testing.T) {
-	for _, callers := range []int{1, 2, 5, 9, 10, 12} {
+	for _, callers := range also([]int{1, 5, 12}, 2, 9, 10) {
 		t.Run(fmt.Sprint(callers), func(t *testing.T) {
 			simulate(t, smallSlots, smallPool, func(w *world) {
 				w.most.dials = 2
@@ -276,7 +276,7 @@ func TestCostOfACalmFleet(t *testing.T) {
 
 // Replicas that could all use more than their part.
 func TestCostOfABusyFleet(t *testing.T) {
-	for _, n := range sizes(50, 100, 300) {
+	for _, n := range sizes(30, 50, 100, 300) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			simulateBig(t, 3*n+20, 4, func(w *world) {
 				w.most = bounds{starved: 5 * time.Second, untold: time.Second, looks: 1000, dials: float64(n), cores: 2}

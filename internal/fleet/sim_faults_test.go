@@ -58,7 +58,7 @@ func (w *world) least() int {
 
 func TestNoThunderingHerdAfterARestart(t *testing.T) {
 	simulateBig(t, 170, 8, func(w *world) {
-		w.most.dials = 100 // all come back in the scenario's ten seconds
+		w.most.dials, w.most.looks = 100, 120 // all come back in the scenario's ten seconds, and each session without a token looks
 		for range 100 {
 			w.join(6, 100*time.Millisecond, 0)
 		}
@@ -115,7 +115,7 @@ func TestMoreReplicasThanTokensTakeTurns(t *testing.T) {
 }
 
 func TestManyReplicasWithFaults(t *testing.T) {
-	for _, n := range sizes(80, 200) {
+	for _, n := range sizes(50, 80, 200) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			simulateBig(t, n*8/5, 8, func(w *world) {
 				w.most.dials = 30 // what is killed and terminated is replaced

@@ -13,17 +13,20 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("fleet.seeds", 2, "seeds per simulated scenario")
+	simSeeds = flag.Int("fleet.seeds", usualSeeds, "seeds per simulated scenario")
 	simBig   = flag.Bool("fleet.big", false, "simulate fleets of up to 1,000 replicas too, and real ones of up to 100: minutes")
 )
 
 // sizes are those of a fleet that take seconds to simulate, and with -fleet.big the
 // larger ones too.
-func sizes(small int, large ...int) []int {
+func sizes(small int, large ...int) []int { return also([]int{small}, large...) }
+
+// also adds to what is usually tried what is tried with -fleet.big.
+func also(usual []int, more ...int) []int {
 	if *simBig {
-		return append([]int{small}, large...)
+		return append(usual, more...)
 	}
-	return []int{small}
+	return usual
 }
 
 // world is a simulated fleet on a simulated server.
@@ -206,13 +209,8 @@ func (w *world) finish() {
 func (w *world) watch() {
 	for w.ctx.Err() == nil {
 		time.Sleep(20 * time.Millisecond)
-		owner := map[string]uint32{}
-		for pid, t := range w.tokens() {
-			if other, taken := owner[t]; taken {
-				w.Errorf("after %v: sessions %d and %d share token %s", w.age(), pid, other, t)
-				return
-			}
-			owner[t] = pid
+		if !w.noTokenIsShared() {
+			return
 		}
 		w.noteStarved()
 		w.noteSessions()
@@ -274,23 +272,36 @@ func (w *world) noteSessions() {
 	}
 }
 
-// tokens is the token of each session that lives by one, by process id, as far
-// as the server agrees. Those on another server are not looked at.
-func (w *world) tokens() map[uint32]string {
-	believed, server := map[uint32]string{}, w.server.name()
+// simToken is a token of one of the services.
+type simToken struct {
+	service string
+	token   Token
+}
+
+// noTokenIsShared reports whether each session that lives by a token, as far as the
+// server agrees, has one of its own. Sessions on another server are not looked at.
+func (w *world) noTokenIsShared() bool {
 	w.mu.Lock()
 	all := slices.Clone(w.all)
 	w.mu.Unlock()
+	owner, server := map[simToken]uint32{}, w.server.name()
 	for _, r := range all {
 		r.fleet.mu.Lock()
 		for s := range r.fleet.sessions {
-			if s.server == server && w.server.holds(s.pid, simKey{r.fleet.keys.class(kindToken), uint32(s.token)}) {
-				believed[s.pid] = fmt.Sprintf("%d of %s", s.token, r.link.service)
+			if s.server != server || !w.server.holds(s.pid, simKey{r.fleet.keys.class(kindToken), uint32(s.token)}) {
+				continue
 			}
+			t := simToken{r.link.service, s.token}
+			if other, taken := owner[t]; taken {
+				w.Errorf("after %v: sessions %d and %d share token %+v", w.age(), s.pid, other, t)
+				r.fleet.mu.Unlock()
+				return false
+			}
+			owner[t] = s.pid
 		}
 		r.fleet.mu.Unlock()
 	}
-	return believed
+	return true
 }
 
 func (w *world) age() time.Duration {
