@@ -24,7 +24,11 @@ var (
 // Session is one unit of work on one connection.
 //
 // It takes the connection at its first statement, not before, and begins a
-// transaction then. The transaction is committed or rolled back, and the
+// transaction then: BEGIN travels with the statement, in one round trip, where the
+// statement is a single one in the extended protocol and no pooler is in between. An
+// error of BEGIN is the statement's, and the next one tries again. As long as the server
+// has not answered BEGIN, a connection that turns out to be dead is replaced by
+// another. The transaction is committed or rolled back, and the
 // connection given back, when the work ends: see WithSession, Middleware and
 // Background, which make sessions. A session that runs no statement costs no
 // connection.

@@ -73,7 +73,7 @@ func (s *Session) current(ctx context.Context) (*unit, <-chan struct{}, error) {
 // begin takes a connection and begins the transaction.
 func (s *Session) begin(ctx context.Context) (u *unit, err error) {
 	life := newUnitContext(ctx, s.ctx, s.ctxEnded)
-	life.autocommit = s.opts.autocommit
+	life.autocommit, life.unserved = s.opts.autocommit, s.noteServed
 	defer func() { u, err = s.begun(life, u, err) }() // also when the driver panics
 	if !s.abortable(life) {
 		return nil, nil
@@ -126,6 +126,13 @@ func (s *Session) open(life *unitContext) (*unit, error) {
 		return nil, s.pool.seen(err)
 	}
 	return &unit{tx, life.conn, life}, nil
+}
+
+// noteServed notes why a statement could not begin the transaction, or that one did.
+func (s *Session) noteServed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unserved = err
 }
 
 // begun records the outcome of an attempt and wakes those who wait for it. A

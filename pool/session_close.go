@@ -42,7 +42,7 @@ func (c *sessionConn) claim(ctx context.Context, commit bool) bool {
 }
 
 func (c *sessionConn) interrupt() {
-	if real, ok := c.real.(interrupter); ok {
+	if real, ok := c.backend().(interrupter); ok {
 		real.Interrupt()
 	}
 }
@@ -61,18 +61,12 @@ func (c *sessionConn) finishLocked(commit bool, over error) error {
 	defer c.inner.giveBack(true)
 	c.closeOpenLocked(commit)
 	defer c.noteLossLocked()
-	switch {
-	case c.tx == nil:
-		return nil
-	case commit:
-		return c.tx.Commit()
-	}
-	return c.tx.Rollback()
+	return c.inner.endTx(commit)
 }
 
 // noteLossLocked notes whether the connection has ended before it was given back.
 func (c *sessionConn) noteLossLocked() {
-	real, ok := c.real.(interface{ IsClosed() bool })
+	real, ok := c.backend().(interface{ IsClosed() bool })
 	c.lost = ok && real.IsClosed()
 }
 
@@ -101,7 +95,8 @@ func (c *sessionConn) closeOpenLocked(commit bool) {
 // when rows are read on it at this moment: the bytes that its reader scans may
 // belong to the driver. pgx's belong to their reader.
 func (c *sessionConn) spoilReadLocked() {
-	if _, ours := c.real.(*conn); !ours && c.real != nil && len(c.rows) > 0 {
-		c.real.RetireFor(connstate.CloseUnclean)
+	real := c.backend()
+	if _, ours := real.(*conn); !ours && real != nil && len(c.rows) > 0 {
+		real.RetireFor(connstate.CloseUnclean)
 	}
 }

@@ -23,7 +23,8 @@ func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if u == nil {
 		return nil, driver.ErrBadConn // nobody comes here but sessions
 	}
-	u.conn = &sessionConn{inner: virtual{p: c.p}, session: u.session, autocommit: u.autocommit, mu: make(turn, 1)}
+	u.conn = &sessionConn{inner: virtual{p: c.p}, session: u.session, autocommit: u.autocommit, unserved: u.unserved, mu: make(turn, 1)}
+	u.conn.inner.bound = u.conn.bind
 	return u.conn, nil
 }
 
@@ -43,12 +44,13 @@ type sessionConn struct {
 	inner      virtual
 	session    context.Context // the session's
 	autocommit bool
+	unserved   func(error)                 // is told how beginning went, where a statement did that
+	real       atomic.Pointer[realBackend] // the connection; nil before it has one
 
-	mu   turn      // held while the driver works; guards what follows
-	real backend   // the connection; nil before it has begun
-	tx   driver.Tx // nil without a transaction
+	mu   turn // held while the driver works; guards what follows
 	rows []*sessionRows
 	stmt map[*sessionStmt]struct{} // prepared and not closed
+	late bool                      // the transaction begins with the first statement, which has not come
 	lost bool                      // the connection had ended before the session did
 	over error                     // what the driver's callers get from now on; nil while the session is open
 	scan *time.Timer               // see sessionRow; made by the first one
@@ -143,14 +145,41 @@ func (c *sessionConn) BeginTx(ctx context.Context, opts driver.TxOptions) (drive
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	var err error
 	if c.autocommit {
-		err = c.inner.hold(ctx)
-	} else {
-		c.tx, err = c.inner.BeginTx(ctx, opts)
+		return sessionTx{c}, c.inner.hold(ctx)
 	}
-	c.real = c.inner.real
+	err := c.inner.beginLater(ctx, opts)
+	c.late = c.inner.isLate()
 	return sessionTx{c}, err
+}
+
+// realBackend is a connection that can be seen by who does not have the turn.
+type realBackend struct{ backend }
+
+// bind notes the connection that the session has now. Until its transaction has
+// begun it may get another, in place of a dead one.
+func (c *sessionConn) bind(b backend) { c.real.Store(&realBackend{b}) }
+
+// backend is the session's connection; nil before it has one.
+func (c *sessionConn) backend() backend {
+	if r := c.real.Load(); r != nil {
+		return r.backend
+	}
+	return nil
+}
+
+// ran looks at what a statement came to that the transaction may have begun with.
+func (c *sessionConn) ran(err error) error {
+	if !c.late {
+		return lossOf(err)
+	}
+	c.late = c.inner.real == nil || c.inner.isLate()
+	if c.inner.unserved() {
+		c.unserved(err)
+	} else if !c.late {
+		c.unserved(nil)
+	}
+	return err
 }
 
 // beginInner begins a transaction in a session that has none.
@@ -202,7 +231,7 @@ func (c *sessionConn) ExecContext(ctx context.Context, query string, args []driv
 	}
 	defer c.mu.Unlock()
 	result, err := c.inner.ExecContext(c.bound(ctx), query, args)
-	return result, lossOf(err)
+	return result, c.ran(err)
 }
 
 // QueryContext runs a statement that returns rows. All results of a session come
@@ -222,8 +251,8 @@ func (c *sessionConn) query(ctx context.Context, run func(ctx context.Context) (
 		return nil, err
 	}
 	inner, err := run(statement)
-	if err != nil {
-		return nil, lossOf(err)
+	if err = c.ran(err); err != nil {
+		return nil, err
 	}
 	if s, ok := ctx.(statementContext); ok && s.scanStuck != nil {
 		return &sessionRow{row: readRow(inner), c: c, late: s.scanStuck}, nil
@@ -243,8 +272,8 @@ func (c *sessionConn) PrepareContext(ctx context.Context, query string) (driver.
 	}
 	defer c.mu.Unlock()
 	inner, err := c.inner.PrepareContext(c.bound(ctx), query)
-	if err != nil {
-		return nil, lossOf(err)
+	if err = c.ran(err); err != nil {
+		return nil, err
 	}
 	return c.prepared(inner), nil
 }

@@ -44,6 +44,7 @@ type unitContext struct {
 	unbind    [2]func() bool // from the session's context, and the statement's if it is another
 	state     atomic.Int32   // acquiring, then begun or given up
 
+	unserved   func(error)  // is told how beginning the transaction went
 	autocommit bool         // no transaction is to be begun
 	conn       *sessionConn // what the connector took for it
 }

@@ -43,7 +43,8 @@ func WithAutocommit() SessionOption {
 // the next one tries again. Several are run in the order in which they were given.
 //
 // What fn sets with set_config(…, true) or SET LOCAL ends with the transaction; with
-// WithAutocommit it would end with the statement.
+// WithAutocommit it would end with the statement. BEGIN travels with the first
+// statement of fn, so one statement of fn costs one round trip.
 func WithBegin(fn func(ctx context.Context, s *Session) error) SessionOption {
 	return func(o *sessionOptions) { o.begin = append(o.begin, fn) }
 }

@@ -43,7 +43,13 @@ func (c *sessionConn) lend(ctx context.Context, fn func(ctx context.Context, c *
 		return err
 	}
 	defer c.mu.Unlock()
-	real, ok := c.real.(*conn)
+	ctx = c.bound(ctx)
+	if c.late {
+		if err := c.ran(c.inner.beginNow(ctx)); err != nil {
+			return err
+		}
+	}
+	real, ok := c.backend().(*conn)
 	switch {
 	case !ok:
 		return errNoPgx
@@ -52,7 +58,6 @@ func (c *sessionConn) lend(ctx context.Context, fn func(ctx context.Context, c *
 	}
 	c.lent.Store(true)
 	defer c.lent.Store(false)
-	ctx = c.bound(ctx)
 	return pgdriver.Canceled(ctx, real.Lend(func(pc *pgx.Conn) error { return fn(ctx, pc) }))
 }
 

@@ -48,7 +48,7 @@ func (s *sessionStmt) ExecContext(ctx context.Context, args []driver.NamedValue)
 	}
 	defer s.c.mu.Unlock()
 	result, err := s.Stmt.(driver.StmtExecContext).ExecContext(s.c.bound(ctx), args)
-	return result, lossOf(err)
+	return result, s.c.ran(err)
 }
 
 // QueryContext runs the statement.

@@ -26,9 +26,11 @@ type virtual struct {
 	p      *Pool
 	shares sharing
 	permit gate.Permit
-	offer  offer   // the statement, if it may share a connection
-	real   backend // nil while it has none
-	pinned bool    // the session is the caller's own: something was done in it
+	offer  offer         // the statement, if it may share a connection
+	real   backend       // nil while it has none
+	pinned bool          // the session is the caller's own: something was done in it
+	tx     laterTx       // which begins with its first statement; zero for most
+	bound  func(backend) // told of each real connection; nil when nobody cares
 }
 
 var (
@@ -79,7 +81,7 @@ func onReal[T any](ctx context.Context, v *virtual, w gate.Want, call func(backe
 		return call(v.real)
 	}
 	if v.real == nil {
-		err = v.take(ctx, w)
+		err = v.take(ctx, v.wanted(w))
 	}
 	return tries(ctx, v, w, err, call)
 }
@@ -88,8 +90,11 @@ func onReal[T any](ctx context.Context, v *virtual, w gate.Want, call func(backe
 func tries[T any](ctx context.Context, v *virtual, w gate.Want, err error, call func(backend) (T, error)) (result T, _ error) {
 	for pause := time.Duration(0); err == nil; pause = min(2*pause+firstPause, lastPause) {
 		if err = v.bind(ctx); err == nil {
-			if result, err = call(v.real); !errors.Is(err, driver.ErrBadConn) {
-				v.pinned = w.Pins()
+			if err = v.startTx(); err == nil {
+				result, err = call(v.real)
+			}
+			if !errors.Is(err, driver.ErrBadConn) {
+				v.pinned = v.wanted(w).Pins() && !v.isLate()
 				return result, err
 			}
 		}
@@ -117,6 +122,9 @@ func (v *virtual) bind(ctx context.Context) error {
 		return driver.ErrBadConn
 	}
 	v.real = v.permit.Slot.Backend.(backend)
+	if v.bound != nil {
+		v.bound(v.real)
+	}
 	return v.real.ready(ctx, &v.permit)
 }
 
@@ -124,7 +132,7 @@ func (v *virtual) bind(ctx context.Context) error {
 // the permit has gone back.
 func (v *virtual) replace(ctx context.Context, pause time.Duration) error {
 	if c := v.real; c != nil {
-		v.real = nil
+		v.real, v.tx.Tx = nil, nil
 		c.RetireFor(connstate.CloseBroken)
 		v.p.gate.Lose(&v.permit, connstate.CloseBroken)
 		c.close()
@@ -140,7 +148,7 @@ func (v *virtual) giveBack(sound bool) {
 	if c == nil {
 		return
 	}
-	v.real, v.pinned = nil, false
+	v.real, v.pinned, v.tx = nil, false, laterTx{}
 	if !sound {
 		c.RetireFor(connstate.CloseUnclean)
 	}

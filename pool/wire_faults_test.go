@@ -11,13 +11,14 @@ import (
 // wireFaults is how a wireServer makes life hard. Its fields are guarded by the
 // server's lock; tests set them before they connect, or by with.
 type wireFaults struct {
-	connect time.Duration // how long it takes to let somebody in
-	end     time.Duration // how long a session takes to end after its client has gone
-	limit   int           // how many sessions there may be; 0 is no limit
-	lag     time.Duration // on the way, in each direction, of connections that come
-	lost    int           // how many cancel requests to ignore
-	unknown string        // a startup parameter that it does not know
-	dials   []time.Time   // when connections were opened, cancel requests included
+	connect time.Duration           // how long it takes to let somebody in
+	end     time.Duration           // how long a session takes to end after its client has gone
+	limit   int                     // how many sessions there may be; 0 is no limit
+	lag     time.Duration           // on the way, in each direction, of connections that come
+	lost    int                     // how many cancel requests to ignore
+	unknown string                  // a startup parameter that it does not know
+	begin   *pgproto3.ErrorResponse // its answer to BEGIN ahead of a statement, if set
+	dials   []time.Time             // when connections were opened, cancel requests included
 
 	// script is asked before each message is answered, and reports false to end
 	// the session there.
@@ -35,6 +36,12 @@ func (s *wireServer) lagNow() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.faults.lag
+}
+
+func (s *wireServer) refusesBegin() *pgproto3.ErrorResponse {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.faults.begin
 }
 
 // pause is a moment in which the server does nothing.

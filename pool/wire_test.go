@@ -43,6 +43,7 @@ type wireSession struct {
 	canceled chan struct{}
 	prepared map[string]string // by name
 	sql      string            // of the latest Parse or Bind
+	failed   bool              // what follows is skipped until the next Sync
 }
 
 func newWireServer() *wireServer { return &wireServer{sessions: make(map[uint32]*wireSession)} }
@@ -164,6 +165,9 @@ func (w *wireSession) send(messages ...pgproto3.BackendMessage) {
 
 // answer reports false when the session is over.
 func (w *wireSession) answer(msg pgproto3.FrontendMessage) bool {
+	if _, sync := msg.(*pgproto3.Sync); w.failed && !sync {
+		return true
+	}
 	switch m := msg.(type) {
 	case *pgproto3.Query:
 		w.simple(m.String)
@@ -183,7 +187,10 @@ func (w *wireSession) answer(msg pgproto3.FrontendMessage) bool {
 		w.backend.Send(&pgproto3.CloseComplete{})
 	case *pgproto3.Execute:
 		w.run(w.sql)
+	case *pgproto3.Flush:
+		w.send()
 	case *pgproto3.Sync:
+		w.failed = false
 		w.send(w.ready())
 	case *pgproto3.Terminate:
 		return false
@@ -221,6 +228,16 @@ func (w *wireSession) complete(tag string) {
 }
 
 func (w *wireSession) run(sql string) {
+	if strings.HasPrefix(sql, "begin") {
+		if refusal := w.s.refusesBegin(); refusal != nil {
+			w.failed = true
+			w.backend.Send(refusal)
+			return
+		}
+		w.status = 'T'
+		w.complete("BEGIN")
+		return
+	}
 	if d, ok := strings.CutPrefix(sql, "sleep "); ok && !w.sleep(d) {
 		w.backend.Send(userCancel)
 		return

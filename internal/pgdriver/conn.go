@@ -39,11 +39,13 @@ type Conn struct {
 	dialedAt  time.Time
 	telling   bool // the answer to a query tells whether it was executed
 	pipelines bool // statements of several callers may share it
+	traced    bool // pgx tells a tracer of its statements
 	writing   writing
 
 	lastUsed   time.Time // when it was last given back in good order
 	breakages  uint64    // Shared.breakages at that time
 	trusted    bool      // its present holder got it without a look at the socket
+	late       late
 	inTx       bool
 	readOnlyTx bool // which its caller made read-only
 	txEnded    bool // the server has reported that it has no transaction, while inTx
@@ -110,6 +112,7 @@ func New(slot Slot, shared *Shared, settings Settings, cc *pgx.ConnConfig) *Conn
 	c.telling = !settings.Pooled && cc.DefaultQueryExecMode != pgx.QueryExecModeSimpleProtocol
 	// A pipeline knows neither tracers nor types that were registered.
 	c.pipelines = !settings.Pooled && cc.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && cc.Tracer == nil && !settings.Prepared && !settings.Reset
+	c.traced = cc.Tracer != nil
 	c.cancel.count = &shared.Canceled
 	c.listen(cc)
 	return c
@@ -265,7 +268,7 @@ func (c *Conn) Fault() connstate.CloseReason {
 // GivenBack notes that the connection came back in good order.
 func (c *Conn) GivenBack(now time.Time) {
 	c.lastUsed, c.breakages = now, c.shared.breakages.Load()
-	c.left.used = true
+	c.left.used, c.late = true, late{}
 }
 
 // Close ends the connection: it says the farewell. The slot comes free when the

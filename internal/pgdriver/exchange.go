@@ -26,6 +26,7 @@ type exchange struct {
 	own     atomic.Bool   // a call of the pool's driver is under way, and not the caller's use of pgx
 	refused atomic.Bool   // that call was a COPY whose data nobody has; see refuseCopy
 
+	ahead    ahead       // a BEGIN that goes with the statement
 	tags     tags        // what the server said it completed, while a transaction is under way
 	reports  atomic.Bool // it has reported a parameter since somebody last looked
 	timeouts atomic.Bool // a text that was sent names statement_timeout
@@ -47,6 +48,7 @@ const (
 // begin forgets what was said before: a call of the driver begins.
 func (e *exchange) begin() {
 	e.latest.Store(0)
+	e.ahead.state = aheadNone
 	e.tags.rolledBack = false
 	e.owed.Store(0)
 	e.working.Store(false)
@@ -89,18 +91,36 @@ type exchangeReader struct {
 	e *exchange
 }
 
+// Read leaves out the answers to what went ahead of the statement.
 func (r exchangeReader) Read(b []byte) (int, error) {
+	for {
+		n, err := r.read(b)
+		if n > 0 && r.e.ahead.isTaking() {
+			if n = len(r.e.ahead.take(b[:n])); n == 0 && err == nil {
+				continue
+			}
+		}
+		r.note(b[:n])
+		return n, err
+	}
+}
+
+func (r exchangeReader) read(b []byte) (int, error) {
 	r.e.reading.Store(true)
 	n, err := r.Reader.Read(b)
 	r.e.reading.Store(false)
 	r.e.traffic.Add(1)
-	if n > 0 {
+	return n, err
+}
+
+// note notes what came.
+func (r exchangeReader) note(b []byte) {
+	if len(b) > 0 {
 		if latest := r.e.latest.Load(); latest&0xff == 0 {
 			r.e.latest.CompareAndSwap(latest, latest|uint32(b[0]))
 		}
-		r.e.hear(b[:n])
+		r.e.hear(b)
 	}
-	return n, err
 }
 
 // hear notes the messages in b, of which the first may have begun before it and
@@ -177,7 +197,9 @@ func (w exchangeWriter) Write(b []byte) (int, error) {
 	if len(b) > longMessage {
 		w.e.sending()
 	}
-	n, err := w.Writer.Write(b)
+	all := w.e.ahead.with(b)
+	n, err := w.Writer.Write(all)
+	n = max(0, n-(len(all)-len(b)))
 	w.e.traffic.Add(1)
 	w.e.sending()
 	if n > 0 && executes {
@@ -231,31 +253,4 @@ func (e *exchange) read(m []byte) {
 	if e.tags.under.Load() && chains(m) {
 		e.tags.chain = true
 	}
-}
-
-// headLength is how long the head of a message is: its kind and its length.
-const headLength = 5
-
-// frame finds the beginnings of messages in a stream that comes in pieces.
-type frame struct {
-	head [headLength]byte
-	have int // how much of the head has come
-	left int // how much of the message is still to come
-}
-
-// next takes from b up to the end of a message's head, and returns its kind, or
-// 0 when b ended before. What it returns of b is what follows.
-func (f *frame) next(b []byte) (kind byte, rest []byte) {
-	if f.left >= len(b) {
-		f.left -= len(b)
-		return 0, nil
-	}
-	b, f.left = b[f.left:], 0
-	n := copy(f.head[f.have:], b)
-	if f.have += n; f.have < headLength {
-		return 0, nil
-	}
-	f.have = 0
-	f.left = max(0, int(binary.BigEndian.Uint32(f.head[1:]))-(headLength-1))
-	return f.head[0], b[n:]
 }

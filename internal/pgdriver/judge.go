@@ -25,6 +25,8 @@ import (
 //   - only what pgx does before it was sent: the preparation of the statement,
 //     or the end of prepared statements that are needed no more;
 //   - it was BeginTx, PingContext or PrepareContext: they change nothing;
+//   - a BEGIN went with it, and the server had not answered that, which it does
+//     before it executes the statement (ahead.go);
 //   - the server said that it was ending the session (endings) before it had
 //     looked at the statement. The extended protocol, in which pgx sends queries
 //     and everything with arguments, shows that;

@@ -46,6 +46,7 @@ func (c *Conn) beginAfter(ctx context.Context, look bool) error {
 func (c *Conn) end() {
 	c.watch.end()
 	c.exchange.end()
+	c.noteBegin()
 	after := connstate.ActivityIdle
 	if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
 		after = connstate.ActivityTx
@@ -58,21 +59,26 @@ func (c *Conn) end() {
 // it as a simple query, of which nobody can tell afterwards how far it got: so
 // there is always a look at the socket before it.
 func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if err := c.beginAfter(ctx, c.trusted && (len(args) == 0 || HasNamedOptions(args))); err != nil {
+	first := c.IsLate() && c.carriesExec(query, args)
+	if err := c.beginFirst(ctx, first, c.trusted && (len(args) == 0 || HasNamedOptions(args))); err != nil {
 		return nil, err
 	}
 	var r driver.Result
 	err := c.guard(func() (err error) { // database/sql gives back what Exec held
-		r, err = c.pgxConn.ExecContext(c.watch.over(ctx), query, args)
+		if first {
+			r, err = c.execFirst(c.watch.over(ctx), query, args)
+		} else {
+			r, err = c.pgxConn.ExecContext(c.watch.over(ctx), query, args)
+		}
 		return err
 	})
 	c.end()
-	return r, c.judge(ctx, err)
+	return r, c.judgeFirst(ctx, err)
 }
 
 // QueryContext runs a statement that returns rows.
 func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if err := c.beginAfter(ctx, c.trusted && HasNamedOptions(args)); err != nil {
+	if err := c.beginFirst(ctx, c.carries(query, args), c.trusted && HasNamedOptions(args)); err != nil {
 		return nil, err
 	}
 	var r driver.Rows
@@ -93,8 +99,9 @@ func HasNamedOptions(args []driver.NamedValue) bool {
 func (c *Conn) opened(ctx context.Context, r driver.Rows, err error) (driver.Rows, error) {
 	if err != nil {
 		c.end()
-		return nil, c.judge(ctx, err)
+		return nil, c.judgeFirst(ctx, err)
 	}
+	c.noteBegin()
 	if !c.PgConn().IsBusy() {
 		c.watch.end() // all is here already
 	}
@@ -152,6 +159,9 @@ func (c *Conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 
 // describe asks the server how many parameters a statement has.
 func (c *Conn) describe(ctx context.Context, query string) (inputs int, err error) {
+	if err := c.BeginNow(ctx); err != nil {
+		return 0, err
+	}
 	if err := c.begin(ctx); err != nil {
 		return 0, err
 	}

@@ -49,25 +49,47 @@ var isolation = map[sql.IsolationLevel]string{
 // reported as driver.ErrBadConn, so that database/sql takes another: nothing
 // has been done yet, whatever the server made of the BEGIN.
 func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	begin, err := c.beginText(opts)
+	if err != nil {
+		return nil, err
+	}
+	t := &tx{c: c, ctx: ctx}
+	if err := c.beginTx(ctx, t, begin, opts.ReadOnly); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// beginText is the SQL that begins a transaction.
+func (c *Conn) beginText(opts driver.TxOptions) (string, error) {
 	level, ok := isolation[sql.IsolationLevel(opts.Isolation)]
 	if !ok {
-		return nil, fmt.Errorf("pool: isolation level %s does not exist in PostgreSQL; use read committed, repeatable read or serializable", sql.IsolationLevel(opts.Isolation))
+		return "", fmt.Errorf("pool: isolation level %s does not exist in PostgreSQL; use read committed, repeatable read or serializable", sql.IsolationLevel(opts.Isolation))
 	}
 	begin := "begin" + level
 	if opts.ReadOnly {
 		begin += " read only"
 	}
-	t := &tx{c: c, ctx: ctx}
-	if err := c.exec(ctx, begin+c.settings.BeginSuffix); err != nil {
+	return begin + c.settings.BeginSuffix, nil
+}
+
+// beginTx begins t in a round trip of its own.
+func (c *Conn) beginTx(ctx context.Context, t *tx, begin string, readOnly bool) error {
+	if err := c.exec(ctx, begin); err != nil {
 		if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
 			_ = t.rollback() // cut short in the middle; what it returns changes nothing
 		}
-		return nil, c.judgeHarmless(ctx, err)
+		return c.judgeHarmless(ctx, err)
 	}
-	c.inTx, c.txEnded, c.readOnlyTx = true, false, opts.ReadOnly
-	c.under.Store(t)
+	c.begun(t, readOnly)
 	c.exchange.tags.begin()
-	return t, nil
+	return nil
+}
+
+// begun notes that the server has begun t.
+func (c *Conn) begun(t *tx, readOnly bool) {
+	c.inTx, c.txEnded, c.readOnlyTx = true, false, readOnly
+	c.under.Store(t)
 }
 
 // Begin is BeginTx for callers without a context.
@@ -79,6 +101,9 @@ func (c *Conn) Begin() (driver.Tx, error) {
 // instead, which is reported as pgx.ErrTxCommitRollback.
 func (t *tx) Commit() error {
 	defer t.over()
+	if t.c.IsLate() && !t.c.IsClosed() {
+		return nil // it was never begun
+	}
 	if t.c.noteTxEnd() {
 		return errors.Join(ErrTransactionEnded, t.rollback())
 	}
@@ -113,6 +138,9 @@ func (t *tx) uncommitted(err error) error {
 // Rollback rolls back, also when the transaction's context has ended.
 func (t *tx) Rollback() error {
 	defer t.over()
+	if t.c.IsLate() {
+		return nil // it was never begun
+	}
 	if t.c.noteTxEnd() {
 		return errors.Join(ErrTransactionEnded, t.rollback())
 	}
@@ -138,7 +166,7 @@ func (t *tx) rollback() error {
 }
 
 func (t *tx) over() {
-	t.c.inTx, t.c.readOnlyTx = false, false
+	t.c.inTx, t.c.readOnlyTx, t.c.late = false, false, late{}
 	t.c.under.Store(nil)
 	t.c.exchange.tags.end()
 }
