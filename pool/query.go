@@ -55,6 +55,15 @@ func (p *Pool) PingContext(ctx context.Context) error {
 // other statement. The caller closes the statement. It can be used in the pool's
 // transactions (Tx.StmtContext), not in those of [Pool.DB], nor the reverse:
 // database/sql takes them for two databases and says so.
+//
+// Such a statement is checked once on each connection that it runs on. One that is
+// prepared with a *sql.Conn, a *sql.Tx or a Session is prepared in that session: parsed
+// once, whatever pgx's mode, and deallocated when it is closed, with a round trip, or
+// before somebody else has the session. Behind a pooler it is not.
+//
+// database/sql closes what was prepared on a connection under a lock of that
+// connection. The pool's connections are virtual, and one may be waiting for its
+// turn: so Stmt.Close may take until that caller has been served, pool_timeout at most.
 func (p *Pool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
 	s, err := p.front.PrepareContext(ctx, query)
 	return s, p.seen(err)

@@ -240,14 +240,16 @@ func (v *virtual) Ping(ctx context.Context) error {
 }
 
 // PrepareContext has the server check a statement. That does not make the session
-// the caller's own: what is prepared can run on any connection.
+// the caller's own: what is prepared can run on any connection. A caller who has a
+// session already, by a sql.Conn or a transaction, has it prepared there.
 func (v *virtual) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	own := v.real != nil
 	return onReal(ctx, v, gate.WantPreparation, func(c backend) (driver.Stmt, error) {
-		s, err := c.PrepareContext(ctx, query)
-		if err != nil {
+		s := &virtualStmt{v: v, query: query, own: own}
+		if err := s.prepareOn(ctx, c); err != nil {
 			return nil, err
 		}
-		return &virtualStmt{v: v, query: query, on: c, stmt: s}, nil
+		return s, nil
 	})
 }
 

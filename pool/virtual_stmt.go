@@ -14,6 +14,7 @@ import (
 type virtualStmt struct {
 	v     *virtual
 	query string
+	own   bool        // it belongs to the session that its caller had when it was prepared
 	on    backend     // the real connection that it was prepared on
 	stmt  driver.Stmt // on that connection
 }
@@ -62,7 +63,13 @@ func (s *virtualStmt) prepareOn(ctx context.Context, c backend) error {
 	if s.on == c {
 		return nil
 	}
-	stmt, err := c.PrepareContext(ctx, s.query)
+	prepare := c.PrepareContext
+	if session, ok := c.(interface {
+		PrepareOwn(ctx context.Context, query string) (driver.Stmt, error)
+	}); ok && s.own {
+		prepare = session.PrepareOwn
+	}
+	stmt, err := prepare(ctx, s.query)
 	if err != nil {
 		return err
 	}

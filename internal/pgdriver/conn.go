@@ -56,6 +56,7 @@ type Conn struct {
 
 	left leftovers
 
+	named  map[string]*named       // by text; see PrepareOwn
 	inputs map[string]int          // how many parameters each statement has that was prepared here
 	link   *Link                   // to run statements of several callers; nil until some ran
 	known  map[*Statement]struct{} // see Knows
@@ -166,6 +167,9 @@ func (c *Conn) Ready(ctx context.Context, mayTrust bool) error {
 		c.trusted = false
 	} else if c.trusted = mayTrust && c.IsFresh(); !c.trusted {
 		err = c.awake(ctx)
+	}
+	if err == nil && len(c.named) > 0 {
+		err, c.trusted = c.deallocateLeft(ctx), false
 	}
 	if err != nil {
 		c.RetireFor(connstate.CloseBroken)

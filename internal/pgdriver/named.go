@@ -1,0 +1,91 @@
+package pgdriver
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// named is a statement that was prepared in the session under a name, because
+// its caller has the session for itself. pgx executes it by that name wherever it
+// is given the same text, in each of its modes.
+type named struct {
+	query string
+	refs  int // how many statements of database/sql it is
+}
+
+// PrepareOwn prepares a statement in the session, for a caller whose session it is: of
+// a sql.Conn, a sql.Tx, or a session of the pool. It is parsed once, and is
+// deallocated when it is closed, or before the next holder's first statement. Behind
+// a pooler, where another transaction may have another session, it is PrepareContext.
+func (c *Conn) PrepareOwn(ctx context.Context, query string) (driver.Stmt, error) {
+	if c.settings.Pooled {
+		return c.PrepareContext(ctx, query)
+	}
+	if err := c.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer c.end()
+	var sd *pgconn.StatementDescription
+	err := c.shield(func() (err error) {
+		sd, err = c.Pgx().Prepare(ctx, query, query)
+		return err
+	})
+	if err != nil {
+		return nil, c.judgeHarmless(ctx, err)
+	}
+	n := c.named[query]
+	if n == nil {
+		n = &named{query: query}
+		if c.named == nil {
+			c.named = make(map[string]*named)
+		}
+		c.named[query] = n
+	}
+	n.refs++
+	return &ownStmt{stmt{c, query, len(sd.ParamOIDs)}, n}, nil
+}
+
+// ownStmt is such a statement. Once it is deallocated it runs like any other text.
+type ownStmt struct {
+	stmt
+	named *named // nil once closed
+}
+
+// Close deallocates the statement when it is the last that was prepared with its
+// text. While rows are open that is left for later.
+func (s *ownStmt) Close() error {
+	n := s.named
+	if s.named = nil; n == nil || s.c.named[n.query] != n {
+		return nil
+	}
+	if n.refs--; n.refs > 0 || s.c.IsClosed() || s.c.PgConn().IsBusy() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), CancelBound)
+	defer cancel()
+	if err := s.c.begin(ctx); err != nil {
+		return nil // it was taken away, or has ended
+	}
+	defer s.c.end()
+	return s.c.deallocate(ctx, n)
+}
+
+// deallocate ends a named statement. It works in a failed transaction too.
+func (c *Conn) deallocate(ctx context.Context, n *named) error {
+	delete(c.named, n.query)
+	return c.shield(func() error { return c.Pgx().Deallocate(ctx, n.query) })
+}
+
+// deallocateLeft ends what the holder before has left prepared.
+func (c *Conn) deallocateLeft(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CancelBound)
+	defer cancel()
+	for _, n := range c.named {
+		if err := c.deallocate(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
