@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
@@ -46,6 +48,35 @@ func TestFleetProofRefused(t *testing.T) {
 	if len(said) != 1 || !log.contains("GRANT SELECT ON pg_catalog.pg_locks") {
 		t.Errorf("said %v", said)
 	}
+}
+
+// TestFleetProofCutOff closes the pool while the server is asked who else is
+// connected. The question's cancellation is not the server's refusal.
+func TestFleetProofCutOff(t *testing.T) {
+	warning := func(cfg *config.Config) { sized(2, 0)(cfg); cfg.Fleet = config.FleetWarn }
+	inWire(t, warning, func(t *testing.T, p *Pool, s *wireServer, log *logLines) {
+		if err := p.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		asked := false
+		s.with(func(f *wireFaults) {
+			f.script = func(_ *wireSession, msg pgproto3.FrontendMessage) bool {
+				if q, ok := msg.(*pgproto3.Query); ok && strings.Contains(q.String, "pg_stat_activity") {
+					asked, q.String = true, "sleep 1h"
+				}
+				return true
+			}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		p.fleetCheck.round(ctx)
+		if !asked {
+			t.Error("the server was not asked")
+		}
+		if log.contains("cannot read replica state") {
+			t.Errorf("said %v", log.with(t, "fleet: cannot read replica state, so nobody proves that the fleet fits"))
+		}
+	})
 }
 
 // TestFleetBudgetRefused has the same server and a budget that is to be kept.

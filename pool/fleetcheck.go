@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/dial"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 )
 
@@ -123,6 +125,9 @@ func (v *fleetCheck) look(ctx context.Context) (proof fleet.Proof, ok bool) {
 		}
 		return err
 	})
+	if ctx.Err() != nil {
+		return proof, false // the pool closes, or the server is slow: what it says then is no refusal
+	}
 	v.sayRefused(said)
 	return proof, err == nil
 }
@@ -149,7 +154,11 @@ func (v *fleetCheck) sayRefused(pg *pgconn.PgError) {
 	case refused == "":
 		v.p.log.Info("fleet: replica state can be read again", "pool", v.p.cfg.Name)
 	default:
-		v.p.log.Warn("fleet: cannot read replica state, so nobody proves that the fleet fits", "pool", v.p.cfg.Name, "error", refused, "remedy", fleetRemedy+"off")
+		remedy := fmt.Sprintf("it is asked again every %s; DB_FLEET=off asks no more", proveInterval)
+		if dial.IsWrong(pg.Code) {
+			remedy = fleetRemedy + "off"
+		}
+		v.p.log.Warn("fleet: cannot read replica state, so nobody proves that the fleet fits", "pool", v.p.cfg.Name, "error", refused, "remedy", remedy)
 	}
 }
 
