@@ -117,7 +117,7 @@ func (f *Fleet) claimFirst(ctx context.Context, s *Session, l Locks, seen *Snaps
 	// This session is no newcomer's if there are others. Then what it may have is what
 	// it would have claimed on one of those.
 	have := len(f.sessions)
-	taken := have > 0 && f.guaranteed() <= have && f.view.Free <= 0
+	taken := have > 0 && f.guaranteed() <= have && f.free() <= 0
 	f.mu.Unlock()
 	if taken {
 		return full

@@ -81,6 +81,9 @@ type Fleet struct {
 	viewAt    time.Time
 	plan      Plan  // as last computed
 	usable    []int // by the last looks, newest first
+	role      *View // of the replicas of this role, while there are others and its limit bounds these; else nil
+	roleRoom  []int // what that limit left, by the last looks, newest first
+	most      int   // demand that the role's limit lets this replica have; 0: any
 	give      int   // sessions to close
 	max       int   // sessions the pool may have by its own settings
 	demand    int   // sessions this replica could use

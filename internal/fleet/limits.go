@@ -32,14 +32,6 @@ type Ours struct {
 // whom no limit applies: somebody must be able to get in and look.
 func (l Limits) Allowed() int { return l.Usable(Sessions{}, Ours{}) }
 
-// allowedWith is what a fleet may hold of which so many sessions are of other roles.
-func (l Limits) allowedWith(otherRoles int) int {
-	if l.RoleLimit >= 0 {
-		l.RoleLimit += otherRoles
-	}
-	return l.Allowed()
-}
-
 // Usable is what is left for a fleet that has ours of the sessions in s. The
 // limit of a role bounds those of its sessions only.
 func (l Limits) Usable(s Sessions, ours Ours) int {

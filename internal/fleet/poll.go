@@ -130,7 +130,7 @@ func (f *Fleet) begin(s *Session) (Request, error) {
 // sound raises the alarm while this replica lacks something: the others look only
 // if they hear one.
 func (f *Fleet) sound(s *Session, ask *Request) {
-	lacks := f.lacking() > 0 || f.view.Free < 0
+	lacks := f.lacking() > 0 || f.free() < 0
 	ask.Raise = lacks && time.Since(f.raised) >= alarmTurn*3/4
 	if ask.Raise {
 		f.raised = time.Now()
@@ -158,6 +158,9 @@ func (f *Fleet) letGo(s *Session, drop func(Token) bool) []Token {
 func (f *Fleet) assess(load Load) {
 	f.max, f.keep = load.Max, load.Keep
 	f.demand = max(min(load.Max, load.Wanted), f.demand*3/4)
+	if f.most > 0 {
+		f.demand = min(f.demand, f.most)
+	}
 }
 
 // speak tells the others this replica's demand: if there is news, and again and
@@ -177,14 +180,18 @@ func (f *Fleet) speak(s *Session) Request {
 
 // learn takes in what was seen, of which so many sessions are the fleet's.
 func (f *Fleet) learn(seen *Snapshot, now lockView, ours Ours) {
-	allowed := f.opts.Part.Of(seen.Limits.allowedWith(ours.OtherRoles))
-	usable := min(seen.Limits.Usable(seen.Sessions, ours), allowed)
-	f.usable = append([]int{usable}, f.usable...)[:min(3, len(f.usable)+1)]
+	limits := seen.Limits
+	if limits.bounds(ours) {
+		limits = limits.shared()
+	}
+	allowed := f.opts.Part.Of(limits.Allowed())
 	// The best of three: a session that starts or ends has no token for a moment
 	// and would count as a stranger's.
+	f.usable = lastThree(f.usable, min(limits.Usable(seen.Sessions, ours), allowed))
 	f.plan = plan(slices.Max(f.usable), f.opts.Surge, f.opts.Part == "").pressed(f.promised(allowed))
 	f.view, f.viewAt = now.view(f.plan), time.Now()
 	f.view.Clock = seen.Clock
+	f.learnRole(seen, ours)
 	if n := len(f.view.Members); n >= f.size || time.Since(f.sizeAt) > moveTime {
 		f.size, f.sizeAt = n, f.viewAt
 	}
@@ -237,7 +244,7 @@ func (f *Fleet) decide(s *Session, seen *Snapshot) (Request, error) {
 	if s.token == 0 {
 		return Request{}, errLost
 	}
-	move := f.view.Decide(f.id)
+	move := f.move()
 	if move.Give == 0 {
 		f.keepOwed(now)
 	}
@@ -313,7 +320,11 @@ func (f *Fleet) vacant() int {
 	for _, m := range f.view.Members {
 		over += m.Over
 	}
-	return f.view.Free + f.plan.People - passing - over
+	vacant := f.view.Free + f.plan.People - passing - over
+	if f.role != nil {
+		vacant = min(vacant, f.role.Free)
+	}
+	return vacant
 }
 
 const (

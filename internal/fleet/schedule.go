@@ -42,7 +42,7 @@ func (f *Fleet) lookPause() time.Duration {
 	switch {
 	case f.woken && f.promising():
 		return f.interval() / 8
-	case f.give > 0 || f.owing() > 0 || f.view.Free < 0 || f.lacking() > 0 || f.absent() > 0 || f.alarm:
+	case f.give > 0 || f.owing() > 0 || f.free() < 0 || f.lacking() > 0 || f.absent() > 0 || f.alarm:
 		return f.interval()
 	case f.present().Plenty() < 0 || f.demand > len(f.sessions) || f.keep > f.owned():
 		return f.steadyInterval()

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"cmp"
 	"slices"
 	"time"
 )
@@ -152,13 +151,7 @@ func (f *Fleet) guaranteed() int {
 // the others and its own present load. It keeps its place among the members, by
 // which everybody decides whose turn the remainder is.
 func (f *Fleet) lacking() int {
-	v := f.present()
-	at, found := slices.BinarySearchFunc(v.Members, f.id, func(m Member, id uint32) int { return cmp.Compare(m.ID, id) })
-	v.Members = slices.Clone(v.Members)
-	if !found {
-		v.Members = slices.Insert(v.Members, at, Member{ID: f.id})
-	}
-	v.Members[at].Demand = f.demand
+	v, at := f.present().with(f.id, f.demand)
 	return v.Targets()[at] - len(f.sessions) - len(f.dials)
 }
 

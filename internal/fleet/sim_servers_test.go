@@ -106,3 +106,81 @@ func TestFallbackIsBoundedAndEnds(t *testing.T) {
 		})
 	})
 }
+
+// Credentials are rotated: replicas of a role without a limit go one by one while those of a
+// role with one are there. All plan with the server's budget, whatever their role allows;
+// else those of the limited role take tokens for over that are in use, and leave others unused.
+func TestReplicasOfTwoRolesPlanAlike(t *testing.T) {
+	simulate(t, smallSlots, smallPool, func(w *world) {
+		w.server.roleLimits["next"] = 6
+		w.most.refused, w.most.starved = 12, 3*time.Second
+		for range 5 {
+			w.join(12, 20*time.Millisecond, 0)
+		}
+		time.Sleep(5 * time.Second)
+		for range 3 {
+			l := newLink(w.server)
+			l.role = "next"
+			w.joinAs(l, Options{}, 12, 20*time.Millisecond, 0)
+		}
+		w.until(5*time.Second, func() bool { return w.least() >= 1 })
+		time.Sleep(3 * time.Second)
+		w.wg.Go(w.comparePlans)
+		for range 4 {
+			w.kill(w.live[0])
+			w.until(4*time.Second, func() bool { return w.held() >= min(15, 10*(len(w.live)-3)+5) })
+			time.Sleep(3 * time.Second)
+		}
+		if r := w.report(); r.failed > 0 {
+			w.Errorf("%d requests failed", r.failed)
+		}
+	})
+}
+
+// comparePlans fails the test when a replica with a session plans with another number of
+// tokens than the server has.
+func (w *world) comparePlans() {
+	tokens := plan(w.server.limit, 1, true).Tokens
+	for w.ctx.Err() == nil {
+		time.Sleep(50 * time.Millisecond)
+		w.mu.Lock()
+		for _, r := range w.all {
+			r.fleet.mu.Lock()
+			if n := r.fleet.plan.Tokens; len(r.fleet.sessions) > 0 && n != tokens {
+				w.Errorf("after %v: a replica of %s plans with %d tokens of %d", w.age(), r.link.role, n, tokens)
+			}
+			r.fleet.mu.Unlock()
+		}
+		w.mu.Unlock()
+	}
+}
+
+// Each of two roles has a limit, and the server more than both: each is used up, shared
+// evenly among the replicas of the role, and one that joins gets its part.
+func TestTwoRolesWithLimits(t *testing.T) {
+	simulate(t, 60, smallPool, func(w *world) {
+		w.server.roleLimits = map[string]int{"app": 9, "next": 6}
+		w.most.refused, w.most.starved = 30, 3*time.Second
+		as := func(role string) *simReplica {
+			l := newLink(w.server)
+			l.role = role
+			return w.joinAs(l, Options{}, 12, 20*time.Millisecond, 0)
+		}
+		for range 2 {
+			as("app")
+			as("next")
+			time.Sleep(time.Second)
+		}
+		w.until(5*time.Second, func() bool { return w.held() >= 12 && w.least() >= 2 })
+		late := as("next")
+		w.until(5*time.Second, func() bool { return late.sessions() >= 1 })
+		time.Sleep(10 * time.Second)
+		w.report()
+		time.Sleep(20 * time.Second)
+		r := w.report()
+		w.Logf("connections used: %.1f; longest wait %v", total(r.busy)/20, r.wait)
+		if total(r.busy) < 12*20 || r.failed > 0 {
+			w.Errorf("%+v", r)
+		}
+	})
+}
