@@ -30,38 +30,39 @@ func (s *scenario) attacks() []attack {
 	slow := each(n, part{workers: 3})
 	slow[0].reader, slow[1].reader = 12*time.Second, 12*time.Second
 	return []attack{
-		{name: "steady long statements", parts: each(n, part{workers: 4, hold: 1500 * time.Millisecond}), lasts: 20 * time.Second, refused: n},
+		{name: "steady long statements", parts: each(n, part{workers: 4, hold: 1500 * time.Millisecond}), lasts: 16 * time.Second, refused: n},
 		{name: "few callers", parts: each(n, part{workers: 2})},
-		{name: "slow readers", parts: slow, lasts: 30 * time.Second},
-		{name: "blue/green", parts: each(n, part{workers: 3}), joining: each(n, part{workers: 3}), lasts: 20 * time.Second, refused: 10 * n, failed: 3 * n},
-		{name: "more replicas than tokens", parts: each(n, part{workers: 1, budget: "4"}), lasts: 20 * time.Second, failed: 10 * n},
+		{name: "slow readers", parts: slow, lasts: 26 * time.Second},
+		{name: "blue/green", parts: each(n, part{workers: 3}), joining: each(n, part{workers: 3}), lasts: 15 * time.Second, refused: 10 * n, failed: 3 * n},
+		{name: "more replicas than tokens", parts: each(n, part{workers: 1, budget: "4"}), lasts: 15 * time.Second, failed: 10 * n},
 	}
 }
 
-// attack plays the attacks and prints a line for each.
-func (s *scenario) attack(ctx context.Context) ([]attack, error) {
+// attack plays the attacks, prints a line for each, and checks it.
+func (s *scenario) attack(ctx context.Context, c *checks) error {
 	fmt.Fprintf(s.out, "\n%s under loads that once broke it\n\n", kindFleet)
-	list := s.attacks()
-	for i := range list {
-		a := &list[i]
-		if err := s.meet(ctx, a); err != nil {
-			return nil, err
+	for _, a := range s.attacks() {
+		if err := s.meet(ctx, &a); err != nil {
+			return err
 		}
 		r := a.result
 		fmt.Fprintf(s.out, "  %-26s served %.0f/s, failed %d, 53300 %d, least served by a replica %.1f/s, most sockets %d\n",
 			a.name, r.rate, r.report.Failed, r.report.Full+r.report.Refused, r.least, r.peak)
+		c.attack(a)
 	}
-	return list, nil
+	return nil
+}
+
+// lasts is how many seconds an attack is measured.
+func (s *scenario) lasts(a attack) int {
+	if a.lasts > 0 {
+		return int(a.lasts.Seconds())
+	}
+	return s.opts.seconds
 }
 
 // meet measures the fleet under one attack.
-func (s *scenario) meet(ctx context.Context, a *attack) error {
-	seconds := s.opts.seconds
-	defer func() { s.opts.seconds = seconds }()
-	if a.lasts > 0 {
-		s.opts.seconds = int(a.lasts.Seconds())
-	}
-	var err error
-	a.result, err = s.measureJoining(ctx, kindFleet, a.parts, a.joining)
+func (s *scenario) meet(ctx context.Context, a *attack) (err error) {
+	a.result, err = s.lasting(s.lasts(*a)).measureJoining(ctx, kindFleet, a.parts, a.joining)
 	return err
 }

@@ -84,8 +84,10 @@ func TestParse(t *testing.T) {
 	if err != nil || o.replicas != 3 || o.connections != 50 || o.seconds != 7 || o.acceptance || o.replica != "" {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if o, err := parse([]string{"--acceptance"}, io.Discard); err != nil || o.seconds < 10 {
+	if o, err := parse([]string{"--acceptance"}, io.Discard); err != nil || o.seconds < 8 {
 		t.Errorf("acceptance lasts %d seconds (%v)", o.seconds, err)
+	} else if most := (&scenario{opts: o}).expected() * 9 / 8; most > 8*time.Minute {
+		t.Errorf("acceptance may last %v", most)
 	}
 	for _, args := range []string{"--replicas=0 --connections=5", "--seconds=0", "--no-such-flag", "--seconds=many"} {
 		said := &bytes.Buffer{}

@@ -3,53 +3,63 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 )
 
-// verdict is what the scenes showed.
-type verdict struct {
-	even, uneven           map[string]result
-	evenRatio, unevenRatio float64 // the fleet's throughput over the fixed partition's
-	attacks                []attack
-	chaos                  chaosResult
+// checks are what is promised of a fleet. Each is printed as soon as it is known, so that
+// a run that is interrupted shows what it had; conclude prints them all in one list.
+type checks struct {
+	out    io.Writer
+	lines  []string
+	failed []error
 }
 
-// judge checks what is promised of a fleet, and prints each figure. Whether the
-// fleet kept within what the server allows the server itself says: 53300.
-func (s *scenario) judge(v verdict) error {
-	fmt.Fprintln(s.out, "\nChecks")
-	var failed []error
-	check := func(ok bool, format string, args ...any) {
-		line := fmt.Sprintf(format, args...)
-		if ok {
-			fmt.Fprintln(s.out, "  ok    ", line)
-			return
-		}
-		fmt.Fprintln(s.out, "  FAILED", line)
-		failed = append(failed, errors.New(line))
+func (c *checks) check(ok bool, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	line := "  ok     " + text
+	if !ok {
+		line = "  FAILED " + text
+		c.failed = append(c.failed, errors.New(text))
 	}
-	for _, load := range []struct {
-		name    string
-		results map[string]result
-	}{{"even", v.even}, {"uneven", v.uneven}} {
-		r := load.results[kindFleet].report
-		check(r.Full+r.Refused == 0, "%s load: %d x 53300", load.name, r.Full+r.Refused)
-		check(r.Failed == 0, "%s load: %d failed requests %s", load.name, r.Failed, r.Error)
-		raw := load.results[kindSQL].report.Full
-		check(raw > 0, "%s load, the control: database/sql had %d x 53300", load.name, raw)
+	c.lines = append(c.lines, line)
+	fmt.Fprintln(c.out, line)
+}
+
+// conclude prints the list once more, in the form of docs/fleet.md, and says what failed. ended
+// is why there are no more, if there should be.
+func (c *checks) conclude(ended error) error {
+	title := "All %d checks"
+	if ended != nil {
+		title = "The %d checks so far"
 	}
-	check(v.evenRatio >= 0.95, "even load: %.0f %% of the fixed partition's throughput (at least 95 %%; median of %d pairs)", 100*v.evenRatio, versusRounds)
-	check(v.unevenRatio > 1, "uneven load: %.0f %% of the fixed partition's throughput (more than 100 %%; median of %d pairs)", 100*v.unevenRatio, versusRounds)
-	check(v.even[kindFleet].jain >= 0.95, "even load: fairness %.3f (at least 0.95)", v.even[kindFleet].jain)
-	for _, a := range v.attacks {
-		r := a.result
-		check(r.report.Full+r.report.Refused <= a.refused, "%s: %d x 53300 (at most %d)", a.name, r.report.Full+r.report.Refused, a.refused)
-		check(r.report.Failed <= a.failed, "%s: %d failed requests (at most %d) %s", a.name, r.report.Failed, a.failed, r.report.Error)
-		check(r.least > 0, "%s: no replica starved; the least served %.1f/s", a.name, r.least)
+	fmt.Fprintf(c.out, "\n"+title+"\n\n```text\n", len(c.lines))
+	for _, line := range c.lines {
+		fmt.Fprintln(c.out, line)
 	}
-	c := v.chaos
-	check(c.refused == 0, "kills and joins: %d x 53300 outside of the restart", c.refused)
-	check(c.failed == 0, "kills and joins: %d failed requests outside of the restart", c.failed)
-	check(c.recovered <= 10*time.Second, "kills: connections in use again after %s (at most 10s)", c.recovered.Round(100*time.Millisecond))
-	return errors.Join(failed...)
+	fmt.Fprintln(c.out, "```")
+	return errors.Join(append(c.failed, ended)...)
+}
+
+// load checks a comparison. Whether the fleet kept within what the server allows the
+// server itself says: 53300.
+func (c *checks) load(name string, results map[string]result) {
+	r := results[kindFleet].report
+	c.check(r.Full+r.Refused == 0, "%s load: %d x 53300", name, r.Full+r.Refused)
+	c.check(r.Failed == 0, "%s load: %d failed requests %s", name, r.Failed, r.Error)
+	raw := results[kindSQL].report.Full
+	c.check(raw > 0, "%s load, the control: database/sql had %d x 53300", name, raw)
+}
+
+func (c *checks) chaos(r chaosResult) {
+	c.check(r.refused == 0, "kills and joins: %d x 53300 outside of the restart", r.refused)
+	c.check(r.failed == 0, "kills and joins: %d failed requests outside of the restart", r.failed)
+	c.check(r.recovered <= 10*time.Second, "kills: connections in use again after %s (at most 10s)", r.recovered.Round(100*time.Millisecond))
+}
+
+func (c *checks) attack(a attack) {
+	r := a.result
+	c.check(r.report.Full+r.report.Refused <= a.refused, "%s: %d x 53300 (at most %d)", a.name, r.report.Full+r.report.Refused, a.refused)
+	c.check(r.report.Failed <= a.failed, "%s: %d failed requests (at most %d) %s", a.name, r.report.Failed, a.failed, r.report.Error)
+	c.check(r.least > 0, "%s: no replica starved; the least served %.1f/s", a.name, r.least)
 }

@@ -8,7 +8,7 @@
 // server while the service runs.
 //
 //	go run ./examples/fleet                # about a minute
-//	go run ./examples/fleet --acceptance   # minutes, with checks; exit code 1 when one fails
+//	go run ./examples/fleet --acceptance   # seven minutes, with checks; exit code 1 when one fails
 package main
 
 import (

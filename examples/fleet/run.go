@@ -75,7 +75,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, err
 	}
 	if o.acceptance {
-		o.seconds = max(o.seconds, 10)
+		o.seconds = max(o.seconds, 8)
 	}
 	return o, nil
 }

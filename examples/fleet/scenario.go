@@ -34,17 +34,24 @@ type result struct {
 	peak   int     // the most sockets seen at the server: sessions, and what is refused or has ended but not gone
 }
 
-// play plays everything, and the checks if they were asked for.
+const (
+	titleEven   = "Even load: 10 callers in each process"
+	titleUneven = "Uneven load: 10 callers in two processes, one now and then in the others"
+)
+
+// play shows everything, and checks it if that was asked for.
 func (s *scenario) play(ctx context.Context) error {
 	usable := s.opts.connections - 3
 	fmt.Fprintf(s.out, "%d processes that may open %d+%d connections each, on a server with max_connections=%d (%d for an ordinary role).\n",
 		s.opts.replicas, poolSize, maxOverflow, s.opts.connections, usable)
-	even, err := s.compare(ctx, "Even load: 10 callers in each process", s.evenParts())
+	if s.opts.acceptance {
+		return s.accept(ctx)
+	}
+	even, err := s.compare(ctx, titleEven, s.evenParts())
 	if err != nil {
 		return err
 	}
-	uneven, err := s.compare(ctx, "Uneven load: 10 callers in two processes, one now and then in the others", s.unevenParts())
-	if err != nil {
+	if _, err := s.compare(ctx, titleUneven, s.unevenParts()); err != nil {
 		return err
 	}
 	c, err := s.chaos(ctx)
@@ -52,20 +59,7 @@ func (s *scenario) play(ctx context.Context) error {
 		return err
 	}
 	s.conclude(even, c)
-	if !s.opts.acceptance {
-		return nil
-	}
-	v := verdict{even: even, uneven: uneven, chaos: c}
-	if v.attacks, err = s.attack(ctx); err != nil {
-		return err
-	}
-	if v.evenRatio, err = s.versus(ctx, s.evenParts()); err != nil {
-		return err
-	}
-	if v.unevenRatio, err = s.versus(ctx, s.unevenParts()); err != nil {
-		return err
-	}
-	return s.judge(v)
+	return nil
 }
 
 // conclude says in two sentences what was to be seen.
@@ -113,28 +107,6 @@ func (s *scenario) compare(ctx context.Context, title string, parts []part) (map
 	}
 	return results, table.Flush()
 }
-
-// versus measures the fleet and the fixed partition in turn, several times, and
-// returns the median of the ratios of what they served: on a shared machine
-// neighbours in time compare, and single runs do not.
-func (s *scenario) versus(ctx context.Context, parts []part) (float64, error) {
-	var ratios []float64
-	for range versusRounds {
-		static, err := s.measure(ctx, kindStatic, parts)
-		if err != nil {
-			return 0, err
-		}
-		fleet, err := s.measure(ctx, kindFleet, parts)
-		if err != nil {
-			return 0, err
-		}
-		ratios = append(ratios, fleet.rate/static.rate)
-	}
-	slices.Sort(ratios)
-	return ratios[len(ratios)/2], nil
-}
-
-const versusRounds = 5
 
 // measure runs one kind for the seconds asked for.
 func (s *scenario) measure(ctx context.Context, kind string, parts []part) (result, error) {
