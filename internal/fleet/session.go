@@ -82,7 +82,7 @@ func (f *Fleet) Refused(p *Permit, full bool) {
 const (
 	firstPauseAfter = 100 * time.Millisecond // a failure
 	mostPauseAfter  = 2 * time.Second
-	mostBackOff     = time.Minute
+	longestBackOff  = time.Minute
 )
 
 // nextPause is how long to wait after a dial that did not fail for lack of room.
@@ -100,15 +100,22 @@ func (f *Fleet) nextPause() time.Duration {
 func (f *Fleet) backOff() {
 	pause := firstPauseAfter
 	for n := range f.backoff {
-		if pause >= mostBackOff {
+		if pause >= longestBackOff {
 			break
 		}
 		if pause += pause / 2; n < 3 {
 			pause += pause / 3 // doubled at first
 		}
 	}
-	f.wait(min(pause, mostBackOff))
+	f.wait(min(pause, f.mostBackOff()))
 	f.backoff++
+}
+
+// mostBackOff bounds the pause between two dials without a token by how long this replica has
+// been waiting. The pauses of the lucky and the unlucky drift apart otherwise, for a dial's
+// chance is the same for both, and the unlucky ones stay away for minutes.
+func (f *Fleet) mostBackOff() time.Duration {
+	return min(longestBackOff, max(2*scarceTurn, time.Since(f.lostAt)/2))
 }
 
 // wait lets no dial without a token happen for a random part of most.

@@ -229,7 +229,7 @@ func (w *world) noteStarved() {
 	defer w.mu.Unlock()
 	for _, r := range w.all {
 		r.mu.Lock()
-		alone := !r.closed && r.total-r.dialing-r.closing == 0 && r.wanted() > 0
+		alone := !r.closed && r.total-r.dialing-r.closing == 0 && (r.hungry || r.wanted() > 0) // a caller that has given up asks again
 		r.mu.Unlock()
 		switch {
 		case !alone || r.link.down():
