@@ -177,7 +177,7 @@ func (p *Pool) holdersFor(view *diagnosis.View, now time.Time) []diagnosis.Holde
 		if k.Slot != nil {
 			h.PID = k.Slot.PID
 		}
-		h.Leaking = p.cfg.LeakThreshold > 0 && h.Held >= p.cfg.LeakThreshold
+		h.Leaking = p.leaks(k, h.Held)
 		leaks := h.Leaking && h.Doing != diagnosis.Running
 		if i == 0 || h.Background && !background || leaks && !leak || blocks(view, h.PID) {
 			h.Who = p.whoAsked(k)

@@ -35,6 +35,11 @@ func (p *Pool) describe(held *gate.Holding, now time.Time) Holder {
 	if held.Slot != nil {
 		h.PID = held.Slot.PID
 	}
-	h.Leaking = p.cfg.LeakThreshold > 0 && h.Held >= p.cfg.LeakThreshold
+	h.Leaking = p.leaks(held, h.Held)
 	return h
+}
+
+// leaks reports whether who has held a connection for d has held it too long.
+func (p *Pool) leaks(held *gate.Holding, d time.Duration) bool {
+	return p.cfg.LeakThreshold > 0 && d >= p.cfg.LeakThreshold && !held.Standing
 }

@@ -64,6 +64,7 @@ type Pool struct {
 	fleetCheck  *fleetCheck // nil with DB_FLEET=off
 	member      *member     // nil unless the fleet's budget is enforced
 	tasks       backgroundTasks
+	listeners   listeners
 
 	server   atomic.Pointer[ServerView]      // what ObserveServer was told last
 	refusals atomic.Pointer[recentDiagnosis] // for callers that are refused at once

@@ -78,7 +78,7 @@ func (p *Pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error
 
 // Conn returns a single connection, as sql.DB.Conn does. It is held until Conn.Close.
 //
-// pgx itself, with COPY, batches and LISTEN, is behind sql.Conn.Raw: the
+// pgx itself, with COPY and batches, is behind sql.Conn.Raw: the
 // function given to it gets a value with the method Conn() *pgx.Conn. It is not
 // *stdlib.Conn, which pgx's own documents tell to ask for: that one would have
 // neither the pool's bookkeeping nor its cancellation. What runs there shows in

@@ -12,7 +12,7 @@ const closeGrace = 5 * time.Second
 
 // Close ends the pool: waiting callers get ErrClosed, idle connections are
 // closed, dials are abandoned, background tasks are cancelled. Connections in
-// use are closed when their holders give them back. It waits, for a few seconds
+// use are closed when their holders give them back; Listen ends. It waits, for a few seconds
 // at most, until the server has ended the sessions of all connections that are
 // not in use, and may be called more than once. See Shutdown for a way that lets
 // work finish.
@@ -22,6 +22,7 @@ func (p *Pool) Close() error {
 }
 
 func (p *Pool) close() error {
+	p.listeners.shutdown()
 	p.closed.Store(true)
 	p.gate.Close()
 	p.dialer.stop()
@@ -50,10 +51,11 @@ func canceled(ctx context.Context) context.Context {
 }
 
 // Shutdown closes the pool as Close does, but lets work finish first: no new
-// background task is started, running ones and all holders of connections may
+// background task is started, Listen ends, running tasks and all holders of connections may
 // finish until ctx ends. Then background tasks are cancelled. It returns ctx's
 // error when something had to be cut short.
 func (p *Pool) Shutdown(ctx context.Context) error {
+	p.listeners.shutdown()
 	err := p.tasks.shutdown(ctx)
 	p.closed.Store(true)
 	p.gate.Close()

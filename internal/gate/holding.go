@@ -14,6 +14,7 @@ type Holding struct {
 	Slot     *Slot // nil when its connection died
 	Lane     Lane
 	Name     string
+	Standing bool // held for long on purpose
 	Since    time.Time
 	Callsite stack.Trace
 	Activity int32
@@ -37,7 +38,7 @@ func (g *Gate) Oldest(n int) []Holding {
 func (p *Permit) Holding() Holding { return p.holdingLocked() }
 
 func (p *Permit) holdingLocked() Holding {
-	h := Holding{Grant: Grant{p, p.seq}, Slot: p.Slot, Lane: p.Lane, Name: p.Name, Since: p.GrantedAt(), Callsite: p.Callsite}
+	h := Holding{Grant: Grant{p, p.seq}, Slot: p.Slot, Lane: p.Lane, Name: p.Name, Standing: p.Standing, Since: p.GrantedAt(), Callsite: p.Callsite}
 	if h.Slot != nil {
 		h.Activity = h.Slot.doing()
 	}
@@ -76,7 +77,7 @@ func (g *Gate) NewLeaks(now time.Time, threshold time.Duration) []Holding {
 	defer g.mu.Unlock()
 	var out []Holding
 	for p := g.holders.first; p != nil && now.Sub(p.GrantedAt()) >= threshold; p = p.next {
-		if !p.Warned {
+		if !p.Warned && !p.Standing {
 			p.Warned = true
 			g.counts.leaks++
 			out = append(out, p.holdingLocked())
@@ -92,7 +93,7 @@ func (g *Gate) TakeAway(h Holding, now time.Time) bool {
 	defer g.mu.Unlock()
 	k, was := h.P, h.Slot.Activity.Load()
 	unused := was == connstate.ActivityIdle || was == connstate.ActivityTx || was == connstate.ActivityRows
-	if k.state != permitHeld || k.seq != h.seq || k.Slot != h.Slot || !unused || !h.Slot.Activity.CompareAndSwap(was, connstate.ActivityReclaimed) {
+	if k.Standing || k.state != permitHeld || k.seq != h.seq || k.Slot != h.Slot || !unused || !h.Slot.Activity.CompareAndSwap(was, connstate.ActivityReclaimed) {
 		return false
 	}
 	g.lostLocked(h.Slot, connstate.CloseUnclean)

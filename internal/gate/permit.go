@@ -18,6 +18,7 @@ type Permit struct {
 	Lane        Lane
 	OwnDeadline bool // the caller's own deadline is nearer than pool_timeout
 	Internal    bool // the pool's own, for a moment: not in the statistics
+	Standing    bool // held for as long as it works, on purpose: no leak, and never taken away
 	Name        string
 	Asked       time.Time
 	Patience    time.Duration // how long the caller waits: pool_timeout or its own deadline

@@ -42,7 +42,9 @@ func (g *Gate) Snapshot(now time.Time, leakThreshold time.Duration) Snapshot {
 	g.sizesLocked(&s, now)
 	g.lanesLocked(&s)
 	for k := g.holders.first; k != nil && leakThreshold > 0 && now.Sub(k.GrantedAt()) >= leakThreshold; k = k.next {
-		s.Leaking++
+		if !k.Standing {
+			s.Leaking++
+		}
 	}
 	return s
 }
