@@ -40,6 +40,8 @@ func (m *Monitor) readiness() statusjson.Readiness {
 	switch {
 	case m.draining.Load():
 		answer.Why = "draining: this replica is shutting down"
+	case report.Status == statusjson.Unhealthy && report.Diagnosis != nil:
+		answer.Why = report.Diagnosis.Sentence
 	case report.Status == statusjson.Unhealthy && len(report.Problems) > 0:
 		answer.Why = report.Problems[0].Message
 	case report.Status == statusjson.Unhealthy:

@@ -111,6 +111,13 @@ func TestOf(t *testing.T) {
 			"the server is connected and has not answered for 2m0s, and 10 of 10 wait for it: check its host, its disk and its log, and restart it if it is stopped"},
 		"hung, and no dial is answered": {with(refusing("no answer", false), func(s *Scene) { s.Access.NoAnswer = true }), Hung,
 			"the server is connected and has not answered for 1m0s, and 3 of 10 wait for it: check its host, its disk and its log, and restart it if it is stopped"},
+		// Its statements have timed out, their connections do not end, and no dial is answered.
+		"hung, and no statement runs any more": {with(refusing("no answer", false), func(s *Scene) {
+			s.InUse, s.Holders, s.Closing, s.Access.NoAnswer, s.Silent, s.Failed = 0, nil, 10, true, now.Add(-90*time.Second), true
+		}), Hung, "the server is connected and has not answered for 1m30s, and 3 callers wait for it: check its host, its disk and its log, and restart it if it is stopped"},
+		"hung, and the first dial is not over": {with(refusing("", false), func(s *Scene) {
+			s.InUse, s.Holders, s.Closing, s.Silent, s.Failed, s.Waiting = 0, nil, 10, now.Add(-9*time.Second), true, 0
+		}), Hung, "the server is connected and has not answered for 9s: check its host, its disk and its log, and restart it if it is stopped"},
 		"nothing: all in use for a moment": {with(crowd(Running, time.Millisecond), func(s *Scene) { s.Waited = 10 * time.Millisecond }), None, ""},
 		"nothing: nobody waits":            {with(crowd(Running, 10*time.Second), func(s *Scene) { s.Waiting = 0 }), None, ""},
 	} {

@@ -14,11 +14,13 @@ func (s Scene) server() Diagnosis {
 	switch {
 	case starved && s.Access.Full:
 		return s.noRoom()
+	case starved && s.Access.NoAnswer && !s.Silent.IsZero():
+		return s.silence(earlier(s.Silent, s.Access.Since))
 	case starved && s.Access.NoAnswer && s.running() > 0 && 2*s.running() >= len(s.Holders):
 		return s.silence(s.Access.Since)
 	case starved:
 		return s.unreachable(s.Access.Since, s.Access.Reason)
-	case s.Failed && len(s.Holders) == 0 && s.Dialing+s.Closing > 0:
+	case s.Failed && len(s.Holders) == 0 && s.Dialing+s.Closing > 0 && s.Silent.IsZero():
 		return s.unreachable(s.since(s.Waited), "no answer so far") // a dial is still under way
 	}
 	return Diagnosis{}
@@ -126,8 +128,28 @@ func (s Scene) hung() Diagnosis {
 
 func (s Scene) silence(since time.Time) Diagnosis {
 	return Diagnosis{Cause: Hung, Culprit: "the server", Since: since,
-		Sentence: fmt.Sprintf("the server is connected and has not answered for %s, and %s for it: check its host, its disk and its log, and restart it if it is stopped",
-			span(s.At.Sub(since)), of(s.running(), s.Limit)+" "+verb(s.running(), "waits", "wait"))}
+		Sentence: fmt.Sprintf("the server is connected and has not answered for %s%s: check its host, its disk and its log, and restart it if it is stopped",
+			span(s.At.Sub(since)), s.waitForServer())}
+}
+
+// waitForServer is who waits for a server that does not answer: the connections,
+// or the callers once the connections' statements have timed out.
+func (s *Scene) waitForServer() string {
+	n := s.running()
+	switch {
+	case n > 0:
+		return fmt.Sprintf(", and %s %s for it", of(n, s.Limit), verb(n, "waits", "wait"))
+	case s.Waiting > 0:
+		return fmt.Sprintf(", and %s %s for it", count(s.Waiting, "caller", "callers"), verb(s.Waiting, "waits", "wait"))
+	}
+	return ""
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // running is how many holders wait for the server.
