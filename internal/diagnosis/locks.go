@@ -59,6 +59,9 @@ func (s *Scene) blocked(b Blocker, n, all int) Diagnosis {
 		}
 	}
 	d.Sentence = fmt.Sprintf("%s %s for a lock held by %s%s: %s", of(n, all), verb(n, "waits", "wait"), d.Culprit, s.age(), d.Command)
+	if b.PID == 0 {
+		d.Sentence += ", then rollback prepared '<gid>'"
+	}
 	if b.Role != "" && b.Role != s.View.Role && !s.View.Superuser {
 		d.Sentence += " (as " + name(b.Role) + " or a superuser)"
 	}
@@ -97,7 +100,7 @@ func (b Blocker) String() string {
 // command is the SQL that ends it.
 func (b Blocker) command() string {
 	if b.PID == 0 {
-		return "select gid, owner, prepared from pg_prepared_xacts order by prepared, then rollback prepared '<gid>'"
+		return "select gid, owner, prepared from pg_prepared_xacts order by prepared"
 	}
 	return fmt.Sprintf("select pg_terminate_backend(%d)", b.PID)
 }

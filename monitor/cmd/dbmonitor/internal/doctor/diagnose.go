@@ -150,15 +150,21 @@ func (d *Diagnosis) fleet() {
 }
 
 // commented makes SQL and words after it SQL alone: the words a comment. What it
-// changes is not this role's to change.
+// changes is not this role's to change. Words are looked for at the end only: a
+// name in the statement may hold anything.
 func commented(text string) string {
-	const restart = "; and a restart"
-	words := ""
-	if i := strings.LastIndex(text, restart); i >= 0 { // a name in the statement may hold anything
-		text, words = text[:i], ", "+strings.TrimPrefix(text[i:], "; ")
+	statement, words := text, ""
+	if i := strings.LastIndex(statement, "; and DB_FLEET_BUDGET="); i >= 0 {
+		statement, words = statement[:i], ", "+strings.TrimPrefix(statement[i:], "; ")
 	}
-	return strings.TrimSuffix(text, ";") + ";  -- as a superuser" + words
+	if cut, ok := strings.CutSuffix(statement, "; "+restart); ok {
+		statement, words = cut, ", "+restart+words
+	}
+	return strings.TrimSuffix(statement, ";") + ";  -- as a superuser" + words
 }
+
+// restart is what a setting of the server needs besides SQL.
+const restart = "and a restart, or PgBouncer in between"
 
 // idle are transactions that do nothing, which is what leaks look like from here.
 func (d *Diagnosis) idle() {
