@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -98,7 +99,7 @@ func (s *scenario) compare(ctx context.Context, title string, parts []part) (map
 	for _, kind := range kinds {
 		r, err := s.measure(ctx, kind, parts)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, table.Flush()) // with what there is
 		}
 		results[kind] = r
 		failed := r.report.Full + r.report.Failed

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/dbpool-go/dbpool/config"
 )
 
 // another is a second server.
@@ -183,4 +185,77 @@ func TestTwoRolesWithLimits(t *testing.T) {
 			w.Errorf("%+v", r)
 		}
 	})
+}
+
+// Two services with budgets and key spaces of their own on one server: neither takes
+// from the other, and what happens to one is not felt by the other.
+func TestTwoServicesOnOneServer(t *testing.T) {
+	simulate(t, smallSlots, smallPool, func(w *world) {
+		as := func(service string, space byte, budget config.Share) {
+			l := newLink(w.server)
+			l.service, l.space = service, space
+			w.joinAs(l, Options{Part: budget}, 12, 20*time.Millisecond, 0)
+		}
+		w.most.dials = 12 // what is killed is replaced
+		both := func() {
+			as("orders", DefaultKeySpace, "10")
+			as("billing", 0x17, "6")
+		}
+		for range 3 {
+			both()
+			time.Sleep(500 * time.Millisecond)
+		}
+		for range 4 {
+			w.until(4*time.Second, func() bool { return w.heldBy("orders") >= 9 && w.heldBy("billing") >= 5 && w.least() >= 1 })
+			time.Sleep(5 * time.Second)
+			w.kill(w.live[0])
+			w.kill(w.live[0])
+			time.Sleep(2 * time.Second)
+			both()
+		}
+		if r := w.report(); r.failed > 0 {
+			w.Errorf("%d requests failed", r.failed)
+		}
+		w.noRefusals()
+	})
+}
+
+// heldBy is how many usable sessions a service has.
+func (w *world) heldBy(service string) (n int) {
+	for _, r := range w.live {
+		if r.link.service == service {
+			n += r.sessions()
+		}
+	}
+	return n
+}
+
+// Statements of the fleet's requests are canceled, or take longer than a replica waits, with
+// half of a request done: the session is closed and another looks.
+func TestRequestsThatTimeOut(t *testing.T) {
+	simulate(t, smallSlots, smallPool, func(w *world) {
+		stalled := lookTimeout + 2*time.Second
+		w.most.refused, w.most.untold, w.most.starved = 2, stalled, stalled+usual.starved
+		for range 8 {
+			w.join(12, 50*time.Millisecond, 0)
+		}
+		time.Sleep(5 * time.Second)
+		w.server.set(func(s *simServer) { s.faults = 150 })
+		w.report()
+		time.Sleep(time.Minute)
+		r := w.report()
+		w.Logf("used %.1f connections, %d of %d failed, longest wait %v", total(r.busy)/60, r.failed, r.served, r.wait)
+		if total(r.busy) < 60*12 || r.failed > r.served/100 {
+			w.Errorf("%+v", r)
+		}
+		w.server.set(func(s *simServer) { s.faults = 0 })
+		w.until(15*time.Second, func() bool { return w.held() >= 16 && w.least() >= 2 })
+	})
+}
+
+// set changes what the server does.
+func (s *simServer) set(change func(*simServer)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
 }

@@ -9,6 +9,7 @@ import (
 // link is a replica's network to the server: it can be cut.
 type link struct {
 	service string
+	space   byte // see Options.KeySpace
 	role    string
 
 	mu     sync.Mutex    // guards all below
@@ -19,7 +20,7 @@ type link struct {
 }
 
 func newLink(s *simServer) *link {
-	return &link{server: s, service: "orders", role: "app", conns: map[*simConn]struct{}{}}
+	return &link{server: s, service: "orders", space: DefaultKeySpace, role: "app", conns: map[*simConn]struct{}{}}
 }
 
 // pass is one way through the network.
@@ -120,7 +121,7 @@ func (l *link) Dial(ctx context.Context) (conn, error) {
 		l.pass(ctx)
 		return nil, err
 	}
-	c := &simConn{l, server, session, NewKeys(DefaultKeySpace, l.service)}
+	c := &simConn{l, server, session, NewKeys(l.space, l.service)}
 	l.mu.Lock()
 	l.conns[c] = struct{}{}
 	l.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 var (
 	errFull      = errors.New("53300")
 	errBroke     = errors.New("connection lost")
+	errCanceled  = errors.New("57014")
 	errLockTable = fmt.Errorf("53200: %w", errKept)
 )
 
@@ -27,6 +28,7 @@ type simServer struct {
 	rand       *rand.Rand
 	limit      int
 	roleLimits map[string]int
+	faults     int // one in so many statements of requests is canceled, or takes longer than a replica waits; 0: none
 	lockLimit  int // locks that fit into the lock table; 0: as many as there are
 	starts     int
 	down       bool
@@ -175,6 +177,21 @@ func (s *simServer) step(session *simSession) bool {
 	return s.sessions[session.pid] == session
 }
 
+// fault is what comes between two statements of a request when the server does badly:
+// what the statements before did holds until the session ends.
+func (s *simServer) fault() error {
+	if s.faults == 0 || s.rand.IntN(s.faults) > 0 {
+		return nil
+	}
+	if s.rand.IntN(10) > 0 {
+		return errCanceled
+	}
+	s.mu.Unlock()
+	time.Sleep(lookTimeout + time.Second)
+	s.mu.Lock()
+	return nil
+}
+
 // do runs a request, statement by statement.
 func (s *simServer) do(session *simSession, keys Keys, r Request) (resp Response, err error) {
 	s.mu.Lock()
@@ -191,6 +208,9 @@ func (s *simServer) do(session *simSession, keys Keys, r Request) (resp Response
 		func() error { resp.Seen, err = q.see(r); return err },
 	}
 	for _, run := range statements {
+		if err := s.fault(); err != nil {
+			return Response{}, err
+		}
 		if !s.step(session) {
 			return Response{}, errBroke
 		}

@@ -144,7 +144,7 @@ func (w *world) joinAs(l *link, opts Options, clients int, hold, pause time.Dura
 	if opts.Part.Absolute() {
 		r.budget = opts.Part.Of(1 << 20)
 	}
-	opts.Service, opts.Surge, opts.Seed = l.service, max(1, opts.Surge), w.rand.Uint64()
+	opts.Service, opts.KeySpace, opts.Surge, opts.Seed = l.service, l.space, max(1, opts.Surge), w.rand.Uint64()
 	r.replica = newReplica(l, w.max, opts)
 	ctx, cancel := context.WithCancel(w.ctx)
 	r.quit = cancel
