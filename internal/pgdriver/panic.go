@@ -56,5 +56,7 @@ func (c *Conn) guard(call func() error) error {
 // driver.Valuer say, or in what WithDialFunc returned.
 func (c *Conn) abandon() {
 	c.watch.end()
+	c.exchange.end()
 	c.discard(connstate.CloseUnclean)
+	c.becomes(connstate.ActivityRunning, connstate.ActivityIdle) // its holder may never give it back
 }

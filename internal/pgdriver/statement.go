@@ -205,9 +205,18 @@ func (s *stmt) NumInput() int { return s.inputs }
 // Close has nothing to do. database/sql may call it under its own locks.
 func (s *stmt) Close() error { return nil }
 
-// ExecContext runs the statement.
-func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	return s.c.ExecContext(ctx, s.query, args)
+// ExecContext runs the statement. A panic becomes an error: sql.Stmt, unlike sql.DB,
+// would never give the connection back.
+func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (r driver.Result, err error) {
+	finished := false
+	defer func() {
+		if !finished {
+			r, err = nil, NewPanicError(recover())
+		}
+	}()
+	r, err = s.c.ExecContext(ctx, s.query, args)
+	finished = true
+	return r, err
 }
 
 // QueryContext runs the statement.
