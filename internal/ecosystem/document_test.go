@@ -36,6 +36,14 @@ func TestDocumentListsWhatIsTested(t *testing.T) {
 	}
 }
 
+// The guide's row on chi names a test that exists.
+func TestGuideListsChi(t *testing.T) {
+	row := regexp.MustCompile(`(?m)^\| \[chi\].*`).FindString(read(t, "../../docs/guide.md"))
+	if !strings.Contains(row, "`TestChi`") || !strings.Contains(read(t, "chi_test.go"), "func TestChi(t *testing.T)") {
+		t.Errorf("the guide says %q", row)
+	}
+}
+
 func read(t *testing.T, paths ...string) string {
 	t.Helper()
 	var all strings.Builder

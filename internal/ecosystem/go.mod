@@ -13,6 +13,7 @@ require (
 	github.com/dbpool-go/dbpool v0.0.0-00010101000000-000000000000
 	github.com/exaring/otelpgx v0.13.0
 	github.com/georgysavva/scany/v2 v2.1.4
+	github.com/go-chi/chi/v5 v5.5.0
 	github.com/go-jet/jet/v2 v2.14.1
 	github.com/golang-migrate/migrate/v4 v4.20.1
 	github.com/jackc/pgx/v5 v5.13.0
