@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ func TestClosedPoolSaysSo(t *testing.T) {
 	}
 	p.Close()
 	check := func(what string, err error) {
-		if !errors.Is(err, ErrClosed) {
+		if !errors.Is(err, ErrClosed) || !strings.Contains(err.Error(), `pool "db": closed`) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

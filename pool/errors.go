@@ -183,6 +183,17 @@ func (e *AcquireError) bound() string {
 	return fmt.Sprintf(" for background work, which has %d of the %d that it may have", e.Stats.Lanes[LaneBackground].InUse, gate.BackgroundCap(e.Stats.Limit))
 }
 
+// closedError is ErrClosed with the pool's name.
+type closedError struct{ pool string }
+
+func (e *closedError) Error() string { return fmt.Sprintf("pool %q: closed", e.pool) }
+
+// Unwrap makes errors.Is find ErrClosed.
+func (e *closedError) Unwrap() error { return ErrClosed }
+
+// errClosed says that this pool is closed.
+func (p *Pool) errClosed() error { return &closedError{p.cfg.Name} }
+
 // Unwrap makes errors.Is find Kind, and for timeouts also
 // context.DeadlineExceeded and (for ErrServerFull) ErrPoolTimeout.
 func (e *AcquireError) Unwrap() []error {

@@ -21,6 +21,9 @@ func (p *Pool) explain(permit *gate.Permit, err error) error {
 	case *DialError:
 		return fmt.Errorf("pool %q: %w", p.cfg.Name, e)
 	}
+	if err == ErrClosed {
+		return p.errClosed()
+	}
 	if err == ErrPoolTimeout || err == ErrNested {
 		return p.failure(permit, err)
 	}

@@ -82,14 +82,26 @@ func (h *housekeeper) round(ctx context.Context, now time.Time) (next time.Durat
 	return next
 }
 
-// warnOfLeaks warns once of each holder that has passed the threshold.
+// warnOfLeaks warns once of each holder that has passed the threshold. Those of one
+// place that do the same have one cause, and passed it together: one line, with the
+// longest of them.
 func (h *housekeeper) warnOfLeaks(now time.Time) {
 	if h.p.cfg.LeakThreshold == 0 {
 		return
 	}
-	for _, leak := range h.p.gate.NewLeaks(now, h.p.cfg.LeakThreshold) {
+	type place struct{ caller, name, activity string }
+	var places []place
+	first, counts := map[place]Holder{}, map[place]int{}
+	for _, leak := range h.p.gate.NewLeaks(now, h.p.cfg.LeakThreshold) { // longest first
 		holder := h.p.describe(&leak, now)
-		h.p.log.Warn("connection held too long", append(holderAttrs(h.p.cfg.Name, holder), "stack", holder.Stack)...)
+		at := place{holder.Caller, holder.Name, holder.Activity}
+		if counts[at]++; counts[at] == 1 {
+			places, first[at] = append(places, at), holder
+		}
+	}
+	for _, at := range places {
+		holder := first[at]
+		h.p.log.Warn("connection held too long", append(holderAttrs(h.p.cfg.Name, holder), "connections", counts[at], "stack", holder.Stack)...)
 	}
 }
 

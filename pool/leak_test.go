@@ -112,6 +112,32 @@ func TestEveryLeakIsWarnedOf(t *testing.T) {
 	})
 }
 
+// Nine holders that wait for one lock, say, are one trouble and one line.
+func TestLeaksOfOnePlaceAreOneLine(t *testing.T) {
+	inWire(t, orders(5, 0), func(t *testing.T, p *Pool, _ *wireServer, log *logLines) {
+		var forgotten []*sql.Rows
+		for range 3 {
+			forgotten = append(forgotten, forgetRows(t, p))
+		}
+		c, err := p.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		warned := log.with(t, leakLine)
+		if len(warned) != 2 || warned[0]["connections"] != 3.0 || warned[0]["activity"] != "rows open" || warned[1]["connections"] != 1.0 {
+			t.Errorf("%v", warned)
+		}
+		if s := p.Stats(); s.Leaking != 4 || s.LeakWarningCount != 4 {
+			t.Errorf("%+v", s)
+		}
+		for _, rows := range forgotten {
+			_ = rows.Close()
+		}
+		_ = c.Close()
+	})
+}
+
 func TestNoLeakThresholdNoWarning(t *testing.T) {
 	off := func(c *config.Config) { orders(2, 0)(c); c.LeakThreshold = 0 }
 	inWire(t, off, func(t *testing.T, p *Pool, _ *wireServer, log *logLines) {

@@ -33,7 +33,7 @@ func (x *Pgx) lend() (*virtual, error) {
 		return nil, errNoPgx
 	}
 	if x.p.closed.Load() {
-		return nil, ErrClosed
+		return nil, x.p.errClosed()
 	}
 	v, _ := x.p.natives.Get().(*virtual)
 	if v == nil {

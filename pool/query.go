@@ -102,7 +102,7 @@ func (p *Pool) seen(err error) error {
 		panic(panicked.Value)
 	}
 	if p.closed.Load() && err.Error() == errDBClosed {
-		return ErrClosed
+		return p.errClosed()
 	}
 	return err
 }
