@@ -174,3 +174,15 @@ func TestHistoryOfHours(t *testing.T) {
 		}
 	})
 }
+
+// The line about refused callers names who has the connections that they ask for.
+func TestRefusalsNameWhoHoldsMost(t *testing.T) {
+	inBubble(t, func(t *testing.T, r running) {
+		r.src.Serve(pool.RouteStats{Name: "GET /list", InUse: 1}, pool.RouteStats{Name: "GET /report", InUse: 8}, pool.RouteStats{InUse: 9})
+		r.src.Set(func(s *pool.Stats) { s.InUse, s.Idle, s.Waiting, s.ShedCount = 10, 0, 3, 9 })
+		time.Sleep(2 * time.Second)
+		if lines := r.log.with("refused at once"); len(lines) != 1 || !strings.Contains(lines[0], `most_held_by="GET /report" held_by_it=8`) {
+			t.Errorf("%v", r.log.with("level=WARN"))
+		}
+	})
+}

@@ -63,7 +63,8 @@ func (w *watch) watchAccess(n *notices, s *pool.Stats) {
 
 // watchTurnedAway notes when callers begin to leave without a connection, and
 // when that is over.
-func (w *watch) watchTurnedAway(n *notices, s *pool.Stats) {
+func (w *watch) watchTurnedAway(n *notices, l look) {
+	s := &l.stats
 	late, shed := s.TimeoutCount-w.last.TimeoutCount, s.ShedCount-w.last.ShedCount
 	began, ended := w.turnedAway.update(n.at, late+shed)
 	if began {
@@ -75,6 +76,9 @@ func (w *watch) watchTurnedAway(n *notices, s *pool.Stats) {
 	w.timedOut += late
 	w.shed += shed
 	attrs := []any{"timed_out", w.timedOut, "shed", w.shed, "in_use", s.InUse, "limit", s.Limit, "waiting", s.Waiting}
+	if l.hog.Name != "" {
+		attrs = append(attrs, "most_held_by", l.hog.Name, "held_by_it", l.hog.InUse)
+	}
 	if w.diagnosed.now.Verdict != "" {
 		attrs = append(attrs, "diagnosis", w.diagnosed.now.Sentence)
 	}

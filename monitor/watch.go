@@ -21,6 +21,7 @@ type look struct {
 	view   *serverview.View // the server's last view; nil when there is none, or it is old
 	oldest []pool.Holder    // the longest holder, when something is wrong
 	wrong  pool.Diagnosis   // why callers get no connection
+	hog    pool.RouteStats  // who holds most connections by name, while callers wait
 	usage  pool.UsageSample // since the check before; the zero value when this is no check
 }
 
@@ -53,7 +54,21 @@ func (m *Monitor) look() look {
 	if l.stats.Leaking > 0 || l.stats.Usage() >= float64(l.cfg.MaxConnectionWarnings) {
 		l.oldest = m.pool.Holders(1)
 	}
+	if l.stats.Waiting > 0 || l.wrong.Verdict != "" {
+		l.hog = hog(m.pool.Routes())
+	}
 	return l
+}
+
+// hog is the name that holds most connections; the zero value when none holds any.
+func hog(all []pool.RouteStats) pool.RouteStats {
+	var most pool.RouteStats
+	for _, r := range all {
+		if r.Name != "" && r.InUse > most.InUse {
+			most = r
+		}
+	}
+	return most
 }
 
 // check draws every conclusion from one look, then logs what is to be logged.
@@ -117,7 +132,7 @@ func (w *watch) observe(n *notices, l look) {
 	w.watchServerUsage(n, l)
 	w.watchAccess(n, s)
 	w.watchFleet(n, l)
-	w.watchTurnedAway(n, s)
+	w.watchTurnedAway(n, l)
 	w.watchBroken(n, s)
 	w.watchRecycling(n, s)
 	w.watchSize(n, s)
