@@ -94,8 +94,7 @@ func (f *Fleet) enter(ctx context.Context, p *Permit, s *Session, l Locks) error
 // claimFirst makes the replica known to the others and takes a token, one of
 // the headroom at worst.
 func (f *Fleet) claimFirst(ctx context.Context, s *Session, l Locks, seen *Snapshot) error {
-	if !f.arrive(seen) {
-		s.server = seen.Server
+	if !f.arrive(s, seen) {
 		f.giveUpLocks(severalServers)
 		return nil
 	}
@@ -113,7 +112,6 @@ func (f *Fleet) claimFirst(ctx context.Context, s *Session, l Locks, seen *Snaps
 	claim.Join, claim.Guard, claim.Unread = f.memberID(), true, f.opts.Unread
 	claim.Claim, claim.UpTo = 1, Token(f.plan.Tokens+f.plan.Headroom)
 	full := &NoRoomError{Members: len(f.view.Members), Plan: f.plan}
-	s.server = f.server
 	// This session is no newcomer's if there are others. Then what it may have is what
 	// it would have claimed on one of those.
 	have := len(f.sessions)
@@ -129,7 +127,9 @@ func (f *Fleet) claimFirst(ctx context.Context, s *Session, l Locks, seen *Snaps
 	case len(resp.Claimed) == 0:
 		return full
 	}
-	s.token = resp.Claimed[0]
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.token = resp.Claimed[0] // of a session that others may know already; see retry
 	return nil
 }
 
@@ -148,9 +148,10 @@ const moveTime = time.Minute
 // before it started, hold nothing that counts here. It is false when servers
 // that were left a moment ago are met again and again: then new connections are
 // spread over several, and no single one knows them all.
-func (f *Fleet) arrive(seen *Snapshot) bool {
+func (f *Fleet) arrive(s *Session, seen *Snapshot) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	s.server = seen.Server
 	if f.server == seen.Server {
 		return true
 	}
