@@ -9,6 +9,7 @@ import (
 // Statements that take longer than a look, and tokens that do not divide evenly:
 // nothing happens to anybody, so nobody dials in vain.
 func TestSteadyLongStatements(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		slots, replicas int
 		hold            time.Duration
@@ -44,6 +45,7 @@ func TestSteadyLongStatements(t *testing.T) {
 // can only refuse those who come while it is full; they come back at growing
 // intervals, and the others make room for a crowd.
 func TestBlueGreen(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		hold    time.Duration
 		within  time.Duration
@@ -80,6 +82,7 @@ func TestBlueGreen(t *testing.T) {
 // Many more replicas than tokens: how often all of them together dial does not
 // grow with their number.
 func TestReplicasWithoutATokenDialSeldom(t *testing.T) {
+	t.Parallel()
 	for _, n := range sizes(100, 300, 1000) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			simulateBig(t, 10, 4, func(w *world) {
@@ -103,6 +106,7 @@ func TestReplicasWithoutATokenDialSeldom(t *testing.T) {
 // A budget much smaller than the server, and more replicas than it has tokens:
 // those without one hold a session no longer than it takes to be told so.
 func TestSmallBudgetOnALargeServer(t *testing.T) {
+	t.Parallel()
 	for _, n := range also([]int{8, 30}, 60) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			simulate(t, 100, smallPool, func(w *world) {
@@ -122,6 +126,7 @@ func TestSmallBudgetOnALargeServer(t *testing.T) {
 // Twice as many replicas as tokens: they take turns by chance, not in a queue. All get
 // about the same, and nobody stays away for minutes, but some wait longer than a caller does.
 func TestTwiceAsManyReplicasAsTokens(t *testing.T) {
+	t.Parallel()
 	simulate(t, 100, smallPool, func(w *world) {
 		w.most = bounds{starved: time.Minute, untold: 200 * time.Millisecond, over: 6, looks: 110, dials: 12, cores: 0.2}
 		for range 8 {
@@ -138,6 +143,7 @@ func TestTwiceAsManyReplicasAsTokens(t *testing.T) {
 
 // How often a replica looks does not depend on how many callers it has.
 func TestLooksByNumberOfCallers(t *testing.T) {
+	t.Parallel()
 	for _, callers := range also([]int{1, 5, 12}, 2, 9, 10) {
 		t.Run(fmt.Sprint(callers), func(t *testing.T) {
 			simulate(t, smallSlots, smallPool, func(w *world) {
@@ -163,6 +169,7 @@ func TestLooksByNumberOfCallers(t *testing.T) {
 // One replica has nearly all in long statements. Replicas that are expected find
 // room all the same.
 func TestExpectedReplicasFindRoom(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, 16, func(w *world) {
 		w.patience, w.most.starved = time.Minute, 4*time.Second
 		w.joinAs(newLink(w.server), Options{Replicas: 8}, 20, 30*time.Second, 0)
@@ -183,6 +190,7 @@ func TestExpectedReplicasFindRoom(t *testing.T) {
 
 // DB_FLEET_SURGE is the number of slots that are kept free for a deploy.
 func TestSurgeJoinsWithoutARefusal(t *testing.T) {
+	t.Parallel()
 	simulate(t, 40, smallPool, func(w *world) {
 		surge := Options{Surge: 8}
 		for range 8 {
@@ -198,6 +206,7 @@ func TestSurgeJoinsWithoutARefusal(t *testing.T) {
 
 // A full lock table costs no session that has its token.
 func TestFullLockTable(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		w.most.dials = 3
 		for range 8 {
@@ -223,6 +232,7 @@ func TestFullLockTable(t *testing.T) {
 
 // A neighbour takes whatever it can get. A budget in plain numbers is a floor.
 func TestGreedyNeighbour(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		w.most.refused = 1 << 20 // the neighbour's
 		w.most.dials = 1 << 20
@@ -254,6 +264,7 @@ func TestGreedyNeighbour(t *testing.T) {
 
 // Replicas whose process stops and goes on, in the middle of everything.
 func TestPausedProcesses(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		for range 8 {
 			w.join(12, 20*time.Millisecond, 0)
@@ -271,6 +282,7 @@ func TestPausedProcesses(t *testing.T) {
 
 // Calm replicas cost the server next to nothing, and each of many no more than each of few.
 func TestCostOfACalmFleet(t *testing.T) {
+	t.Parallel()
 	for _, n := range sizes(100, 300, 1000) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			simulateBig(t, 3*n+20, 4, func(w *world) {
@@ -293,6 +305,7 @@ func TestCostOfACalmFleet(t *testing.T) {
 
 // Replicas that could all use more than their part.
 func TestCostOfABusyFleet(t *testing.T) {
+	t.Parallel()
 	for _, n := range sizes(30, 50, 100, 300) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			simulateBig(t, 3*n+20, 4, func(w *world) {

@@ -9,6 +9,7 @@ import (
 )
 
 func TestRestartOfTheServer(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		for range 8 {
 			w.join(12, 50*time.Millisecond, 0)
@@ -57,6 +58,7 @@ func (w *world) least() int {
 }
 
 func TestNoThunderingHerdAfterARestart(t *testing.T) {
+	t.Parallel()
 	simulateBig(t, 170, 8, func(w *world) {
 		w.most.dials, w.most.looks = 100, 120 // all come back in the scenario's ten seconds, and each session without a token looks
 		for range 100 {
@@ -95,6 +97,7 @@ func (s *simServer) mostDials(since time.Time, window time.Duration) (most int) 
 // One more than there is headroom for: replicas take turns, and nobody waits for
 // 5 s. With many more some do, and are told why.
 func TestMoreReplicasThanTokensTakeTurns(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{17, 18} {
 		simulate(t, smallSlots, smallPool, func(w *world) {
 			w.most.refused = map[int]int{17: 10, 18: 120}[n] // those without a token cannot be told in any other way
@@ -115,6 +118,7 @@ func TestMoreReplicasThanTokensTakeTurns(t *testing.T) {
 }
 
 func TestManyReplicasWithFaults(t *testing.T) {
+	t.Parallel()
 	for _, n := range sizes(50, 80, 200) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			simulateBig(t, n*8/5, 8, func(w *world) {
@@ -185,6 +189,7 @@ func (w *world) starving() (n int) {
 // same moment. The others leave a token for each of them until then, and use
 // the rest at once.
 func TestReplicasThatLoseAllSessionsComeBackWithoutARefusal(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		for range 8 {
 			w.join(12, 20*time.Millisecond, 0)
@@ -205,6 +210,7 @@ func TestReplicasThatLoseAllSessionsComeBackWithoutARefusal(t *testing.T) {
 // Sessions that end here and there take reservations with them, of which their
 // pools do not know yet.
 func TestTerminatedSessionsAreReplacedWithoutARefusal(t *testing.T) {
+	t.Parallel()
 	simulateSeeds(t, 5*(*simSeeds), smallSlots, smallPool, func(w *world) {
 		for range 8 {
 			w.join(12, 20*time.Millisecond, 0)
@@ -222,6 +228,7 @@ func TestTerminatedSessionsAreReplacedWithoutARefusal(t *testing.T) {
 // On a loaded machine a session that has let go of its token may keep its slot
 // for a while. Until then the token is of no use.
 func TestSlotsThatLingerAreWaitedFor(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		w.server.exit = func() time.Duration { return 300 * time.Millisecond }
 		for range 8 {

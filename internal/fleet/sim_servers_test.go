@@ -17,6 +17,7 @@ func (w *world) another(slots int) *simServer {
 
 // Connections go back and forth between two servers for a while.
 func TestFailoverAndBack(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		other := w.another(smallSlots)
 		w.most.dials = 20
@@ -43,6 +44,7 @@ func TestFailoverAndBack(t *testing.T) {
 // A role with a CONNECTION LIMIT of its own joins a fleet of another role, as while
 // credentials are rotated.
 func TestRoleWithALimitIsNotStarved(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		w.server.roleLimits["next"] = 6
 		w.most.refused, w.most.starved = 30, 3*time.Second
@@ -67,6 +69,7 @@ func TestRoleWithALimitIsNotStarved(t *testing.T) {
 // While connections are spread over two servers each replica keeps to what it had,
 // and the budget is shared again when they no longer are.
 func TestFallbackIsBoundedAndEnds(t *testing.T) {
+	t.Parallel()
 	simulate(t, 40, smallPool, func(w *world) {
 		other := w.another(40)
 		w.most = bounds{refused: 1000, starved: time.Hour, untold: time.Hour, over: 0, looks: 110, dials: 50, cores: 1}
@@ -113,6 +116,7 @@ func TestFallbackIsBoundedAndEnds(t *testing.T) {
 // role with one are there. All plan with the server's budget, whatever their role allows;
 // else those of the limited role take tokens for over that are in use, and leave others unused.
 func TestReplicasOfTwoRolesPlanAlike(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		w.server.roleLimits["next"] = 6
 		w.most.refused, w.most.starved = 12, 3*time.Second
@@ -160,6 +164,7 @@ func (w *world) comparePlans() {
 // Each of two roles has a limit, and the server more than both: each is used up, shared
 // evenly among the replicas of the role, and one that joins gets its part.
 func TestTwoRolesWithLimits(t *testing.T) {
+	t.Parallel()
 	simulate(t, 60, smallPool, func(w *world) {
 		w.server.roleLimits = map[string]int{"app": 9, "next": 6}
 		w.most.refused, w.most.starved = 30, 3*time.Second
@@ -190,6 +195,7 @@ func TestTwoRolesWithLimits(t *testing.T) {
 // Two services with budgets and key spaces of their own on one server: neither takes
 // from the other, and what happens to one is not felt by the other.
 func TestTwoServicesOnOneServer(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		as := func(service string, space byte, budget config.Share) {
 			l := newLink(w.server)
@@ -233,6 +239,7 @@ func (w *world) heldBy(service string) (n int) {
 // Statements of the fleet's requests are canceled, or take longer than a replica waits, with
 // half of a request done: the session is closed and another looks.
 func TestRequestsThatTimeOut(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		stalled := lookTimeout + 2*time.Second
 		w.most.refused, w.most.untold, w.most.starved = 2, stalled, stalled+usual.starved

@@ -13,6 +13,7 @@ const (
 )
 
 func TestEvenLoadIsSharedEvenly(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		for range 8 {
 			w.join(12, 50*time.Millisecond, 0)
@@ -32,6 +33,7 @@ func TestEvenLoadIsSharedEvenly(t *testing.T) {
 }
 
 func TestUnevenRemainderGoesRound(t *testing.T) {
+	t.Parallel()
 	simulate(t, 13, smallPool, func(w *world) { // 12 tokens for 8
 		for range 8 {
 			w.join(12, 50*time.Millisecond, 0)
@@ -49,6 +51,7 @@ func TestUnevenRemainderGoesRound(t *testing.T) {
 }
 
 func TestIdleShareIsUsedAndComesBack(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		busy := w.join(20, 50*time.Millisecond, 0)
 		var idle []*simReplica
@@ -76,6 +79,7 @@ func TestIdleShareIsUsedAndComesBack(t *testing.T) {
 }
 
 func TestKilledReplicasSlotsAreUsedAndANewcomerIsLetIn(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		for range 8 {
 			w.join(12, 50*time.Millisecond, 0)
@@ -107,6 +111,7 @@ func (w *world) held() (n int) {
 
 // A replica whose only session is in a long query cannot claim anything on it.
 func TestLongQueryDoesNotLockAReplicaIn(t *testing.T) {
+	t.Parallel()
 	simulate(t, smallSlots, smallPool, func(w *world) {
 		for range 7 {
 			w.join(12, 50*time.Millisecond, 0)
