@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/dbpool-go/dbpool/config"
@@ -225,5 +227,45 @@ func TestPreparedClosesInTrouble(t *testing.T) {
 	}
 	if n := p.Stats().InUse; n != 0 {
 		t.Errorf("%d in use", n)
+	}
+}
+
+// TestPreparedStatementsDiscarded ends all prepared statements of a session as SQL, in
+// every kind of use. What others run on the connection afterwards, alone, prepared
+// or in a pipeline, is prepared anew.
+func TestPreparedStatementsDiscarded(t *testing.T) {
+	everybody := maps.Clone(owners)
+	everybody["Pool"] = func(_ context.Context, p *Pool, work func(dbtx) error) error { return work(p) }
+	for _, end := range []string{"discard all", "DEALLOCATE ALL", "select 'discard'; deallocate prepare all", "do 'begin execute ''deallocate all''; end'", "/* x */ deallocate\nall"} {
+		p := openShared(t, 1, 0, nil)
+		stmt, err := p.PrepareContext(t.Context(), "select $1::int + 2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for owner, give := range everybody {
+			for range 3 {
+				var all sync.WaitGroup
+				for i := range 8 {
+					all.Go(func() {
+						var one, two int
+						err := p.QueryRowContext(t.Context(), "select $1::int + 1", i).Scan(&one)
+						err = errors.Join(err, stmt.QueryRowContext(t.Context(), i).Scan(&two))
+						if err != nil || one != i+1 || two != i+2 {
+							t.Errorf("%s by %s: %d, %d, %v", end, owner, one, two, err)
+						}
+					})
+				}
+				all.Wait()
+				_ = give(t.Context(), p, func(own dbtx) error { // DISCARD ALL fails in a transaction
+					_, err := own.ExecContext(t.Context(), end)
+					return err
+				})
+			}
+		}
+		if s := p.Stats(); s.OpenedCount != 1 || s.InUse != 0 {
+			t.Errorf("%s: %d opened, %d in use", end, s.OpenedCount, s.InUse)
+		}
+		_ = stmt.Close()
+		p.Close()
 	}
 }

@@ -168,7 +168,7 @@ func (c *Conn) Ready(ctx context.Context, mayTrust bool) error {
 	} else if c.trusted = mayTrust && c.IsFresh(); !c.trusted {
 		err = c.awake(ctx)
 	}
-	if err == nil && len(c.named) > 0 {
+	if err == nil && c.hasLeft() {
 		err, c.trusted = c.deallocateLeft(ctx), false
 	}
 	if err != nil {

@@ -31,6 +31,8 @@ type exchange struct {
 	reports  atomic.Bool // it has reported a parameter since somebody last looked
 	timeouts atomic.Bool // a text that was sent names statement_timeout
 
+	forgets atomic.Bool // a text that was sent may have ended all prepared statements
+
 	timeoutsAgain bool // and was prepared: it may run again without being sent
 
 	sending  func()    // called when a message has been sent, and before a long one
@@ -249,6 +251,9 @@ func (e *exchange) read(m []byte) {
 	if namesTimeout(m) {
 		e.timeouts.Store(true)
 		e.timeoutsAgain = e.timeoutsAgain || m[0] == 'P'
+	}
+	if endsPrepared(m) {
+		e.forgets.Store(true)
 	}
 	if e.tags.under.Load() && chains(m) {
 		e.tags.chain = true

@@ -1,6 +1,7 @@
 package pgdriver
 
 import (
+	"bytes"
 	"context"
 	"database/sql/driver"
 
@@ -72,16 +73,44 @@ func (s *ownStmt) Close() error {
 	return s.c.deallocate(ctx, n)
 }
 
+// endsPrepared reports whether a text may end all prepared statements of its session.
+func endsPrepared(text []byte) bool {
+	const space = " \t\r\n"
+	for _, verb := range [...]string{"discard", "DISCARD", "deallocate", "DEALLOCATE"} {
+		for _, rest, found := bytes.Cut(text, []byte(verb)); found; _, rest, found = bytes.Cut(rest, []byte(verb)) {
+			what := bytes.ToLower(bytes.TrimLeft(rest[:min(len(rest), 40)], space))
+			what = bytes.TrimLeft(bytes.TrimPrefix(what, []byte("prepare")), space)
+			if bytes.HasPrefix(what, []byte("all")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // deallocate ends a named statement. It works in a failed transaction too.
 func (c *Conn) deallocate(ctx context.Context, n *named) error {
 	delete(c.named, n.query)
 	return c.shield(func() error { return c.Pgx().Deallocate(ctx, n.query) })
 }
 
-// deallocateLeft ends what the holder before has left prepared.
+// hasLeft reports whether the holder before has left statements prepared, or has
+// ended those that pgx and the pool rely on.
+func (c *Conn) hasLeft() bool {
+	return len(c.named) > 0 || c.exchange.forgets.Load() && !c.settings.Pooled
+}
+
+// deallocateLeft ends what the holder before has left prepared. After DISCARD ALL, or
+// DEALLOCATE ALL, everybody forgets everything.
 func (c *Conn) deallocateLeft(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CancelBound)
 	defer cancel()
+	if c.exchange.forgets.Load() {
+		err := c.shield(func() error { return c.Pgx().DeallocateAll(ctx) })
+		c.link, c.known, c.named = nil, nil, nil
+		c.exchange.forgets.Store(false)
+		return err
+	}
 	for _, n := range c.named {
 		if err := c.deallocate(ctx, n); err != nil {
 			return err
