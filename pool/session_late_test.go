@@ -52,7 +52,7 @@ func TestSessionRoundTrips(t *testing.T) {
 		"empty":                  {exec(""), nil, 3},
 		"savepoint":              {func(ctx context.Context, s *Session) error { return inSavepoint(ctx, s) }, nil, 4},
 		"pgx first":              {func(ctx context.Context, s *Session) error { return s.WithPgx(ctx, pgxPing) }, nil, 3},
-		"prepared":               {prepareAndRun, nil, 2}, // it is known on the connection
+		"prepared":               {prepareAndRun, nil, 4}, // BEGIN, the preparation, the statement, COMMIT
 		"commit of its own":      {func(ctx context.Context, s *Session) error { _ = query(ctx, s); return s.Commit() }, nil, 2},
 		"rolled back":            {func(ctx context.Context, s *Session) error { _ = query(ctx, s); return s.Rollback() }, nil, 2},
 		"pgx's option, a simple": {func(ctx context.Context, s *Session) error { return simpleQuery(ctx, s) }, nil, 3},
