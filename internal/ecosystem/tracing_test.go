@@ -11,6 +11,7 @@ import (
 	"github.com/XSAM/otelsql"
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
@@ -96,7 +97,8 @@ func TestOtelpgxSeesEveryFace(t *testing.T) {
 	}
 }
 
-// otelsql wraps the connector, so its *sql.DB goes through the gate.
+// otelsql wraps the connector, so its *sql.DB goes through the gate. The driver
+// behind DB is pgx's own, which knows of no gate.
 func TestOtelsqlWrapsTheConnector(t *testing.T) {
 	provider, spans := recorder(t)
 	p := open(t, 1, 0)
@@ -122,6 +124,9 @@ func TestOtelsqlWrapsTheConnector(t *testing.T) {
 		if _, ok := want[s.Name()]; ok && s.SpanContext().TraceID() == parent.SpanContext().TraceID() {
 			want[s.Name()] = true
 		}
+	}
+	if d, ok := p.DB().Driver().(*stdlib.Driver); !ok {
+		t.Errorf("the driver is a %T", d)
 	}
 	for name, seen := range want {
 		if !seen {
