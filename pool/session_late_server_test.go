@@ -139,13 +139,19 @@ func withParam(url, name, value string) string {
 func TestFirstStatementFails(t *testing.T) {
 	srv := pgtest.Shared(t)
 	p := open(t, settled(srv.URL, 1, 0))
-	for _, query := range []string{"selec 1", "select 1/0", "select nothing;"} {
+	justPrepare := func(ctx context.Context, s *Session, query string, _ ...any) error {
+		_, err := s.PrepareContext(ctx, query)
+		return err
+	}
+	for query, first := range map[string]func(context.Context, *Session, string, ...any) error{
+		"selec 1": justExec, "select 1/0": justExec, "select nothing;": justExec, "select nowhere": justPrepare, "selec 2": justPrepare,
+	} {
 		var alone *pgconn.PgError
 		if _, err := p.ExecContext(t.Context(), query); !errors.As(err, &alone) {
 			t.Fatal(err)
 		}
 		err := p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
-			err := justExec(ctx, s, query)
+			err := first(ctx, s, query)
 			var pg *pgconn.PgError
 			if !errors.As(err, &pg) || s.Unserved() != nil || pg.Position != alone.Position || pg.Message != alone.Message {
 				t.Errorf("%q: %v, alone %v; unserved: %v", query, err, alone, s.Unserved())

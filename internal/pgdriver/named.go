@@ -24,16 +24,20 @@ func (c *Conn) PrepareOwn(ctx context.Context, query string) (driver.Stmt, error
 	if c.settings.Pooled {
 		return c.PrepareContext(ctx, query)
 	}
-	if err := c.begin(ctx); err != nil {
+	first := c.IsLate() // a preparation that fails aborts the transaction, so BEGIN goes with it
+	if err := c.beginFirst(ctx, true, false); err != nil {
 		return nil, err
 	}
-	defer c.end()
 	var sd *pgconn.StatementDescription
 	err := c.shield(func() (err error) {
 		sd, err = c.Pgx().Prepare(ctx, query, query)
 		return err
 	})
-	if err != nil {
+	c.end()
+	switch {
+	case err != nil && first:
+		return nil, c.judgeFirst(ctx, err)
+	case err != nil:
 		return nil, c.judgeHarmless(ctx, err)
 	}
 	n := c.named[query]
