@@ -35,6 +35,8 @@ type backend interface {
 	goHome()
 	// close closes it. Its slot has been given up.
 	close()
+	// TellReclaimed sets what its holder is told once it has been taken away.
+	TellReclaimed(error)
 	// hangUp ends its session although its holder has not given it back.
 	hangUp()
 	// Traffic counts what went over the wire, and tells whether a statement runs.

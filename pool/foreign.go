@@ -136,7 +136,10 @@ func (c *foreignConn) close() {
 // another driver from the next.
 func (c *foreignConn) goHome() { c.close() }
 
-// hangUp is never called: see traffic.
+// TellReclaimed is never called: see Traffic.
+func (c *foreignConn) TellReclaimed(error) {}
+
+// hangUp is never called: see Traffic.
 func (c *foreignConn) hangUp() {}
 
 // Traffic says busy: nobody knows what goes over the wire, so nothing is reclaimed.

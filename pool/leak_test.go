@@ -211,9 +211,8 @@ func TestReclaimTakesWhatIsLeftAlone(t *testing.T) {
 		if lines := log.with(t, "connection reclaimed"); len(lines) != 1 || lines[0]["name"] != "POST /orders" || lines[0]["activity"] != "reclaimed" {
 			t.Errorf("%v", lines)
 		}
-		if _, err := tx.ExecContext(t.Context(), "update"); !errors.Is(err, ErrReclaimed) {
-			t.Errorf("%v", err)
-		}
+		_, err = tx.ExecContext(t.Context(), "update")
+		wantInError(t, err, ErrReclaimed, `pool "orders": connection reclaimed, held for 5m`, "leak_test.go:", "(POST /orders), idle in transaction", "DB_RECLAIM_AFTER (1m0s)")
 		if err := tx.Commit(); err == nil {
 			t.Error("committed")
 		}
@@ -337,4 +336,17 @@ func TestReclaimedButGivenBack(t *testing.T) {
 			t.Errorf("opened %d, closed %+v", st.OpenedCount, st.Closed)
 		}
 	})
+}
+
+// wantInError has err be kind and hold each text once.
+func wantInError(t *testing.T, err, kind error, texts ...string) {
+	t.Helper()
+	if !errors.Is(err, kind) {
+		t.Fatalf("%v, not %v", err, kind)
+	}
+	for _, text := range texts {
+		if n := strings.Count(err.Error(), text); n != 1 {
+			t.Errorf("%q is there %d times: %v", text, n, err)
+		}
+	}
 }

@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -206,12 +207,35 @@ func (p *Pool) notReady(err error) error {
 	if err == nil {
 		return nil
 	}
-	var known *DialError
-	if last := p.Stats().LastDialError; last != nil && !errors.As(err, &known) {
-		return fmt.Errorf("pool %q: not ready: %w; last dial error: %s", p.cfg.Name, err, last.Error())
+	e := &notReadyError{pool: p.cfg.Name, err: err}
+	var dial *DialError
+	var acquire *AcquireError
+	told := errors.As(err, &dial) || errors.As(err, &acquire) && acquire.Verdict != ""
+	if s := p.Stats(); !told && !s.Server.OK && !errors.Is(err, ErrClosed) {
+		e.dial = s.LastDialError
 	}
-	return fmt.Errorf("pool %q: not ready: %w", p.cfg.Name, err)
+	return e
 }
+
+// notReadyError says why Ready failed. The pool's name, the cause and the remedy
+// are in it once.
+type notReadyError struct {
+	pool string
+	err  error
+	dial *DialError // nil when err tells of it, or when no dial failed
+}
+
+func (e *notReadyError) Error() string {
+	name := fmt.Sprintf("pool %q: ", e.pool)
+	text := name + "not ready: " + strings.TrimPrefix(e.err.Error(), name)
+	if e.dial != nil {
+		text += "; last dial error: " + e.dial.Error()
+	}
+	return text
+}
+
+// Unwrap is what the last attempt came to.
+func (e *notReadyError) Unwrap() error { return e.err }
 
 // Resize changes PoolSize and MaxOverflow, up or down, while the pool is in use.
 // Nothing is lost: connections beyond a smaller limit are closed as they are

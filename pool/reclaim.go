@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/dbpool-go/dbpool/internal/connstate"
@@ -56,12 +57,38 @@ func (h *housekeeper) mayRest(b backend) time.Duration {
 // to others. The holder is left with a connection that is good for nothing but
 // being given back, which may never happen.
 func (p *Pool) takeAway(h gate.Holding, now time.Time) bool {
+	b := h.Slot.Backend.(backend)
+	b.TellReclaimed(p.errReclaimed(h, b.Outlives(), now))
 	if !p.gate.TakeAway(h, now) {
 		return false
 	}
-	h.Slot.Backend.(backend).hangUp()
+	b.hangUp()
 	p.gate.Demand()
 	lane := Lane(h.Lane)
 	p.gaveBack(p.routes.of(lane, h.Name), lane, h.Name, now.Sub(h.Since))
 	return true
+}
+
+// reclaimedError is ErrReclaimed with the pool, the holder and how long it held
+// the connection.
+type reclaimedError struct {
+	pool   string
+	holder string // as Holder prints itself: for how long, the code line, the name
+	why    string
+}
+
+func (e *reclaimedError) Error() string {
+	return fmt.Sprintf("pool %q: connection reclaimed, held for %s: %s", e.pool, e.holder, e.why)
+}
+
+// Unwrap makes errors.Is find ErrReclaimed.
+func (e *reclaimedError) Unwrap() error { return ErrReclaimed }
+
+// errReclaimed is what the holder h is told when its connection is taken away now.
+func (p *Pool) errReclaimed(h gate.Holding, outlives bool, now time.Time) error {
+	why := fmt.Sprintf("no statement ran on it for longer than DB_RECLAIM_AFTER (%s) allows; give it back sooner, or raise DB_RECLAIM_AFTER", p.cfg.ReclaimAfter)
+	if outlives {
+		why = "its rows or its transaction stayed open although their context had ended; close the rows, and roll back the transaction"
+	}
+	return &reclaimedError{pool: p.cfg.Name, holder: p.describe(&h, now).String(), why: why}
 }

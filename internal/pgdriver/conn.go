@@ -22,7 +22,7 @@ type pgxConn = stdlib.Conn
 // whether it can be used again, and whether its statement may have been executed.
 //
 // Like every driver.Conn it is used by one goroutine at a time; only Traffic,
-// Doing and Outlives may be called by others meanwhile.
+// Doing, Outlives and TellReclaimed may be called by others meanwhile.
 type Conn struct {
 	*pgxConn
 	slot     Slot
@@ -53,6 +53,8 @@ type Conn struct {
 	// Others look at these: see Outlives.
 	open  atomic.Pointer[rows] // of the latest query, until they are closed
 	under atomic.Pointer[tx]   // the latest transaction, until its end
+
+	reclaimed atomic.Pointer[error] // what its holder is told once it has been taken away; nil: ErrReclaimed
 
 	left leftovers
 
@@ -141,6 +143,18 @@ func (c *Conn) SetOwner(o Owner) {
 	c.owner = o
 	c.exchange.timeoutsAgain = false
 	c.clean() // what was asked and set until now is how the session is to be
+}
+
+// TellReclaimed sets what the holder is told if the connection is taken away from
+// it. It may be called by others than the holder, before they take it away.
+func (c *Conn) TellReclaimed(err error) { c.reclaimed.Store(&err) }
+
+// errReclaimed says that the connection was taken away from its holder.
+func (c *Conn) errReclaimed() error {
+	if err := c.reclaimed.Load(); err != nil {
+		return *err
+	}
+	return connstate.ErrReclaimed
 }
 
 // DialedAt is when the connection was begun.

@@ -45,7 +45,7 @@ func (r *rows) judge(err error) error {
 	case r.c.open.Load() == r && SQLState(err) == StateReadOnly:
 		r.c.noteReadOnly(err)
 	case r.c.slot.State().Load() == connstate.ActivityReclaimed:
-		return connstate.ErrReclaimed
+		return r.c.errReclaimed()
 	case r.c.exchange.refused.Load():
 		return &CopyError{err}
 	case r.ctx.Err() != nil:

@@ -31,7 +31,7 @@ func (c *Conn) beginAfter(ctx context.Context, look bool) error {
 	}
 	before := c.slot.State().Load()
 	if before == connstate.ActivityReclaimed || !c.becomes(before, connstate.ActivityRunning) {
-		return connstate.ErrReclaimed
+		return c.errReclaimed()
 	}
 	if (look || c.cancel.isPending()) && c.awake(ctx) != nil {
 		c.end()
