@@ -145,6 +145,7 @@ func TestFirstStatementFails(t *testing.T) {
 	}
 	for query, first := range map[string]func(context.Context, *Session, string, ...any) error{
 		"selec 1": justExec, "select 1/0": justExec, "select nothing;": justExec, "select nowhere": justPrepare, "selec 2": justPrepare,
+		"select 1 where 1 = $1": justExec, "select $1::int;": justExec,
 	} {
 		var alone *pgconn.PgError
 		if _, err := p.ExecContext(t.Context(), query); !errors.As(err, &alone) {
@@ -153,7 +154,7 @@ func TestFirstStatementFails(t *testing.T) {
 		err := p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
 			err := first(ctx, s, query)
 			var pg *pgconn.PgError
-			if !errors.As(err, &pg) || s.Unserved() != nil || pg.Position != alone.Position || pg.Message != alone.Message {
+			if !errors.As(err, &pg) || s.Unserved() != nil || pg.Position != alone.Position || pg.Code != alone.Code || pg.Message != alone.Message {
 				t.Errorf("%q: %v, alone %v; unserved: %v", query, err, alone, s.Unserved())
 			}
 			if err := justExec(ctx, s, "select 1"); pgdriver.SQLState(err) != "25P02" {

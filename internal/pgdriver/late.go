@@ -122,13 +122,15 @@ func (c *Conn) carries(query string, args []driver.NamedValue) bool {
 // carriesExec is carries for ExecContext. Without arguments pgx would send a
 // simple query, which may be several statements; a single one can be sent in the
 // extended protocol as well. A tracer would not be told of it, and a text without
-// a space may be the name of a statement that was prepared on the connection.
+// a space may be the name of a statement that was prepared on the connection. To a
+// text with a parameter the server would say that the protocol was violated (08P01),
+// instead of that there is no such parameter.
 func (c *Conn) carriesExec(query string, args []driver.NamedValue) bool {
 	if len(args) > 0 {
 		return c.carries(query, args)
 	}
 	text := strings.TrimRight(query, "; \t\r\n")
-	return !c.settings.Prepared && !c.traced && strings.ContainsAny(strings.TrimLeft(text, " \t\r\n"), " \t\r\n") && !strings.Contains(text, ";")
+	return !c.settings.Prepared && !c.traced && strings.ContainsAny(strings.TrimLeft(text, " \t\r\n"), " \t\r\n") && !strings.ContainsAny(text, ";$")
 }
 
 // execFirst is pgx's Exec for a statement that a BEGIN goes with.
