@@ -9,6 +9,7 @@ trap 'rm -rf "$scratch"' EXIT
 GOLANGCI_LINT=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 TYPESCRIPT=typescript@5.9.3
 GOTESTSUM=gotest.tools/gotestsum@v1.13.0
+APIDIFF=golang.org/x/exp/cmd/apidiff@v0.0.0-20261113113407-e3970619a1a4
 
 fail() { printf '%s\n' "$*" >&2; return 1; }
 

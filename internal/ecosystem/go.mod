@@ -10,7 +10,7 @@ require (
 	github.com/ThreeDotsLabs/watermill v1.5.1
 	github.com/ThreeDotsLabs/watermill-sql/v4 v4.1.2
 	github.com/XSAM/otelsql v0.44.0
-	github.com/dbpool-go/dbpool v0.0.0-00010101000000-000000000000
+	github.com/dbpool-go/dbpool v0.0.0
 	github.com/exaring/otelpgx v0.13.0
 	github.com/georgysavva/scany/v2 v2.1.4
 	github.com/go-chi/chi/v5 v5.5.0
