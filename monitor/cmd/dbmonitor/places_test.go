@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +28,7 @@ type stage struct {
 	*pool.Pool
 	wire *wire
 	mon  *monitor.Monitor
-	log  *bytes.Buffer // read in virtual time, when nobody writes
+	log  *lockedBuffer
 	life context.Context
 }
 
@@ -166,10 +167,28 @@ func TestOneSentenceEverywhere(t *testing.T) {
 	}
 }
 
+// lockedBuffer is a log that is read while others write it.
+type lockedBuffer struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 func onStage(t *testing.T, test func(t *testing.T, s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		s := &stage{log: &bytes.Buffer{}, life: ctx, wire: &wire{sessions: map[uint32]*session{}, view: serverview.View{
+		s := &stage{log: &lockedBuffer{}, life: ctx, wire: &wire{sessions: map[uint32]*session{}, view: serverview.View{
 			Version: "18.4", Role: "orders", MaxConnections: 100, RoleLimit: -1, DatabaseLimit: -1, Sessions: 10,
 		}}}
 		cfg := config.Default()
