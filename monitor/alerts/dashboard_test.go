@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ type dashboard struct {
 	Title, UID    string
 	SchemaVersion int
 	Templating    struct{ List []variable }
+	Annotations   struct{ List []annotation }
 	Panels        []panel
 }
 
@@ -25,6 +27,12 @@ type variable struct {
 }
 
 type datasource struct{ Type, UID string }
+
+type annotation struct {
+	Datasource datasource
+	Enable     bool
+	Expr       string
+}
 
 type panel struct {
 	ID                       int
@@ -79,6 +87,41 @@ func TestDashboardVariables(t *testing.T) {
 	for _, name := range []string{"datasource", "job", "instance", "pool"} {
 		if !known[name] {
 			t.Errorf("no variable %s", name)
+		}
+	}
+}
+
+// The charts show when an alert fired: each of the rules.
+func TestDashboardAnnotations(t *testing.T) {
+	list := readDashboard(t).Annotations.List
+	if len(list) != 1 || !list[0].Enable || list[0].Datasource.UID != "${datasource}" {
+		t.Fatalf("annotations: %+v", list)
+	}
+	q := regexp.MustCompile(`^ALERTS\{alertname=~"(.+)",alertstate="firing",job=~"\$job"\}$`).FindStringSubmatch(list[0].Expr)
+	if q == nil {
+		t.Fatalf("the query is %s", list[0].Expr)
+	}
+	for _, r := range ruleFile(t) {
+		if !regexp.MustCompile("^(" + q[1] + ")$").MatchString(r.Alert) {
+			t.Errorf("%s is not shown", r.Alert)
+		}
+	}
+}
+
+// One replica of many that is stuck is lost in a sum: what matters has a line for
+// each.
+func TestDashboardShowsEachInstance(t *testing.T) {
+	for _, title := range []string{"Usage", "Waiting", "Turned away", "Share", "Background failures"} {
+		title += " by instance"
+		i := slices.IndexFunc(readDashboard(t).Panels, func(p panel) bool { return p.Title == title })
+		if i < 0 {
+			t.Errorf("no panel %q", title)
+			continue
+		}
+		for _, q := range readDashboard(t).Panels[i].Targets {
+			if !strings.Contains(q.Expr, "by (instance, pool)") || !strings.Contains(q.LegendFormat, "{{instance}}") {
+				t.Errorf("%s: %s, called %q", title, q.Expr, q.LegendFormat)
+			}
 		}
 	}
 }
