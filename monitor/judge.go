@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/monitor/statusjson"
+	"github.com/dbpool-go/dbpool/pool"
 )
 
 // verdict is what was judged last. The zero value has judged nothing.
@@ -217,11 +218,19 @@ func (e evidence) usage() (statusjson.Problem, bool) {
 	if !e.watch.usage.on && (e.state == statusjson.MonitoringOn || s.Usage() < float64(e.cfg.MaxConnectionWarnings)) {
 		return statusjson.Problem{}, false
 	}
-	figures := fmt.Sprintf("%d of %d connections are in use (%.0f %%)", s.InUse, s.MaxOpen(), s.Usage())
+	figures := fmt.Sprintf("%s are in use (%.0f %%)", ofThose(s), s.Usage())
 	if s.Usage() < float64(e.cfg.MaxConnectionWarnings) {
 		return warning(statusjson.ProblemUsageHigh, e.watch.usage.begin(), fmt.Sprintf("usage reached %d %% and is not well below it yet: %s", e.cfg.MaxConnectionWarnings, figures))
 	}
 	return warning(statusjson.ProblemUsageHigh, e.watch.usage.begin(), fmt.Sprintf("%s; the threshold is %d %%", figures, e.cfg.MaxConnectionWarnings))
+}
+
+// ofThose counts the connections in use among those that Stats.Usage is a part of.
+func ofThose(s *pool.Stats) string {
+	if s.Available() < s.MaxOpen() {
+		return fmt.Sprintf("%d of the %d connections that can be had", s.InUse, s.Available())
+	}
+	return fmt.Sprintf("%d of %d connections", s.InUse, s.MaxOpen())
 }
 
 func (e evidence) serverUsage() (statusjson.Problem, bool) {

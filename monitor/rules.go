@@ -15,15 +15,15 @@ func (w *watch) watchUsage(n *notices, l look) {
 	}
 	attrs := []any{"in_use", s.InUse, "max_open", s.MaxOpen(), "usage_percent", round(s.Usage()), "threshold_percent", l.cfg.MaxConnectionWarnings, "waiting", s.Waiting}
 	if !w.usage.on {
-		n.clear(statusjson.EventUsageNormal, "pool usage normal", fmt.Sprintf("pool usage is back to %.0f %%: %d of %d connections in use", s.Usage(), s.InUse, s.MaxOpen()), attrs...)
+		n.clear(statusjson.EventUsageNormal, "pool usage normal", fmt.Sprintf("pool usage is back to %.0f %%: %s in use", s.Usage(), ofThose(s)), attrs...)
 		return
 	}
 	if len(l.oldest) > 0 {
 		attrs = append(attrs, "longest_held", l.oldest[0].String())
 	}
 	n.warn(statusjson.EventUsageHigh, "pool usage high",
-		fmt.Sprintf("pool usage is %.0f %%: %d of %d connections in use, %s waiting (threshold %d %%)",
-			s.Usage(), s.InUse, s.MaxOpen(), count(uint64(s.Waiting), "caller", "callers"), l.cfg.MaxConnectionWarnings), attrs...)
+		fmt.Sprintf("pool usage is %.0f %%: %s in use, %s waiting (threshold %d %%)",
+			s.Usage(), ofThose(s), count(uint64(s.Waiting), "caller", "callers"), l.cfg.MaxConnectionWarnings), attrs...)
 }
 
 func (w *watch) watchServerUsage(n *notices, l look) {

@@ -42,7 +42,7 @@ func serve(t *testing.T, src *fakesource.Source, opts ...monitor.Option) (url st
 
 // says is an expression that is true when the element shows the text.
 func says(selector, text string) string {
-	return "document.querySelector('" + selector + "').textContent.includes('" + text + "')"
+	return "document.querySelector('" + selector + "')?.textContent.includes('" + text + "')"
 }
 
 func TestPageShowsWhatHappens(t *testing.T) {

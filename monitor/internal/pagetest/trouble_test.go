@@ -54,7 +54,7 @@ func TestPageOfAHeldLock(t *testing.T) {
 	b.look(t, "light", 1200, 1)
 	b.do(t, chromedp.Navigate(url+"/debug/pool-status"))
 	b.waitFor(t, says("#sentence", "9 of 9 wait for a lock held by pid 3157 (psql, alice, idle in transaction 50s): select pg_terminate_backend(3157) (as alice or a superuser)"))
-	b.waitFor(t, "document.querySelector('#sentence code').textContent === 'select pg_terminate_backend(3157)'")
+	b.waitFor(t, "document.querySelector('#sentence code')?.textContent === 'select pg_terminate_backend(3157)'")
 	b.waitFor(t, says("#lock-tree > ul > li > span", "blocks 3")+" && "+says("#lock-tree > ul > li > span", "3157 psql, alice idle in transaction"))
 	b.waitFor(t, says("#lock-tree > ul > li > ul > li", "101 orders-api, orders waits 40")+" && "+says("#lock-tree > ul > li > ul > li", "for GET /stock, api/stock.go:12"))
 	if n := value[int](t, b, "document.querySelectorAll('#lock-tree ul ul ul > li').length"); n != 2 {
