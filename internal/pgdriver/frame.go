@@ -20,13 +20,23 @@ func (f *frame) next(b []byte) (kind byte, rest []byte) {
 		return 0, nil
 	}
 	b, f.left = b[f.left:], 0
-	n := copy(f.head[f.have:], b)
-	if f.have += n; f.have < headLength {
+	n, whole := f.takeHead(b)
+	if !whole {
 		return 0, nil
+	}
+	return f.head[0], b[n:]
+}
+
+// takeHead takes from b what the head of a message still lacks, and reports
+// whether that made it whole.
+func (f *frame) takeHead(b []byte) (n int, whole bool) {
+	n = copy(f.head[f.have:], b)
+	if f.have += n; f.have < headLength {
+		return n, false
 	}
 	f.have = 0
 	f.left = max(0, int(binary.BigEndian.Uint32(f.head[1:]))-(headLength-1))
-	return f.head[0], b[n:]
+	return n, true
 }
 
 // isBetween reports whether one message has ended and the next has not begun.
@@ -36,12 +46,10 @@ func (f *frame) isBetween() bool { return f.have == 0 && f.left == 0 }
 func (f *frame) part(b []byte) int {
 	n := 0
 	if f.left == 0 {
-		n = copy(f.head[f.have:], b)
-		if f.have += n; f.have < headLength {
+		var whole bool
+		if n, whole = f.takeHead(b); !whole {
 			return n
 		}
-		f.have = 0
-		f.left = max(0, int(binary.BigEndian.Uint32(f.head[1:]))-(headLength-1))
 	}
 	body := min(f.left, len(b)-n)
 	f.left -= body
