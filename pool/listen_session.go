@@ -64,7 +64,7 @@ func listenPause(tries int) time.Duration {
 // Its session ends with it, and so does all that it listens to. live is called
 // when it listens to all that was asked for at first.
 func (p *Pool) listenOnce(ctx context.Context, who stack.Trace, live func()) error {
-	if p.gate.Snapshot(time.Now(), 0).Limit < 2 {
+	if p.gate.Limit() < 2 {
 		return errListenOne // for now: a limit may grow
 	}
 	v := &virtual{p: p}
@@ -82,7 +82,7 @@ func (p *Pool) listenOnce(ctx context.Context, who stack.Trace, live func()) err
 
 // listenLane is that of background work, unless that would have no connection left.
 func (p *Pool) listenLane() Lane {
-	if gate.BackgroundCap(p.gate.Snapshot(time.Now(), 0).Limit) < 2 {
+	if gate.BackgroundCap(p.gate.Limit()) < 2 {
 		return LaneRequest
 	}
 	return LaneBackground
@@ -136,7 +136,7 @@ func (p *Pool) followOnce(ctx, wait context.Context, pc *pgx.Conn, sql string, c
 
 // stillListening makes sure that the session is there, and that there is room for it.
 func (p *Pool) stillListening(ctx context.Context, pc *pgx.Conn) error {
-	if p.gate.Snapshot(time.Now(), 0).Limit < 2 {
+	if p.gate.Limit() < 2 {
 		return errListenOne
 	}
 	ctx, cancel := context.WithTimeout(ctx, pgdriver.CancelBound)
