@@ -1,5 +1,6 @@
-// A program outside the tree that uses dbpool as its README says: it serves one
-// request on a real database and prints the answer.
+// A program outside the tree that uses dbpool as its README says, together with
+// gin, GORM and Prometheus: it serves a few requests on a real database, and
+// says whether each answer, and what was committed, is what it should be.
 package main
 
 import (
@@ -9,6 +10,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/pool"
@@ -33,26 +35,44 @@ func run(ctx context.Context) error {
 	if err := p.Ready(ctx); err != nil {
 		return err
 	}
-	server := httptest.NewServer(p.Middleware(http.HandlerFunc(answer)))
-	defer server.Close()
-	resp, err := http.Get(server.URL)
+	service, err := newService(p)
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK || string(body) != "42" {
-		return fmt.Errorf("%s: %q, %v", resp.Status, body, err)
+	server := httptest.NewServer(service)
+	defer server.Close()
+	for _, c := range []struct {
+		method, path string
+		status       int
+		want         string
+	}{
+		{"POST", "/orders/tea", http.StatusCreated, "tea"},
+		{"POST", "/orders/poison", http.StatusConflict, "we do not sell poison"}, // after its insert
+		{"GET", "/orders", http.StatusOK, "1"},
+		{"GET", "/metrics", http.StatusOK, `dbpool_max_open_connections{pool="db"} 10`},
+	} {
+		status, body, err := ask(ctx, c.method, server.URL+c.path)
+		if err != nil || status != c.status || !strings.Contains(body, c.want) {
+			return fmt.Errorf("%s %s: %d %q, %v; want %d %q", c.method, c.path, status, body, err, c.status, c.want)
+		}
+		fmt.Println(c.method, c.path, status)
 	}
-	fmt.Printf("a consumer outside the tree: %s %s\n", resp.Status, body)
+	if n := p.Stats().InUse; n != 0 {
+		return fmt.Errorf("%d connections were not given back", n)
+	}
 	return nil
 }
 
-func answer(w http.ResponseWriter, r *http.Request) {
-	var n int
-	if err := pool.FromContext(r.Context()).QueryRowContext(r.Context(), "select 6 * 7").Scan(&n); err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+func ask(ctx context.Context, method, url string) (status int, body string, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
+	if err != nil {
+		return 0, "", err
 	}
-	fmt.Fprint(w, n)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(b), err
 }
