@@ -124,7 +124,9 @@ func (p *Pool) scene(s Stats) diagnosis.Scene {
 	if s.Fleet.Mode == config.FleetEnforce {
 		out.Fleet = diagnosis.Fleet{Replicas: s.Fleet.Replicas, Usable: s.Fleet.Usable}
 	}
-	out.Usual, out.Waited, out.NestedWaiting = p.gate.Pressure(s.At)
+	pressure := p.gate.Pressure(s.At)
+	out.Usual, out.Waited, out.NestedWaiting = pressure.Usual, pressure.Waited, pressure.Nested
+	out.Own = pressure.Own
 	out.Holders = p.holdersFor(view, s.At)
 	return out
 }

@@ -44,6 +44,7 @@ type Scene struct {
 	Failed bool          // somebody failed: there must be a cause
 
 	Limit, MaxOpen, InUse, Idle, Dialing, Closing, Waiting, Kept int
+	Own                                                          int // of Idle: what the pool itself uses for a moment
 
 	Background    bool // who asks is background work
 	BackgroundUse int  // connections that background work holds
@@ -147,7 +148,7 @@ func (s *Scene) open() int { return s.InUse + s.Idle }
 
 // full reports whether somebody cannot be served with what there is.
 func (s *Scene) full() bool {
-	return s.Failed || s.Waiting > 0 && s.Idle <= s.Kept && s.Waited >= patience
+	return s.Failed || s.Waiting > 0 && s.Idle-s.Own <= s.Kept && s.Waited >= patience
 }
 
 // patience is how long a queue may last before it needs a cause.

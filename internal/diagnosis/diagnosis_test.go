@@ -77,8 +77,13 @@ func TestOf(t *testing.T) {
 		// statement_timeout and pool_timeout are equal: the stuck are replaced by the stuck.
 		"slow, each as long as callers wait": {with(crowd(Running, time.Second), func(s *Scene) { s.Waited, s.Usual = 30*time.Second, 30*time.Second }), Slow,
 			"10 of 10 run statements that take long, the longest 1s by api/report.go:88 (GET /report), running; of late they took about 30s: make them faster, or lower DB_STATEMENT_TIMEOUT (30s); at once: select pg_cancel_backend(100)"},
+		// The queue was there before: the caller first in it has waited for longer than anything is held.
+		"slow, far beyond what is usual": {with(crowd(Running, 2700*time.Millisecond), func(s *Scene) { s.Usual, s.View = 42*time.Millisecond, &View{At: now.Add(-8 * time.Second), Free: 20} }), Slow,
+			"10 of 10 run statements that take long, the longest 2.7s by api/report.go:88 (GET /report), running; of late they took about 42ms: whether they wait for a lock is not known, the server was last seen 8s ago; make them faster, or lower DB_STATEMENT_TIMEOUT (30s); at once: select pg_cancel_backend(100)"},
 		"too small": {with(crowd(Running, time.Millisecond), func(s *Scene) { s.Usual = 12 * time.Millisecond; s.View = &View{At: now, Free: 43} }), Small,
 			"10 of 10 are in use and come back after about 12ms, but more is asked of them (3 wait): raise DB_POOL_SIZE or DB_MAX_OVERFLOW (the server has room for 43 more), or reduce load"},
+		"too small, while the pool itself uses one": {with(crowd(Running, time.Millisecond), func(s *Scene) { s.InUse, s.Idle, s.Own, s.Holders = 9, 1, 1, s.Holders[:9] }), Small,
+			"9 of 10 are in use and come back, but more is asked of them (3 wait): raise DB_POOL_SIZE or DB_MAX_OVERFLOW if the server has room, or reduce load"},
 		"too small, on a full server": {with(crowd(Running, time.Millisecond), func(s *Scene) { s.View = &View{At: now} }), Small,
 			"10 of 10 are in use and come back, but more is asked of them (3 wait): reduce load, or make statements faster; the server has no room for more connections"},
 		"background": {with(crowd(Running, time.Millisecond), func(s *Scene) {

@@ -59,9 +59,10 @@ func (s *Scene) longestBackground() *Holder {
 func (s *Scene) reference() time.Duration { return max(s.Waited, 10*time.Millisecond) }
 
 // holders judges by who holds the connections. Those that were held all the
-// time while the caller waited are stuck. When they are few, connections come
-// and go; but where each is held for about as long as callers wait, the next
-// holder is as stuck as the one before.
+// time while the caller waited are stuck, and so are those that are held for far
+// longer than usual. When they are few, connections come and go; but where each is
+// held for about as long as callers wait, the next holder is as stuck as the one
+// before.
 func (s Scene) holders() Diagnosis {
 	if !s.full() {
 		return Diagnosis{}
@@ -85,10 +86,18 @@ func (s Scene) holders() Diagnosis {
 	return s.leak(judged)
 }
 
-// stuck are the holders that held their connection all the time.
+// farBeyond is how many times as long as usual a connection must be held to be
+// stuck, however long callers have waited.
+const farBeyond = 10
+
+// stuck are the holders that do not come back.
 func (s *Scene) stuck() []Holder {
+	least := s.reference()
+	if s.Usual > 0 {
+		least = min(least, max(patience, farBeyond*s.Usual))
+	}
 	for i, h := range s.Holders {
-		if h.Held < s.reference() {
+		if h.Held < least {
 			return s.Holders[:i]
 		}
 	}

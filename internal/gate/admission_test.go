@@ -111,7 +111,7 @@ func BenchmarkRefusal(b *testing.B) {
 					b.Fatal("not refused")
 				}
 				_ = g.Snapshot(p.Asked, time.Minute)
-				_, _, _ = g.Pressure(p.Asked)
+				_ = g.Pressure(p.Asked)
 			}
 		})
 	}

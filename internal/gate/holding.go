@@ -102,15 +102,23 @@ func (g *Gate) TakeAway(h Holding, now time.Time) bool {
 	return true
 }
 
-// Pressure is how long connections were held of late, how long the caller that
-// is next has waited, and how many of those that wait hold a connection already.
-func (g *Gate) Pressure(now time.Time) (usual, waited time.Duration, nested int) {
+// Pressure is what keeps callers waiting.
+type Pressure struct {
+	Usual  time.Duration // how long connections were held of late; 0 when not known
+	Waited time.Duration // how long the caller that is next has waited
+	Nested int           // how many of those that wait hold a connection already
+	Own    int           // connections of Snapshot.Idle that the pool itself uses for a moment
+}
+
+// Pressure returns the pressure at this moment.
+func (g *Gate) Pressure(now time.Time) Pressure {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	out := Pressure{Usual: g.forecast.usual(now), Nested: g.nested, Own: g.dials.internal + g.claimed}
 	for l := range g.queue {
 		if k := g.queue[l].first; k != nil {
-			waited = max(waited, now.Sub(k.Asked))
+			out.Waited = max(out.Waited, now.Sub(k.Asked))
 		}
 	}
-	return g.forecast.usual(now), waited, g.nested
+	return out
 }
