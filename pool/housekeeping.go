@@ -19,10 +19,11 @@ type housekeeper struct {
 	silent map[gate.Grant]silence // holders that may not do nothing for ever
 	before map[gate.Grant]silence // those of the round before
 
-	mu    sync.Mutex          // guards owed and left
-	owed  []cameBack          // leaks that came back and have not been logged yet
-	left  []leftBehind        // changes that have not been logged yet
-	known map[string]struct{} // of which changes were
+	mu      sync.Mutex          // guards all but known
+	owed    []cameBack          // leaks that came back and have not been logged yet
+	left    []leftBehind        // changes that have not been logged yet
+	unheard []error             // of commits, that have not been logged yet
+	known   map[string]struct{} // of which changes were; the housekeeper's own
 }
 
 type cameBack struct {
@@ -68,6 +69,7 @@ func (h *housekeeper) round(ctx context.Context, now time.Time) (next time.Durat
 	next = h.period()
 	h.logAllClears()
 	h.logLeftBehind()
+	h.logUnheard()
 	h.warnOfLeaks(now)
 	h.reclaim(now)
 	h.p.gate.ForgetMonitor(now)

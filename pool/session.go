@@ -210,7 +210,7 @@ func (s *Session) Commit() error {
 	if s.isLent() {
 		return errLent
 	}
-	return s.finish(ending{commit: true, why: errCommitted})
+	return s.finish(ending{commit: true, asked: true, why: errCommitted})
 }
 
 // Rollback ends the session before the work ends and undoes what it did, which

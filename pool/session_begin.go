@@ -73,7 +73,7 @@ func (s *Session) current(ctx context.Context) (*unit, <-chan struct{}, error) {
 // begin takes a connection and begins the transaction.
 func (s *Session) begin(ctx context.Context) (u *unit, err error) {
 	life := newUnitContext(ctx, s.ctx, s.ctxEnded)
-	life.autocommit, life.unserved = s.opts.autocommit, s.noteServed
+	life.autocommit, life.readsOnly, life.unserved = s.opts.autocommit, s.opts.readsOnly(), s.noteServed
 	defer func() { u, err = s.begun(life, u, err) }() // also when the driver panics
 	if !s.abortable(life) {
 		return nil, nil

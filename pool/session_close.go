@@ -61,6 +61,9 @@ func (c *sessionConn) finishLocked(commit bool, over error) error {
 	defer c.inner.giveBack(true)
 	c.closeOpenLocked(commit)
 	defer c.noteLossLocked()
+	if commit && c.readsOnly && c.inner.commitUnheard() {
+		return nil
+	}
 	return c.inner.endTx(commit)
 }
 

@@ -9,6 +9,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
 // sessionConnector makes the driver's side of sessions.
@@ -23,7 +25,7 @@ func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if u == nil {
 		return nil, driver.ErrBadConn // nobody comes here but sessions
 	}
-	u.conn = &sessionConn{inner: virtual{p: c.p}, session: u.session, autocommit: u.autocommit, unserved: u.unserved, mu: make(turn, 1)}
+	u.conn = &sessionConn{inner: virtual{p: c.p}, session: u.session, autocommit: u.autocommit, unserved: u.unserved, readsOnly: u.readsOnly, mu: make(turn, 1)}
 	u.conn.inner.bound = u.conn.bind
 	return u.conn, nil
 }
@@ -52,8 +54,11 @@ type sessionConn struct {
 	stmt map[*sessionStmt]struct{} // prepared and not closed
 	late bool                      // the transaction begins with the first statement, which has not come
 	lost bool                      // the connection had ended before the session did
-	over error                     // what the driver's callers get from now on; nil while the session is open
-	scan *time.Timer               // see sessionRow; made by the first one
+
+	readsOnly bool // nothing depends on its COMMIT: it is READ ONLY, and ran nothing but plain queries
+
+	over error       // what the driver's callers get from now on; nil while the session is open
+	scan *time.Timer // see sessionRow; made by the first one
 
 	lent    atomic.Bool  // to a function given to Session.WithPgx
 	reading atomic.Int32 // results handed out as *sql.Rows and not closed
@@ -168,6 +173,12 @@ func (c *sessionConn) backend() backend {
 	return nil
 }
 
+// noteLocked looks at a statement that the session is to run. A READ ONLY transaction
+// can still notify, or take locks that its end gives up, by functions that it calls.
+func (c *sessionConn) noteLocked(query string) {
+	c.readsOnly = c.readsOnly && pgdriver.Classify(query) == pgdriver.Plain
+}
+
 // ran looks at what a statement came to that the transaction may have begun with.
 func (c *sessionConn) ran(err error) error {
 	if !c.late {
@@ -230,6 +241,7 @@ func (c *sessionConn) ExecContext(ctx context.Context, query string, args []driv
 		return nil, err
 	}
 	defer c.mu.Unlock()
+	c.noteLocked(query)
 	result, err := c.inner.ExecContext(c.bound(ctx), query, args)
 	return result, c.ran(err)
 }
@@ -237,7 +249,10 @@ func (c *sessionConn) ExecContext(ctx context.Context, query string, args []driv
 // QueryContext runs a statement that returns rows. All results of a session come
 // by here, or by sessionStmt: so the session knows what is open.
 func (c *sessionConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return c.query(ctx, func(ctx context.Context) (driver.Rows, error) { return c.inner.QueryContext(ctx, query, args) })
+	return c.query(ctx, func(ctx context.Context) (driver.Rows, error) {
+		c.noteLocked(query)
+		return c.inner.QueryContext(ctx, query, args)
+	})
 }
 
 // query makes run's result one of the session's.
@@ -271,6 +286,7 @@ func (c *sessionConn) PrepareContext(ctx context.Context, query string) (driver.
 		return nil, err
 	}
 	defer c.mu.Unlock()
+	c.noteLocked(query)
 	inner, err := c.inner.PrepareContext(c.bound(ctx), query)
 	if err = c.ran(err); err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ var (
 // ending is how a session ends.
 type ending struct {
 	commit bool  // else roll back
+	asked  bool  // by the work itself, which wants to know what became of the commit
 	aside  bool  // from another goroutine than the work's, which may be reading rows
 	why    error // what later statements get
 	lost   error // why the work cannot be committed, if that is why it ends
@@ -149,6 +150,7 @@ func (s *Session) endUnit(u *unit, e ending) (lost, undone error) {
 		e.lost = rolledBack(plainCause(s.ctx))
 	}
 	if e.commit && e.lost == nil {
+		u.conn.readsOnly = u.conn.readsOnly && !e.asked
 		return u.commitLocked(s.ctx, e.why), nil
 	}
 	if err := u.rollbackLocked(e); err != nil {

@@ -12,6 +12,12 @@ type SessionOption func(*sessionOptions)
 // WithReadOnly makes the session's transaction READ ONLY: the server refuses
 // statements that write. As nothing can be lost, Middleware lets it live until
 // the handler returns, so that rows can be streamed to the client.
+//
+// A session that ran nothing but queries whose functions are known to have no effect
+// does not wait for its COMMIT, which the server executes before anything else on that
+// connection. It waits in serializable transactions, whose reads are only then known
+// to be right, behind a pooler, in Session.Commit, and after anything else: a READ ONLY
+// transaction may notify, say.
 func WithReadOnly() SessionOption {
 	return func(o *sessionOptions) { o.tx.ReadOnly = true }
 }
@@ -81,5 +87,11 @@ func (p *Pool) sessionOptions(opts []SessionOption) (sessionOptions, error) {
 // losable reports whether work can be reported done and then be lost when the
 // commit fails. A serializable transaction has read nothing until it commits.
 func (o sessionOptions) losable() bool {
-	return !o.autocommit && (!o.tx.ReadOnly || o.tx.Isolation >= sql.LevelSerializable)
+	return !o.autocommit && !o.readsOnly()
+}
+
+// readsOnly reports whether the transaction is READ ONLY, and what it has read is
+// right whatever becomes of the commit.
+func (o sessionOptions) readsOnly() bool {
+	return o.tx.ReadOnly && o.tx.Isolation < sql.LevelSerializable
 }

@@ -56,6 +56,7 @@ func (c *sessionConn) lend(ctx context.Context, fn func(ctx context.Context, c *
 	case len(c.rows) > 0:
 		return errStillReading
 	}
+	c.readsOnly = false
 	c.lent.Store(true)
 	defer c.lent.Store(false)
 	return pgdriver.Canceled(ctx, real.Lend(func(pc *pgx.Conn) error { return fn(ctx, pc) }))

@@ -162,6 +162,7 @@ func (v *virtual) giveBack(sound bool) {
 func (p *Pool) putBack(permit *gate.Permit, c backend) (released bool) {
 	now := time.Now()
 	p.noteChanges(permit, c)
+	p.noteUnheard(c)
 	reason := c.verdict(now)
 	if reason != connstate.CloseUnknown {
 		c.RetireFor(reason)

@@ -68,6 +68,13 @@ func (v *virtual) endTx(commit bool) error {
 	return v.tx.Rollback()
 }
 
+// commitUnheard commits without waiting for the answer. It reports false, and has done
+// nothing, where that cannot be.
+func (v *virtual) commitUnheard() bool {
+	t, ok := v.tx.Tx.(interface{ CommitUnheard() bool })
+	return ok && t.CommitUnheard()
+}
+
 // isLate reports whether the transaction is still to begin on the real connection.
 func (v *virtual) isLate() bool {
 	b, ok := v.real.(beginner)

@@ -18,6 +18,7 @@ type wireFaults struct {
 	lost    int                     // how many cancel requests to ignore
 	unknown string                  // a startup parameter that it does not know
 	begin   *pgproto3.ErrorResponse // its answer to BEGIN ahead of a statement, if set
+	commit  *pgproto3.ErrorResponse // its answer to COMMIT, if set
 	dials   []time.Time             // when connections were opened, cancel requests included
 
 	// script is asked before each message is answered, and reports false to end
@@ -36,6 +37,12 @@ func (s *wireServer) lagNow() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.faults.lag
+}
+
+func (s *wireServer) failsCommit() *pgproto3.ErrorResponse {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.faults.commit
 }
 
 func (s *wireServer) refusesBegin() *pgproto3.ErrorResponse {

@@ -216,6 +216,10 @@ func (w *wireSession) simple(sql string) {
 		w.complete("BEGIN")
 	case sql == "commit", sql == "rollback":
 		w.status = 'I'
+		if failure := w.s.failsCommit(); failure != nil && sql == "commit" {
+			w.backend.Send(failure)
+			return
+		}
 		w.complete(strings.ToUpper(sql))
 	default:
 		w.backend.Send(oneColumn)

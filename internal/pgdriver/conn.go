@@ -227,10 +227,14 @@ func (c *Conn) awake(ctx context.Context) error {
 	if c.IsClosed() {
 		return driver.ErrBadConn
 	}
-	if err := c.settle(ctx); err != nil {
+	heard, err := c.hear(ctx)
+	if err == nil {
+		err = c.settle(ctx)
+	}
+	if err != nil {
 		return err
 	}
-	if c.check.isQuiet() {
+	if heard || c.check.isQuiet() {
 		return nil
 	}
 	return c.roundTrip(ctx)
@@ -277,7 +281,7 @@ func (c *Conn) Fault() connstate.CloseReason {
 		return connstate.CloseCanceled
 	case c.IsClosed():
 		return connstate.CloseBroken
-	case c.PgConn().TxStatus() != 'I', c.PgConn().IsBusy():
+	case c.txStatus() != 'I', c.PgConn().IsBusy():
 		return connstate.CloseUnclean
 	}
 	return connstate.CloseUnknown

@@ -26,6 +26,7 @@ type exchange struct {
 	own     atomic.Bool   // a call of the pool's driver is under way, and not the caller's use of pgx
 	refused atomic.Bool   // that call was a COPY whose data nobody has; see refuseCopy
 
+	unheard  unheard     // a COMMIT of the holder before
 	ahead    ahead       // a BEGIN that goes with the statement
 	tags     tags        // what the server said it completed, while a transaction is under way
 	reports  atomic.Bool // it has reported a parameter since somebody last looked
@@ -97,10 +98,15 @@ type exchangeReader struct {
 func (r exchangeReader) Read(b []byte) (int, error) {
 	for {
 		n, err := r.read(b)
+		came := n > 0
+		if came && r.e.unheard.isTaking() {
+			n = len(r.e.unheard.take(b[:n]))
+		}
 		if n > 0 && r.e.ahead.isTaking() {
-			if n = len(r.e.ahead.take(b[:n])); n == 0 && err == nil {
-				continue
-			}
+			n = len(r.e.ahead.take(b[:n]))
+		}
+		if came && n == 0 && err == nil {
+			continue
 		}
 		r.note(b[:n])
 		return n, err
@@ -108,6 +114,9 @@ func (r exchangeReader) Read(b []byte) (int, error) {
 }
 
 func (r exchangeReader) read(b []byte) (int, error) {
+	if n := r.e.unheard.next(b); n > 0 {
+		return n, nil
+	}
 	r.e.reading.Store(true)
 	n, err := r.Reader.Read(b)
 	r.e.reading.Store(false)

@@ -242,6 +242,11 @@ func (r *Run) lastWord(err error) (said *pgconn.PgError, fatal bool) {
 	if said == nil {
 		return nil, false
 	}
-	severity := cmp.Or(said.SeverityUnlocalized, said.Severity)
-	return said, severity == "FATAL" || severity == "PANIC"
+	return said, isLastWord(said)
+}
+
+// isLastWord reports whether the server ended the session with an error.
+func isLastWord(err *pgconn.PgError) bool {
+	severity := cmp.Or(err.SeverityUnlocalized, err.Severity)
+	return severity == "FATAL" || severity == "PANIC"
 }

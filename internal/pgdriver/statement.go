@@ -48,7 +48,7 @@ func (c *Conn) end() {
 	c.exchange.end()
 	c.noteBegin()
 	after := connstate.ActivityIdle
-	if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
+	if !c.IsClosed() && c.txStatus() != 'I' {
 		after = connstate.ActivityTx
 	}
 	c.noteTxEnd()

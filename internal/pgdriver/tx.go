@@ -76,7 +76,7 @@ func (c *Conn) beginText(opts driver.TxOptions) (string, error) {
 // beginTx begins t in a round trip of its own.
 func (c *Conn) beginTx(ctx context.Context, t *tx, begin string, readOnly bool) error {
 	if err := c.exec(ctx, begin); err != nil {
-		if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
+		if !c.IsClosed() && c.txStatus() != 'I' {
 			_ = t.rollback() // cut short in the middle; what it returns changes nothing
 		}
 		return c.judgeHarmless(ctx, err)
