@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/dbpool-go/dbpool/pool"
@@ -77,11 +78,25 @@ func (a *usageAlarm) update(now time.Time, usage float64, threshold int, s pool.
 		a.spans[a.n%sustained], a.aboves[a.n%sustained] = s.Span, s.Above
 		a.n++
 	}
-	var span, above time.Duration
-	for i := range a.spans {
-		span, above = span+a.spans[i], above+a.aboves[i]
-	}
+	span, above := a.sums()
 	high := usage >= float64(threshold)
 	cause := wrong && high || a.n >= sustained && 2*above >= span
 	return a.raise(now, cause, 4*above >= span || usage >= clearLevel(threshold))
+}
+
+// sums are the samples together.
+func (a *usageAlarm) sums() (span, above time.Duration) {
+	for i := range a.spans {
+		span, above = span+a.spans[i], above+a.aboves[i]
+	}
+	return span, above
+}
+
+// lately says for how much of the last samples the pool was at the threshold.
+func (a *usageAlarm) lately() string {
+	span, above := a.sums()
+	if percent := 100 * float64(above) / float64(max(span, 1)); percent >= 1 {
+		return fmt.Sprintf("for %.0f %% of the last %s", percent, sustained*checkInterval)
+	}
+	return "until a moment ago"
 }

@@ -81,7 +81,7 @@ func laneFigures(s *pool.Stats) []statusjson.LaneFigures {
 
 func connectionFigures(s *pool.Stats) statusjson.ConnectionFigures {
 	return statusjson.ConnectionFigures{
-		OpenedCount: s.OpenedCount, ClosedCount: s.Closed.Total(), Closed: statusjson.ClosedReasons(s.Closed),
+		OpenedCount: s.OpenedCount, ClosedCount: s.Closed.Total(), Closed: statusjson.ClosedReasons(s.Closed), Ended: statusjson.EndedCauses(s.Ended),
 		DialCount: s.DialCount, DialErrorCount: s.DialErrorCount, CanceledStatementCount: s.CancelCount,
 	}
 }

@@ -20,14 +20,20 @@ const (
 
 // eventRing keeps the latest events. The zero value is empty.
 type eventRing struct {
-	info, severe []statusjson.Event // by Seq
-	seq          uint64             // of the latest; 0 when there is none
+	info, severe []event // by Seq
+	seq          uint64  // of the latest; 0 when there is none
+}
+
+// event is one, and what it is about where several of its kind flap apart.
+type event struct {
+	statusjson.Event
+	topic string
 }
 
 // flaps reports whether events of that kind come and go with a figure.
 func flaps(kind statusjson.EventKind) bool {
 	switch kind {
-	case statusjson.EventUsageHigh, statusjson.EventUsageNormal, statusjson.EventServerUsageHigh, statusjson.EventServerUsageNormal:
+	case statusjson.EventUsageHigh, statusjson.EventUsageNormal, statusjson.EventServerUsageHigh, statusjson.EventServerUsageNormal, statusjson.EventBroken:
 		return true
 	}
 	return false
@@ -35,15 +41,17 @@ func flaps(kind statusjson.EventKind) bool {
 
 // add keeps an event, and reports whether it is one that happened a moment ago
 // already.
-func (r *eventRing) add(at time.Time, kind statusjson.EventKind, sev statusjson.Severity, message string) (again bool) {
+func (r *eventRing) add(at time.Time, kind statusjson.EventKind, topic string, sev statusjson.Severity, message string) (again bool) {
 	list, most := &r.info, eventsKept
 	if sev != statusjson.SeverityInfo {
 		list, most = &r.severe, severeKept
 	}
 	r.seq++
-	e := statusjson.Event{Seq: r.seq, At: at, Kind: kind, Severity: sev, Message: message}
+	e := event{statusjson.Event{Seq: r.seq, At: at, Kind: kind, Severity: sev, Message: message}, topic}
 	if flaps(kind) {
-		if i := slices.IndexFunc(*list, func(old statusjson.Event) bool { return old.Kind == kind && at.Sub(last(old)) < flapWithin }); i >= 0 {
+		if i := slices.IndexFunc(*list, func(old event) bool {
+			return old.Kind == kind && old.topic == topic && at.Sub(last(old.Event)) < flapWithin
+		}); i >= 0 {
 			old := (*list)[i]
 			e.At, e.LastAt, e.Count = old.At, at, max(old.Count, 1)+1
 			*list, again = slices.Delete(*list, i, i+1), true
@@ -66,8 +74,10 @@ func last(e statusjson.Event) time.Time {
 
 // latest returns the events kept, newest first. Never nil.
 func (r *eventRing) latest() []statusjson.Event {
-	out := append(make([]statusjson.Event, 0, len(r.info)+len(r.severe)), r.info...)
-	out = append(out, r.severe...)
+	out := make([]statusjson.Event, 0, len(r.info)+len(r.severe))
+	for _, e := range slices.Concat(r.info, r.severe) {
+		out = append(out, e.Event)
+	}
 	slices.SortFunc(out, func(a, b statusjson.Event) int { return cmp.Compare(b.Seq, a.Seq) })
 	return out
 }

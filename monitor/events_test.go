@@ -35,7 +35,7 @@ func TestEventsOfThePool(t *testing.T) {
 		{"server away", []func(*pool.Stats){func(s *pool.Stats) { s.Server = pool.ServerState{Reason: "unreachable"} }}, []statusjson.EventKind{statusjson.EventServerRefuses}, "unreachable"},
 		{"timeouts", []func(*pool.Stats){func(s *pool.Stats) { s.TimeoutCount, s.Waiting = 4, 7 }}, []statusjson.EventKind{statusjson.EventTimeouts}, "7 waiting"},
 		{"shedding", []func(*pool.Stats){func(s *pool.Stats) { s.ShedCount = 9 }, func(s *pool.Stats) { s.ShedCount = 20 }}, []statusjson.EventKind{statusjson.EventShedding}, "refused at once"},
-		{"broken", []func(*pool.Stats){func(s *pool.Stats) { s.Closed.Broken = 3 }, func(s *pool.Stats) { s.Closed.Broken = 4 }}, []statusjson.EventKind{statusjson.EventBroken}, "3 connections were ended"},
+		{"ended, one burst", []func(*pool.Stats){func(s *pool.Stats) { s.Ended.Terminated = 3 }, func(s *pool.Stats) { s.Ended.Terminated = 10 }, func(*pool.Stats) {}, func(*pool.Stats) {}, func(*pool.Stats) {}}, []statusjson.EventKind{statusjson.EventBroken}, "10 connections were ended by an administrator or by a shutdown of the server (57P01): look in the server's log for a shutdown"},
 		{"a storm of recycling", []func(*pool.Stats){func(s *pool.Stats) { s.Closed.Recycled = 2 }, func(s *pool.Stats) { s.Closed.Recycled = 5 }}, []statusjson.EventKind{statusjson.EventRecycled}, "5 connections were replaced within 10s"},
 		{"a trickle of recycling", []func(*pool.Stats){func(s *pool.Stats) { s.Closed.Recycled = 2 }, func(s *pool.Stats) { s.Closed.Recycled = 4 }}, nil, ""},
 		{"resized", []func(*pool.Stats){func(s *pool.Stats) { s.PoolSize, s.MaxOverflow, s.Limit = 3, 3, 6 }}, []statusjson.EventKind{statusjson.EventResized}, "resized from 5 + 5 to 3 + 3"},
@@ -107,9 +107,9 @@ func TestEventRingKeepsTheLatest(t *testing.T) {
 	if got := r.latest(); got == nil || len(got) != 0 {
 		t.Errorf("%v of an empty ring", got)
 	}
-	r.add(time.Now(), statusjson.EventServerFull, statusjson.SeverityWarning, "full")
+	r.add(time.Now(), statusjson.EventServerFull, "", statusjson.SeverityWarning, "full")
 	for range eventsKept + 9 {
-		r.add(time.Now(), statusjson.EventLeakCleared, statusjson.SeverityInfo, "")
+		r.add(time.Now(), statusjson.EventLeakCleared, "", statusjson.SeverityInfo, "")
 	}
 	got := r.latest()
 	if len(got) != eventsKept+1 || got[0].Seq != eventsKept+10 || got[eventsKept-1].Seq != 11 {
@@ -119,7 +119,7 @@ func TestEventRingKeepsTheLatest(t *testing.T) {
 		t.Errorf("what was severe went: %+v", first)
 	}
 	for range severeKept {
-		r.add(time.Now(), statusjson.EventBroken, statusjson.SeverityWarning, "")
+		r.add(time.Now(), statusjson.EventServerFull, "", statusjson.SeverityWarning, "")
 	}
 	if got := r.latest(); len(got) != eventsKept+severeKept || got[len(got)-1].Message == "full" {
 		t.Errorf("%d events", len(got))

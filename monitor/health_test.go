@@ -273,6 +273,8 @@ func TestDiagnosis(t *testing.T) {
 		{"server full, some of ours", &pool.AcquireError{Kind: pool.ErrServerFull}, pool.Stats{InUse: 2, Server: full}, finding{outcome: statusjson.ProbeBusy, reason: "no connection was free"}},
 		{"server full, none of ours", &pool.AcquireError{Kind: pool.ErrServerFull}, pool.Stats{Server: full}, finding{outcome: statusjson.ProbeFailed, reason: "server full"}},
 		{"server down", timedOut(pool.VerdictServerDown), pool.Stats{InUse: 1, LastDialError: &pool.DialError{Reason: "unreachable"}}, finding{outcome: statusjson.ProbeFailed, reason: "unreachable"}},
+		{"server hung, and a dial failed before others succeeded", timedOut(pool.VerdictServerHung), pool.Stats{Closing: 10, Server: pool.ServerState{OK: true}, LastDialError: &pool.DialError{Reason: "reserved slots"}}, finding{outcome: statusjson.ProbeFailed, reason: "no answer in time"}},
+		{"a dial failed before others succeeded", timedOut(""), pool.Stats{Dialing: 3, Server: pool.ServerState{OK: true}, LastDialError: &pool.DialError{Reason: "reserved slots"}}, finding{outcome: statusjson.ProbeBusy, reason: "no connection could be had in time"}},
 		{"dialing all the time", timedOut(""), pool.Stats{Dialing: 10}, finding{outcome: statusjson.ProbeBusy, reason: "no connection could be had in time"}},
 		{"dial failed", &pool.DialError{Reason: "authentication"}, pool.Stats{}, finding{outcome: statusjson.ProbeFailed, reason: "authentication"}},
 		{"no answer", context.DeadlineExceeded, pool.Stats{InUse: 1}, finding{outcome: statusjson.ProbeFailed, reason: "no answer in time", silent: true}},

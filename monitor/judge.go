@@ -220,7 +220,7 @@ func (e evidence) usage() (statusjson.Problem, bool) {
 	}
 	figures := fmt.Sprintf("%s are in use (%.0f %%)", ofThose(s), s.Usage())
 	if s.Usage() < float64(e.cfg.MaxConnectionWarnings) {
-		return warning(statusjson.ProblemUsageHigh, e.watch.usage.begin(), fmt.Sprintf("usage reached %d %% and is not well below it yet: %s", e.cfg.MaxConnectionWarnings, figures))
+		return warning(statusjson.ProblemUsageHigh, e.watch.usage.begin(), fmt.Sprintf("usage was %d %% or more %s; now %s", e.cfg.MaxConnectionWarnings, e.watch.usage.lately(), figures))
 	}
 	return warning(statusjson.ProblemUsageHigh, e.watch.usage.begin(), fmt.Sprintf("%s; the threshold is %d %%", figures, e.cfg.MaxConnectionWarnings))
 }

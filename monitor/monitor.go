@@ -110,7 +110,7 @@ func (m *Monitor) enter() error {
 	}
 	m.state, m.since = statusjson.MonitoringOn, now
 	m.watch, m.prober, m.history = watch{}, prober{}, newTimelines()
-	m.events.add(now, statusjson.EventMonitor, statusjson.SeverityInfo, "monitoring started")
+	m.events.add(now, statusjson.EventMonitor, "", statusjson.SeverityInfo, "monitoring started")
 	return nil
 }
 
@@ -120,5 +120,5 @@ func (m *Monitor) leave() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.state, m.since = statusjson.MonitoringStopped, now
-	m.events.add(now, statusjson.EventMonitor, statusjson.SeverityInfo, "monitoring stopped")
+	m.events.add(now, statusjson.EventMonitor, "", statusjson.SeverityInfo, "monitoring stopped")
 }

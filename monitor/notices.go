@@ -25,7 +25,7 @@ type notices struct {
 
 // note adds an event that is not logged here, and reports whether it flaps.
 func (n *notices) note(kind statusjson.EventKind, sev statusjson.Severity, message string) (again bool) {
-	return n.events.add(n.at, kind, sev, message)
+	return n.events.add(n.at, kind, "", sev, message)
 }
 
 // warn adds an event and a warning to log: words for the log, which has its
@@ -35,6 +35,13 @@ func (n *notices) warn(kind statusjson.EventKind, words, sentence string, attrs 
 		return // the log has it, and a count would not change what it says
 	}
 	n.toLog = append(n.toLog, notice{slog.LevelWarn, words, attrs})
+}
+
+// warnAbout is warn for one of several things that flap apart.
+func (n *notices) warnAbout(topic string, kind statusjson.EventKind, words, sentence string, attrs ...any) {
+	if !n.events.add(n.at, kind, topic, statusjson.SeverityWarning, sentence) {
+		n.toLog = append(n.toLog, notice{slog.LevelWarn, words, attrs})
+	}
 }
 
 // alert adds an event and an error to log.

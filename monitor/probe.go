@@ -119,8 +119,10 @@ func diagnoseWait(err *pool.AcquireError, s *pool.Stats) finding {
 		return finding{outcome: statusjson.ProbeBusy, reason: "no connection was free"}
 	case refuses(s):
 		return finding{outcome: statusjson.ProbeFailed, reason: string(s.Server.Reason)}
-	case s.LastDialError != nil && !errors.Is(err, pool.ErrOverloaded):
+	case s.LastDialError != nil && !s.Server.OK && !errors.Is(err, pool.ErrOverloaded): // one of before others succeeded says nothing
 		return finding{outcome: statusjson.ProbeFailed, reason: string(s.LastDialError.Reason)}
+	case err.Verdict.NoServer():
+		return finding{outcome: statusjson.ProbeFailed, reason: "no answer in time"}
 	default:
 		return finding{outcome: statusjson.ProbeBusy, reason: "no connection could be had in time"}
 	}
@@ -133,12 +135,12 @@ func reason(err error) string {
 	var acquire *pool.AcquireError
 	var coded interface{ SQLState() string }
 	switch {
-	case errors.As(err, &dial) && dial.Reason != "":
-		return string(dial.Reason)
 	case errors.Is(err, pool.ErrClosed):
 		return "the pool is closed"
-	case errors.As(err, &acquire):
+	case errors.As(err, &acquire): // it carries the last failed dial, however old
 		return diagnoseWait(acquire, &acquire.Stats).reason
+	case errors.As(err, &dial) && dial.Reason != "":
+		return string(dial.Reason)
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
 	case errors.As(err, &coded):

@@ -98,15 +98,6 @@ func (w *watch) watchTurnedAway(n *notices, l look) {
 	}
 }
 
-func (w *watch) watchBroken(n *notices, s *pool.Stats) {
-	lost := s.Closed.Broken - w.last.Closed.Broken
-	if began, _ := w.broken.update(n.at, lost); began {
-		words := count(lost, "connection was", "connections were") + " ended by the server or the network"
-		n.warn(statusjson.EventBroken, "connections were ended by the server or the network", words, "connections", lost, "open", s.Open(),
-			"hint", "an administrator (pg_terminate_backend), idle_session_timeout, a restart, a failover or the network; the server's log says which")
-	}
-}
-
 // watchRecycling notes when many connections are replaced within ten checks:
 // ordinary recycling trickles.
 func (w *watch) watchRecycling(n *notices, s *pool.Stats) {

@@ -113,11 +113,11 @@ type watch struct {
 	misfit      bool       // the fleet did not fit when it was looked at last
 	divided     bool       // the fleet's budget was divided by number at the last check
 	diagnosed   diagnosed
-	turnedAway  episode // callers that timed out or were refused
-	timedOut    uint64  // of turnedAway
-	shed        uint64  // of turnedAway
-	broken      episode // connections ended by the server or the network
-	recycled    episode // many connections replaced at once
+	turnedAway  episode          // callers that timed out or were refused
+	timedOut    uint64           // of turnedAway
+	shed        uint64           // of turnedAway
+	ended       map[string]ended // connections that were ended, by what ended them
+	recycled    episode          // many connections replaced at once
 	replaced    [10]uint64
 	checks      int
 }
@@ -133,7 +133,7 @@ func (w *watch) observe(n *notices, l look) {
 	w.watchAccess(n, s)
 	w.watchFleet(n, l)
 	w.watchTurnedAway(n, l)
-	w.watchBroken(n, s)
+	w.watchEnded(n, s)
 	w.watchRecycling(n, s)
 	w.watchSize(n, s)
 	w.watchLeaks(n, l)

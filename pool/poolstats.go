@@ -39,7 +39,7 @@ func statsOf(g gate.Snapshot) Stats {
 		InUse: g.InUse, Idle: g.Idle, Dialing: g.Dialing, Closing: g.Closing, Quarantined: g.Quarantined, Waiting: g.Waiting, Kept: g.Kept,
 		AcquireCount: g.Acquired, WaitCount: g.Waited, WaitDuration: g.WaitDuration, HoldDuration: g.HoldDuration,
 		TimeoutCount: g.TimedOut, ShedCount: g.Shed, AcquireCanceledCount: g.Canceled, NestedCount: g.Nested,
-		OpenedCount: g.Opened, Closed: ClosedStats(g.Closed), DialCount: g.Dials, DialErrorCount: g.DialErrors,
+		OpenedCount: g.Opened, Closed: ClosedStats(g.Closed), Ended: endedStats(g.Ended), DialCount: g.Dials, DialErrorCount: g.DialErrors,
 		Server: ServerState{OK: g.Server.OK, Reason: Reason(g.Server.Reason), Since: g.Server.Since},
 		Wait:   Histogram(g.Wait), Hold: Histogram(g.Hold),
 		LeakWarningCount: g.Leaks, Leaking: g.Leaking,

@@ -2,6 +2,8 @@ package pool
 
 import (
 	"fmt"
+	"github.com/dbpool-go/dbpool/internal/connstate"
+	"github.com/dbpool-go/dbpool/internal/gate"
 	"iter"
 	"time"
 )
@@ -40,6 +42,7 @@ type Stats struct {
 
 	OpenedCount    uint64      // connections opened
 	Closed         ClosedStats // connections closed, by reason
+	Ended          EndedStats  // those of Closed.Broken, by what ended them
 	CancelCount    uint64      // statements cancelled on the server because their context ended
 	DialCount      uint64      // dials attempted
 	DialErrorCount uint64      // dials that failed
@@ -105,6 +108,44 @@ type ClosedStats struct {
 	Canceled uint64 // its statement was cancelled and the server did not confirm it in time
 	Unclean  uint64 // given back in a state that cannot be reused, such as an open transaction, or reclaimed (DB_RECLAIM_AFTER)
 	Shutdown uint64 // the pool was closed
+}
+
+// EndedStats counts connections that were ended by the server or the network, or
+// given up for what the server did, by what it was. Behind a pooler it is what the
+// pooler says.
+type EndedStats struct {
+	Terminated      uint64 // pg_terminate_backend or a shutdown of the server (57P01)
+	Crashed         uint64 // another process of the server crashed (57P02)
+	DatabaseDropped uint64 // their database was dropped (57P04)
+	IdleSession     uint64 // idle_session_timeout (57P05)
+	IdleTransaction uint64 // idle_in_transaction_session_timeout (25P03)
+	Transaction     uint64 // transaction_timeout (25P04)
+	Conflict        uint64 // a standby's conflict with what it replays (40001)
+	OtherError      uint64 // the server ended them with another error
+	Silent          uint64 // closed or reset without an error message
+	Network         uint64 // the network gave the server's host up
+	GivenUp         uint64 // the pool gave them up: no answer came in time
+	ReadOnly        uint64 // the pool gave them up: their server takes no writes any more
+	Unknown         uint64 // their driver does not say; only with New
+}
+
+// All gives the count for each cause, under its name.
+func (e EndedStats) All() iter.Seq2[string, uint64] {
+	return counts{
+		{"terminated", e.Terminated}, {"crashed", e.Crashed}, {"database dropped", e.DatabaseDropped}, {"idle session", e.IdleSession},
+		{"idle in transaction", e.IdleTransaction}, {"transaction timeout", e.Transaction}, {"conflict", e.Conflict}, {"other error", e.OtherError},
+		{"silent", e.Silent}, {"network", e.Network}, {"given up", e.GivenUp}, {"read-only server", e.ReadOnly}, {"unknown", e.Unknown},
+	}.all
+}
+
+// endedStats are the gate's counts.
+func endedStats(n gate.Ended) EndedStats {
+	return EndedStats{
+		Terminated: n[connstate.EndTerminated], Crashed: n[connstate.EndCrashed], DatabaseDropped: n[connstate.EndDatabaseDropped],
+		IdleSession: n[connstate.EndIdleSession], IdleTransaction: n[connstate.EndIdleTransaction], Transaction: n[connstate.EndTransaction],
+		Conflict: n[connstate.EndConflict], OtherError: n[connstate.EndOtherError], Silent: n[connstate.EndSilent], Network: n[connstate.EndNetwork],
+		GivenUp: n[connstate.EndGivenUp], ReadOnly: n[connstate.EndReadOnly], Unknown: n[connstate.EndUnknown],
+	}
 }
 
 // All gives the count for each reason, under its name in metrics.

@@ -14,6 +14,15 @@ func (s *Slot) RetireFor(r connstate.CloseReason) bool {
 // RetiredFor is connstate.CloseUnknown as long as the connection may stay.
 func (s *Slot) RetiredFor() connstate.CloseReason { return connstate.CloseReason(s.retired.Load()) }
 
+// NoteEnd notes what ended the connection, for one that is broken. The first
+// cause counts.
+func (s *Slot) NoteEnd(by connstate.EndCause) {
+	s.ended.CompareAndSwap(int32(connstate.EndUnknown), int32(by))
+}
+
+// Ended counts broken connections by what ended them.
+type Ended [connstate.EndCauses]uint64
+
 // closedBecause is why s is being closed: what was noted on it, or else what
 // its owner must have had in mind when it closed an idle connection.
 func (s *Slot) closedBecause(poolClosed bool, now time.Time) connstate.CloseReason {

@@ -75,6 +75,7 @@ type counters struct {
 	shared, runs                                       uint64
 	runLengths                                         RunLengths
 	closedFor                                          Closed
+	ended                                              Ended
 }
 
 // What a gate says to callers that get no connection.

@@ -37,6 +37,7 @@ type Slot struct {
 
 	Activity atomic.Int32 // what its holder does with it
 	retired  atomic.Int32 // a connstate.CloseReason; see RetireFor
+	ended    atomic.Int32 // a connstate.EndCause; see NoteEnd
 }
 
 func (s *Slot) doing() int32 {
@@ -224,7 +225,9 @@ func (g *Gate) lostLocked(s *Slot, why connstate.CloseReason) {
 	s.RetireFor(why)
 	now := time.Now()
 	reason := s.closedBecause(g.closed, now)
-	g.counts.closedFor.add(reason)
+	if g.counts.closedFor.add(reason); reason == connstate.CloseBroken {
+		g.counts.ended[s.ended.Load()]++
+	}
 	delete(g.open, s)
 	g.leavePlaceLocked(s)
 	s.giveUpLocked(now)

@@ -16,6 +16,7 @@ type Snapshot struct {
 	SharedCount, RunCount                              uint64
 	RunLengths                                         RunLengths
 	Closed                                             Closed
+	Ended                                              Ended
 	Leaking                                            int
 	Replacing                                          bool // a connection is still to be dialed in the place of another
 
@@ -35,7 +36,7 @@ func (g *Gate) Snapshot(now time.Time, leakThreshold time.Duration) Snapshot {
 		PoolSize: g.poolSize, Configured: g.configured, Limit: g.limit, Dialing: g.dialing, Closing: g.closing,
 		Acquired: c.acquired, Waited: c.waited, TimedOut: c.timedOut, Shed: c.shed, Canceled: c.canceled, Nested: c.nested,
 		WaitDuration: c.waitDuration, HoldDuration: c.holdDuration, Wait: c.wait, Hold: c.hold,
-		Opened: c.opened, Dials: c.dials, DialErrors: c.dialErrors, Leaks: c.leaks, Closed: c.closedFor,
+		Opened: c.opened, Dials: c.dials, DialErrors: c.dialErrors, Leaks: c.leaks, Closed: c.closedFor, Ended: c.ended,
 		SharedCount: c.shared, RunCount: c.runs, RunLengths: c.runLengths,
 		Server: g.dials.state, LastFailure: g.dials.last, Replacing: g.dials.pending > 0 || g.dials.replacement != replacementNone,
 	}

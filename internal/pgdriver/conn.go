@@ -54,6 +54,7 @@ type Conn struct {
 	open  atomic.Pointer[rows] // of the latest query, until they are closed
 	under atomic.Pointer[tx]   // the latest transaction, until its end
 
+	said      atomic.Int32          // a connstate.EndCause: how the server ended the session, in its own words
 	reclaimed atomic.Pointer[error] // what its holder is told once it has been taken away; nil: ErrReclaimed
 
 	left leftovers
@@ -70,6 +71,8 @@ type Slot interface {
 	// RetireFor notes why the connection is to be closed when it comes back, and
 	// reports whether it is the first reason.
 	RetireFor(why connstate.CloseReason) bool
+	// NoteEnd notes what ended the connection. The first cause counts.
+	NoteEnd(by connstate.EndCause)
 	// RetiredFor is that reason; CloseUnknown as long as the connection may stay.
 	RetiredFor() connstate.CloseReason
 	// State is where the session notes what its holder does: connstate.ActivityIdle
@@ -123,6 +126,7 @@ func New(slot Slot, shared *Shared, settings Settings, cc *pgx.ConnConfig) *Conn
 
 // listen has pgx tell the connection what it needs to know.
 func (c *Conn) listen(cc *pgx.ConnConfig) {
+	c.hearEnd(cc)
 	c.exchange.sending, c.exchange.farewell = c.watch.begin, c.saidFarewell
 	cc.BuildFrontend = c.exchange.frontend
 	cc.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
@@ -168,6 +172,7 @@ func (c *Conn) Pipelines() bool { return c.pipelines }
 // driver.ErrBadConn when the connection is dead.
 func (c *Conn) Ready(ctx context.Context, mayTrust bool) error {
 	if c.isStaleWriter() {
+		c.slot.NoteEnd(connstate.EndReadOnly)
 		c.RetireFor(connstate.CloseBroken)
 	}
 	if c.slot.RetiredFor() != connstate.CloseUnknown {
@@ -266,6 +271,9 @@ func (c *Conn) roundTrip(ctx context.Context) error {
 // RetireFor notes why the connection is to be closed when it comes back. The
 // first reason counts.
 func (c *Conn) RetireFor(why connstate.CloseReason) {
+	if why == connstate.CloseBroken {
+		c.slot.NoteEnd(c.endCause())
+	}
 	if c.slot.RetireFor(why) && why == connstate.CloseBroken {
 		c.shared.breakages.Add(1)
 	}

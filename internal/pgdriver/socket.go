@@ -30,9 +30,10 @@ type Socket struct {
 	hold     Hold
 	opened   time.Time
 	closing  sync.Once
-	farewell atomic.Bool // Close was called
-	begun    atomic.Bool // more was sent than the question whether the server has TLS
-	ended    sync.Once   // the server's end of file, or a broken connection, was seen
+	farewell atomic.Bool  // Close was called
+	begun    atomic.Bool  // more was sent than the question whether the server has TLS
+	ended    sync.Once    // the server's end of file, or a broken connection, was seen
+	broke    atomic.Int32 // a connstate.EndCause: how it broke while it was in use
 }
 
 // Hold is the part of a slot that a socket holds.
@@ -85,6 +86,7 @@ func DialSocket(ctx context.Context, network, address string) (net.Conn, error) 
 func (s *Socket) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
 	if err != nil && !isOwnDeadline(err) {
+		s.noteBroken(err)
 		s.SessionEnded()
 	}
 	if s.farewell.Load() {
@@ -106,6 +108,7 @@ func (s *Socket) Write(b []byte) (int, error) {
 	case isOwnDeadline(err):
 		s.HangUp()
 	default:
+		s.noteBroken(err)
 		s.SessionEnded()
 	}
 	return n, err

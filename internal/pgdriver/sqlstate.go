@@ -15,6 +15,8 @@ const (
 	StateAdminShutdown      = "57P01"
 	StateCrashShutdown      = "57P02"
 	StateIdleTimeout        = "57P05"
+	StateIdleInTransaction  = "25P03"
+	StateTransactionTimeout = "25P04"
 	StateQueryCanceled      = "57014"
 	StateSerialization      = "40001"
 	StateReadOnly           = "25006"

@@ -41,6 +41,7 @@ func (c *Conn) noteReadOnly(err error) {
 	if c.writing == writingUnasked || SQLState(err) != StateReadOnly || !c.serverIsReadOnly() {
 		return
 	}
+	c.slot.NoteEnd(connstate.EndReadOnly)
 	c.RetireFor(connstate.CloseBroken)
 	c.shared.writableSince.Store(time.Now().UnixNano())
 }

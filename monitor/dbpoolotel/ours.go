@@ -15,6 +15,7 @@ const (
 	attrLane    = "dbpool.lane"    // probe, request, background
 	attrResult  = "dbpool.result"  // ok, timeout, shed, canceled
 	attrReason  = "dbpool.reason"  // why closed, why refused, why not sent with others
+	attrCause   = "dbpool.cause"   // what ended a connection
 	attrHolder  = "dbpool.holder"  // the route or task that asks; on spans
 	attrVerdict = "dbpool.verdict" // the likely cause of a failure; on spans
 )
@@ -42,6 +43,8 @@ func connections() []instrument {
 			one(func(s *pool.Stats) uint64 { return s.OpenedCount })},
 		{"dbpool.connection.closed", counter, "{connection}", attrReason,
 			"Connections closed, by reason (recycled, surplus, broken, canceled, unclean, shutdown).", closed},
+		{"dbpool.connection.ended", counter, "{connection}", attrCause,
+			"Connections that the server or the network ended, or that were given up for what the server did, by cause (terminated, idle session, silent, …).", ended},
 		{"dbpool.dial.count", counter, "{dial}", "", "Dials attempted.",
 			one(func(s *pool.Stats) uint64 { return s.DialCount })},
 		{"dbpool.dial.errors", counter, "{dial}", "", "Dials that failed.",
@@ -54,6 +57,12 @@ func connections() []instrument {
 func closed(s *pool.Stats, put put) {
 	for reason, n := range s.Closed.All() {
 		put(reason, float64(n))
+	}
+}
+
+func ended(s *pool.Stats, put put) {
+	for cause, n := range s.Ended.All() {
+		put(cause, float64(n))
 	}
 }
 

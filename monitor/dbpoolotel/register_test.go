@@ -34,6 +34,7 @@ func busy() pool.Stats {
 		AcquireCount: 1001, WaitCount: 303, WaitDuration: 404500 * time.Millisecond,
 		TimeoutCount: 17, ShedCount: 18, AcquireCanceledCount: 19, NestedCount: 21,
 		OpenedCount: 122, Closed: pool.ClosedStats{Recycled: 131, Surplus: 132, Broken: 133, Canceled: 134, Unclean: 135, Shutdown: 136},
+		Ended:       pool.EndedStats{Terminated: 1, Crashed: 2, DatabaseDropped: 3, IdleSession: 4, IdleTransaction: 5, Transaction: 6, Conflict: 7, OtherError: 8, Silent: 9, Network: 10, GivenUp: 12, ReadOnly: 13, Unknown: 14},
 		CancelCount: 41, DialCount: 142, DialErrorCount: 43,
 		Server:           pool.ServerState{Reason: "role limit"},
 		StatementTimeout: pool.StatementTimeout{Want: 30 * time.Second, InForce: true},

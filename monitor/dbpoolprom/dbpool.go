@@ -106,6 +106,13 @@ func churnMetrics() []metric {
 					put(reason, float64(n))
 				}
 			}),
+		counterBy("cause", "dbpool_connections_ended_total", "connections",
+			"Connections that the server or the network ended, or that were given up for what the server did, by cause (terminated, idle session, silent, …).",
+			func(s *snapshot, put put) {
+				for cause, n := range s.Ended.All() {
+					put(cause, float64(n))
+				}
+			}),
 		counter("dbpool_dials_total", "dials", "Dials attempted.",
 			func(s *snapshot) uint64 { return s.DialCount }),
 		counter("dbpool_dial_errors_total", "dials", "Dials that failed.",

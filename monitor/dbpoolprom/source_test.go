@@ -31,6 +31,7 @@ func busy() pool.Stats {
 		AcquireCount: 1001, WaitCount: 303, WaitDuration: 404500 * time.Millisecond, HoldDuration: 505 * time.Second,
 		TimeoutCount: 17, ShedCount: 18, AcquireCanceledCount: 19, NestedCount: 21,
 		OpenedCount: 122, Closed: pool.ClosedStats{Recycled: 31, Surplus: 32, Broken: 33, Canceled: 34, Unclean: 35, Shutdown: 36},
+		Ended:       pool.EndedStats{Terminated: 1, Crashed: 2, DatabaseDropped: 3, IdleSession: 4, IdleTransaction: 5, Transaction: 6, Conflict: 7, OtherError: 8, Silent: 9, Network: 10, GivenUp: 12, ReadOnly: 13, Unknown: 14},
 		CancelCount: 41, DialCount: 142, DialErrorCount: 43,
 		LastDialError:    &pool.DialError{At: epoch, Reason: "role limit", Message: "too many connections for role"},
 		Server:           pool.ServerState{Reason: "role limit", Since: epoch.Add(time.Minute)},

@@ -175,6 +175,7 @@ type ConnectionFigures struct {
 	OpenedCount            uint64        `json:"opened_count"`
 	ClosedCount            uint64        `json:"closed_count"` // the sum of closed
 	Closed                 ClosedReasons `json:"closed"`       // by reason
+	Ended                  EndedCauses   `json:"ended"`        // those of closed.broken, by what ended them
 	DialCount              uint64        `json:"dial_count"`   // attempts to open one
 	DialErrorCount         uint64        `json:"dial_error_count"`
 	CanceledStatementCount uint64        `json:"canceled_statement_count"` // cancelled on the server because their context ended
@@ -188,6 +189,24 @@ type ClosedReasons struct {
 	Canceled uint64 `json:"canceled"` // a cancelled statement was not confirmed in time
 	Unclean  uint64 `json:"unclean"`  // given back unfit for reuse, such as inside a transaction
 	Shutdown uint64 `json:"shutdown"` // the pool was closed
+}
+
+// EndedCauses count connections that were ended by the server or the network, or
+// given up for what the server did.
+type EndedCauses struct {
+	Terminated      uint64 `json:"terminated"`       // pg_terminate_backend or a shutdown of the server (57P01)
+	Crashed         uint64 `json:"crashed"`          // another process of the server crashed (57P02)
+	DatabaseDropped uint64 `json:"database_dropped"` // 57P04
+	IdleSession     uint64 `json:"idle_session"`     // idle_session_timeout (57P05)
+	IdleTransaction uint64 `json:"idle_transaction"` // idle_in_transaction_session_timeout (25P03)
+	Transaction     uint64 `json:"transaction"`      // transaction_timeout (25P04)
+	Conflict        uint64 `json:"conflict"`         // a standby's conflict with what it replays (40001)
+	OtherError      uint64 `json:"other_error"`      // the server ended them with another error
+	Silent          uint64 `json:"silent"`           // closed or reset without an error message
+	Network         uint64 `json:"network"`          // the network gave the server's host up
+	GivenUp         uint64 `json:"given_up"`         // the pool gave them up: no answer came in time
+	ReadOnly        uint64 `json:"read_only"`        // the pool gave them up: their server takes no writes any more
+	Unknown         uint64 `json:"unknown"`          // their driver does not say
 }
 
 // LeakFigures are about connections held longer than the leak threshold.
