@@ -35,11 +35,11 @@ type dialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 
 // contenders are database/sql alone, pgxpool, and this library by its two
 // faces, each with conns connections at most.
-func contenders(b *testing.B, dsn string, conns int) []contender {
+func contenders(b testing.TB, dsn string, conns int) []contender {
 	return contendersOver(b, dsn, conns, new(net.Dialer).DialContext)
 }
 
-func contendersOver(b *testing.B, dsn string, conns int, dial dialFunc) []contender {
+func contendersOver(b testing.TB, dsn string, conns int, dial dialFunc) []contender {
 	b.Helper()
 	raw, rival := openSQL(b, dsn, conns, dial), openPgxpool(b, dsn, conns, dial)
 	ours, lent := openOurs(b, dsn, conns, dial), openOurs(b, dsn, conns, dial).DB()
@@ -51,7 +51,7 @@ func contendersOver(b *testing.B, dsn string, conns int, dial dialFunc) []conten
 	}
 }
 
-func openSQL(b *testing.B, dsn string, conns int, dial dialFunc) *sql.DB {
+func openSQL(b testing.TB, dsn string, conns int, dial dialFunc) *sql.DB {
 	b.Helper()
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
@@ -66,7 +66,7 @@ func openSQL(b *testing.B, dsn string, conns int, dial dialFunc) *sql.DB {
 	return db
 }
 
-func openPgxpool(b *testing.B, dsn string, conns int, dial dialFunc) *pgxpool.Pool {
+func openPgxpool(b testing.TB, dsn string, conns int, dial dialFunc) *pgxpool.Pool {
 	b.Helper()
 	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
@@ -89,7 +89,7 @@ func adjust(cfg *pgx.ConnConfig, dial dialFunc) {
 	}
 }
 
-func openOurs(b *testing.B, dsn string, conns int, dial dialFunc) *pool.Pool {
+func openOurs(b testing.TB, dsn string, conns int, dial dialFunc) *pool.Pool {
 	b.Helper()
 	cfg := config.Default()
 	cfg.DatabaseURL, cfg.PoolSize, cfg.MaxOverflow = config.DSN(dsn), conns, 0
