@@ -84,11 +84,11 @@ func Example_background() {
 
 func Example_whyNoConnection() {
 	p, done := openPool(func(cfg *config.Config) {
-		cfg.PoolSize, cfg.MaxOverflow, cfg.PoolTimeout = 1, 0, 50*time.Millisecond
+		cfg.PoolSize, cfg.MaxOverflow, cfg.PoolTimeout = 1, 0, 500*time.Millisecond
 	})
 	defer done()
 	ctx := context.Background()
-	if err := p.Ready(ctx); err != nil { // else the first caller's 50 ms go by with the dial
+	if err := p.Ready(ctx); err != nil { // else the first caller's half second goes by with the dial
 		log.Fatal(err)
 	}
 	forgotten, err := p.Conn(ctx)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
@@ -93,5 +94,41 @@ func TestRefusedStatementLeavesRowsOpen(t *testing.T) {
 	}
 	if p.Holders(0)[0].Activity != "rows open" {
 		t.Error("rows are open:", p.Holders(0)[0].Activity)
+	}
+}
+
+// The end of a session uses its connection while somebody may be asking for the
+// columns of rows that he left open: database/sql does so before the first row.
+// Nothing but time orders the two, so the race detector judges.
+func TestColumnsOfRowsWhoseSessionEnds(t *testing.T) {
+	p := openShared(t, 1, 0, nil)
+	defer p.Close()
+	ask := map[string]func(*sql.Rows){
+		"Columns":     func(rows *sql.Rows) { _, _ = rows.Columns() },
+		"ColumnTypes": func(rows *sql.Rows) { _, _ = rows.ColumnTypes() },
+		"Next":        func(rows *sql.Rows) { rows.Next() },
+	}
+	for name, ask := range ask {
+		for mode, opts := range map[string][]SessionOption{"transaction": nil, "autocommit": {WithAutocommit()}} {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			err := p.WithSession(ctx, func(ctx context.Context, s *Session) error {
+				rows, err := s.QueryContext(ctx, "select generate_series(1, 1000000)")
+				if err != nil {
+					return err
+				}
+				ask(rows)
+				time.Sleep(300 * time.Millisecond) // no lock, which would order what the detector is to judge
+				ask(rows)
+				_ = rows.Close()
+				return ctx.Err()
+			}, opts...)
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s, %s: %v", name, mode, err)
+			}
+		}
+	}
+	if s := p.Stats(); s.InUse != 0 {
+		t.Errorf("%d in use", s.InUse)
 	}
 }

@@ -12,9 +12,11 @@ import (
 // sessionRows is a result of a session. It fails from the moment the session
 // has ended, when the connection belongs to somebody else, or its statement's
 // context has. What a driver lacks of the optional interfaces it answers as
-// database/sql itself would.
+// database/sql itself would, and so it does once they have ended: what the driver
+// says of the columns may by then be about another result.
 type sessionRows struct {
 	driver.Rows
+	columns []string // of the result that is being read
 	c       *sessionConn
 	ctx     context.Context // the statement's
 	unwatch func() bool     // nil when ctx ends with the session
@@ -35,7 +37,7 @@ type cutter interface{ Cut() error }
 
 // openRowsLocked makes inner, the result of a statement under ctx, one of the session's.
 func (c *sessionConn) openRowsLocked(ctx context.Context, inner driver.Rows) *sessionRows {
-	r := &sessionRows{Rows: inner, c: c, ctx: ctx}
+	r := &sessionRows{Rows: inner, columns: inner.Columns(), c: c, ctx: ctx}
 	c.rows = append(c.rows, r)
 	c.reading.Add(1)
 	if ctx.Done() != c.session.Done() {
@@ -43,6 +45,10 @@ func (c *sessionConn) openRowsLocked(ctx context.Context, inner driver.Rows) *se
 	}
 	return r
 }
+
+// Columns returns the names of the columns. database/sql asks for them also where
+// the session may end meanwhile.
+func (r *sessionRows) Columns() []string { return r.columns }
 
 // Next reads the next row.
 func (r *sessionRows) Next(dest []driver.Value) error {
@@ -112,47 +118,57 @@ func (r *sessionRows) NextResultSet() error {
 		return err
 	}
 	defer r.c.mu.Unlock()
-	return inner.NextResultSet()
+	err := inner.NextResultSet()
+	if err == nil {
+		r.columns = inner.Columns()
+	}
+	return err
 }
 
 // ColumnTypeDatabaseTypeName is the driver's.
-func (r *sessionRows) ColumnTypeDatabaseTypeName(i int) string {
-	if inner, ok := r.Rows.(driver.RowsColumnTypeDatabaseTypeName); ok {
-		return inner.ColumnTypeDatabaseTypeName(i)
-	}
-	return ""
+func (r *sessionRows) ColumnTypeDatabaseTypeName(i int) (name string) {
+	ofColumn(r, func(inner driver.RowsColumnTypeDatabaseTypeName) { name = inner.ColumnTypeDatabaseTypeName(i) })
+	return name
 }
 
 // ColumnTypeLength is the driver's.
-func (r *sessionRows) ColumnTypeLength(i int) (int64, bool) {
-	if inner, ok := r.Rows.(driver.RowsColumnTypeLength); ok {
-		return inner.ColumnTypeLength(i)
-	}
-	return 0, false
+func (r *sessionRows) ColumnTypeLength(i int) (length int64, ok bool) {
+	ofColumn(r, func(inner driver.RowsColumnTypeLength) { length, ok = inner.ColumnTypeLength(i) })
+	return length, ok
 }
 
 // ColumnTypeNullable is the driver's.
 func (r *sessionRows) ColumnTypeNullable(i int) (nullable, ok bool) {
-	if inner, ok := r.Rows.(driver.RowsColumnTypeNullable); ok {
-		return inner.ColumnTypeNullable(i)
-	}
-	return false, false
+	ofColumn(r, func(inner driver.RowsColumnTypeNullable) { nullable, ok = inner.ColumnTypeNullable(i) })
+	return nullable, ok
 }
 
 // ColumnTypePrecisionScale is the driver's.
 func (r *sessionRows) ColumnTypePrecisionScale(i int) (precision, scale int64, ok bool) {
-	if inner, ok := r.Rows.(driver.RowsColumnTypePrecisionScale); ok {
-		return inner.ColumnTypePrecisionScale(i)
-	}
-	return 0, 0, false
+	ofColumn(r, func(inner driver.RowsColumnTypePrecisionScale) {
+		precision, scale, ok = inner.ColumnTypePrecisionScale(i)
+	})
+	return precision, scale, ok
 }
 
 // ColumnTypeScanType is the driver's.
 func (r *sessionRows) ColumnTypeScanType(i int) reflect.Type {
-	if inner, ok := r.Rows.(driver.RowsColumnTypeScanType); ok {
-		return inner.ColumnTypeScanType(i)
+	scanType := reflect.TypeFor[any]()
+	ofColumn(r, func(inner driver.RowsColumnTypeScanType) { scanType = inner.ColumnTypeScanType(i) })
+	return scanType
+}
+
+// ofColumn calls ask with the driver's rows, if they can answer it and neither they
+// nor the session have ended.
+func ofColumn[T any](r *sessionRows, ask func(T)) {
+	inner, ok := r.Rows.(T)
+	if !ok || r.c.lock() != nil {
+		return
 	}
-	return reflect.TypeFor[any]()
+	defer r.c.mu.Unlock()
+	if !r.closed {
+		ask(inner)
+	}
 }
 
 // scanGrace is how long Row.Scan may take after the row was read. It does no
