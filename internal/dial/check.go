@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
@@ -55,9 +57,20 @@ type checkError struct{ err error }
 func (e *checkError) Error() string { return "check of the new connection: " + e.err.Error() }
 func (e *checkError) Unwrap() error { return e.err }
 
-// ask runs CheckQuery.
+// maxAsks is how often CheckQuery is sent to a session whose statement_timeout ends it.
+const maxAsks = 100
+
+// ask runs CheckQuery. A statement_timeout of a few milliseconds can end even that, on a
+// server that is busy; it is meant for the application's statements, so the question is
+// repeated. Giving the session up would open one after the other for nothing.
 func ask(ctx context.Context, c *pgdriver.Conn) (pid uint32, timeout time.Duration, err error) {
-	results, err := c.PgConn().Exec(ctx, CheckQuery).ReadAll()
+	var results []*pgconn.Result
+	for range maxAsks {
+		results, err = c.PgConn().Exec(ctx, CheckQuery).ReadAll()
+		if ctx.Err() != nil || pgdriver.SQLState(err) != pgdriver.StateQueryCanceled {
+			break
+		}
+	}
 	if err != nil {
 		return 0, 0, err
 	}
