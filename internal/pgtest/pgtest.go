@@ -63,6 +63,10 @@ type Options struct {
 
 	// Auth is what pg_hba.conf asks of TCP clients. Default AuthTrust.
 	Auth Auth
+
+	// Everywhere makes the server listen on ::1 and on a Unix socket in its own
+	// folder too; see [Server.Addresses].
+	Everywhere bool
 }
 
 // Server is a running PostgreSQL. Its methods may be called from several
@@ -143,6 +147,19 @@ func (s *Server) DSN(database, user, password string) string {
 		u.User = url.UserPassword(user, password)
 	}
 	return u.String()
+}
+
+// Addresses are DSNs of one database and role that lead to this server in different ways:
+// 127.0.0.1, localhost, ::1 and its Unix socket. It needs Options.Everywhere.
+func (s *Server) Addresses(database, user string) []string {
+	port := strconv.Itoa(s.Port)
+	var all []string
+	for _, at := range []string{s.Host, "localhost", "::1"} {
+		u := url.URL{Scheme: "postgres", User: url.User(user), Host: net.JoinHostPort(at, port), Path: "/" + database, RawQuery: "sslmode=disable"}
+		all = append(all, u.String())
+	}
+	socket := url.URL{Scheme: "postgres", User: url.User(user), Path: "/" + database, RawQuery: url.Values{"host": {s.dir}, "port": {port}}.Encode()}
+	return append(all, socket.String())
 }
 
 // Restart stops the server as an operator would (pg_ctl restart -m fast) and

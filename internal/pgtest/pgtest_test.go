@@ -66,6 +66,13 @@ func TestStartAppliesSettings(t *testing.T) {
 	})
 }
 
+func TestEverywhere(t *testing.T) {
+	s := Start(t, Options{Everywhere: true})
+	for _, dsn := range s.Addresses("postgres", Superuser) {
+		wantAnswer(t, dsn, "select setting from pg_settings where name = 'port'", fmt.Sprint(s.Port))
+	}
+}
+
 func TestRestartHaltAndKillKeepPortAndData(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version int) {
 		s := Start(t, Options{Version: version})

@@ -96,8 +96,12 @@ func (c *cluster) writeConf(base string) error {
 		"timezone":                   "UTC", "log_timezone": "UTC", "lc_messages": "C",
 	}
 	maps.Copy(settings, c.opts.Settings)
+	addresses, sockets := host, ""
+	if c.opts.Everywhere {
+		addresses, sockets = host+",::1", c.dir
+	}
 	maps.Copy(settings, map[string]string{
-		"listen_addresses": host, "port": strconv.Itoa(c.port), "unix_socket_directories": "",
+		"listen_addresses": addresses, "port": strconv.Itoa(c.port), "unix_socket_directories": sockets,
 	})
 	var b strings.Builder
 	b.WriteString(base)
@@ -118,5 +122,8 @@ func (c *cluster) writeHBA() error {
 		return errors.New("unknown Auth " + string(auth))
 	}
 	lines := fmt.Sprintf("host all all 127.0.0.1/32 %s\nhost replication all 127.0.0.1/32 %s\n", auth, auth)
+	if c.opts.Everywhere {
+		lines += fmt.Sprintf("host all all ::1/128 %s\nlocal all all %s\n", auth, auth)
+	}
 	return os.WriteFile(filepath.Join(c.data(), "pg_hba.conf"), []byte(lines), 0o600)
 }
