@@ -113,14 +113,19 @@ func (f *Fleet) backOff() {
 
 // mostBackOff bounds the pause between two dials without a token by how long this replica has
 // been waiting. The pauses of the lucky and the unlucky drift apart otherwise, for a dial's
-// chance is the same for both, and the unlucky ones stay away for minutes.
+// chance is the same for both, and the unlucky ones stay away for minutes. Where turns are so
+// rare that it takes more than a minute to get one, replicas are many, and try less often.
 func (f *Fleet) mostBackOff() time.Duration {
-	return min(longestBackOff, max(2*scarceTurn, time.Since(f.lostAt)/2))
+	waited := time.Since(f.lostAt)
+	return min(longestBackOff, max(2*scarceTurn, waited/4+max(0, waited-time.Minute)/4))
 }
 
 // wait lets no dial without a token happen for a random part of most.
-func (f *Fleet) wait(most time.Duration) {
-	f.blindAt = time.Now().Add(time.Duration(f.rand.Float64() * float64(most)))
+func (f *Fleet) wait(most time.Duration) { f.waitBetween(0, most) }
+
+// waitBetween is wait with a least time.
+func (f *Fleet) waitBetween(least, most time.Duration) {
+	f.blindAt = time.Now().Add(least + time.Duration(f.rand.Float64()*float64(most-least)))
 }
 
 // blind reports whether a dial without a token is right now: by a replica that
@@ -281,11 +286,10 @@ func (f *Fleet) remove(s *Session) {
 		return
 	}
 	members := len(f.view.Members)
-	pause := comeBack(members)
-	if members > f.plan.Tokens {
-		pause = 2 * scarceTurn // another's turn
+	if f.wait(comeBack(members)); members > f.plan.Tokens {
+		// Another's turn: those that had to wait have one before this replica tries again.
+		f.waitBetween(scarceTurn, 3*scarceTurn)
 	}
-	f.wait(pause)
 	f.expected, f.give, f.lostAt = members, 0, time.Now()
 }
 

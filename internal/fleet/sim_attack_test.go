@@ -123,19 +123,19 @@ func TestSmallBudgetOnALargeServer(t *testing.T) {
 	}
 }
 
-// Twice as many replicas as tokens: they take turns by chance, not in a queue. All get
-// about the same, and nobody stays away for minutes, but some wait longer than a caller does.
+// Twice as many replicas as tokens: they take turns by chance, not in a queue, but who has had
+// one steps back for those who wait. All get about the same; few wait longer than a caller does.
 func TestTwiceAsManyReplicasAsTokens(t *testing.T) {
 	t.Parallel()
 	simulate(t, 100, smallPool, func(w *world) {
-		w.most = bounds{starved: time.Minute, untold: 200 * time.Millisecond, over: 6, looks: 110, dials: 12, cores: 0.2}
+		w.most = bounds{starved: 25 * time.Second, untold: 200 * time.Millisecond, over: 6, looks: 110, dials: 5, cores: 0.2}
 		for range 8 {
 			w.joinAs(newLink(w.server), Options{Part: "4"}, 1, 50*time.Millisecond, 0)
 		}
 		time.Sleep(2 * time.Minute)
 		r := w.report()
 		w.Logf("%d served, %d failed, Jain %.3f", r.served, r.failed, jain(r.busy))
-		if r.failed > r.served/100 || jain(r.busy) < 0.9 {
+		if r.failed > r.served/350 || jain(r.busy) < 0.94 {
 			w.Errorf("%+v", r)
 		}
 	})
