@@ -58,7 +58,7 @@ func (p *Pool) Background(ctx context.Context, name string, fn func(ctx context.
 	t := &Task{name: name, started: time.Now(), cancel: cancel, done: make(chan struct{})}
 	o, err := p.sessionOptions(opts)
 	if err == nil {
-		err = p.tasks.add(t)
+		err = p.tasks.add(t, p.errClosed())
 	}
 	if err != nil {
 		t.err = err

@@ -34,12 +34,13 @@ type backgroundTasks struct {
 	counts  TaskStats     // without Running
 }
 
-func (b *backgroundTasks) add(t *Task) error {
+// add registers t; closed is what the pool says once it is.
+func (b *backgroundTasks) add(t *Task, closed error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		b.counts.RefusedCount++
-		return fmt.Errorf("%w: background task %q was not started", ErrClosed, t.name)
+		return fmt.Errorf("%w: background task %q was not started", closed, t.name)
 	}
 	if b.running == nil {
 		b.running = make(map[*Task]struct{})

@@ -34,8 +34,9 @@ func (p *Pool) settleIdle(now time.Time) {
 }
 
 // shrink closes idle connections beyond the limit at once; those in use follow
-// as they are given back.
+// as they are given back, and the one that listens when it leaves none to others.
 func (p *Pool) shrink() {
+	p.listeners.reconsider()
 	for {
 		s := p.gate.ClaimSurplus()
 		switch {

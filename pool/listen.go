@@ -57,6 +57,8 @@ var (
 	errListenPooled = errors.New("pool: Listen does not work behind a connection pooler, which gives each transaction another session: open a pool with a connection string that leads to the server itself for it")
 	errListenOne    = errors.New("pool: Listen keeps one connection for itself, and the limit is 1: raise DB_POOL_SIZE or DB_MAX_OVERFLOW")
 	errListenDeaf   = errors.New("pool: Listen hears nothing, because a function given to WithConnConfig sets OnNotification: remove that")
+
+	errListenRecycled = errors.New("pool: the session that listens is replaced") // told to nobody
 )
 
 // Listen calls handle with each notification of channels, one after the other
@@ -108,10 +110,11 @@ func (p *Pool) mayListen(channels []string) error {
 	switch {
 	case p.foreign != nil:
 		return errNoPgx
-	case p.dialer.opener.Pooled():
-		return errListenPooled
 	case len(channels) == 0:
 		return errors.New("pool: Listen without a channel")
+	}
+	if err := p.canHear(); err != nil {
+		return err
 	}
 	if most, _ := p.gate.Settings(); most < 2 {
 		return errListenOne

@@ -27,7 +27,7 @@ func (p *Pool) listen(l *listener) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || p.closed.Load() {
-		return ErrClosed
+		return p.errClosed()
 	}
 	if s.all == nil {
 		s.all = make(map[*listener]struct{})
@@ -40,6 +40,13 @@ func (p *Pool) listen(l *listener) error {
 	}
 	s.rouseLocked()
 	return nil
+}
+
+// reconsider has the session asked whether it may go on.
+func (s *listeners) reconsider() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rouseLocked()
 }
 
 func (s *listeners) rouseLocked() {
@@ -90,9 +97,9 @@ func (s *listeners) fail(err error) {
 	}
 }
 
-// shutdown ends all listeners, and waits until their session was given back.
-func (s *listeners) shutdown() {
-	s.fail(ErrClosed)
+// shutdown ends all listeners with err, and waits until their session was given back.
+func (s *listeners) shutdown(err error) {
+	s.fail(err)
 	s.mu.Lock()
 	s.closed = true
 	running := s.running

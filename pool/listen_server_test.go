@@ -43,7 +43,7 @@ func (e *ear) want(kind NotificationKind, channel, payload string) Notification 
 		return n
 	case err := <-e.over:
 		e.t.Fatalf("ended with %v", err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		e.t.Fatalf("heard nothing, want %s %q %q", kind, channel, payload)
 	}
 	return Notification{}

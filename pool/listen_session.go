@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/dbpool-go/dbpool/internal/connstate"
 	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 	"github.com/dbpool-go/dbpool/internal/stack"
@@ -36,7 +37,7 @@ func (p *Pool) keepListening(ctx context.Context, who stack.Trace, ended chan<- 
 			}
 		})
 		p.listeners.lost()
-		if err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || errors.Is(err, errListenRecycled) {
 			continue
 		}
 		if errors.Is(err, errListenPooled) || errors.Is(err, errListenDeaf) {
@@ -73,11 +74,31 @@ func (p *Pool) listenOnce(ctx context.Context, who stack.Trace, live func()) err
 	if err != nil {
 		return err
 	}
-	defer func() { v.giveBack(c.IsClosed()) }() // one that is closed tells by itself why
-	if p.dialer.opener.Pooled() {
-		return errListenPooled
+	if err := p.canHear(); err != nil {
+		v.giveBack(true)
+		return err
 	}
-	return c.Lend(func(pc *pgx.Conn) error { return p.followChannels(ctx, pc, live) })
+	slot := v.permit.Slot
+	defer func() { v.giveBack(c.IsClosed()) }() // one that is closed tells by itself why
+	err = c.Lend(func(pc *pgx.Conn) error { return p.followChannels(ctx, pc, slot, live) })
+	switch {
+	case errors.Is(err, errListenRecycled):
+		c.RetireFor(connstate.CloseRecycled)
+	case !c.IsClosed():
+		c.RetireFor(connstate.CloseSurplus) // nobody listens, or there is no room
+	}
+	return err
+}
+
+// canHear says why no connection of the pool hears notifications, if that is known.
+func (p *Pool) canHear() error {
+	switch {
+	case p.dialer.opener.Pooled():
+		return errListenPooled
+	case p.dialer.opener.Deaf():
+		return errListenDeaf
+	}
+	return nil
 }
 
 // listenLane is that of background work, unless that would have no connection left.
@@ -89,10 +110,14 @@ func (p *Pool) listenLane() Lane {
 }
 
 // followChannels listens to what is asked for, as that changes.
-func (p *Pool) followChannels(ctx context.Context, pc *pgx.Conn, live func()) error {
+func (p *Pool) followChannels(ctx context.Context, pc *pgx.Conn, slot *gate.Slot, live func()) error {
 	have := map[string]struct{}{}
 	for {
 		want, wait, cancel := p.listeners.next(ctx)
+		if err := p.mayGoOn(slot); err != nil {
+			cancel()
+			return err
+		}
 		if len(want) == 0 || ctx.Err() != nil {
 			cancel()
 			return ctx.Err()
@@ -111,10 +136,25 @@ func (p *Pool) followChannels(ctx context.Context, pc *pgx.Conn, live func()) er
 	}
 }
 
+// mayGoOn says why the session has to be given up, if it is so. Resize, Recycle and
+// the fleet have it asked.
+func (p *Pool) mayGoOn(slot *gate.Slot) error {
+	switch {
+	case p.gate.Limit() < 2:
+		return errListenOne
+	case p.recycler.outdated(slot):
+		return errListenRecycled
+	}
+	return nil
+}
+
 // followOnce changes what the session listens to, and waits once.
 func (p *Pool) followOnce(ctx, wait context.Context, pc *pgx.Conn, sql string, changed func()) error {
 	if sql != "" {
-		if _, err := pc.Exec(ctx, sql); err != nil {
+		ctx, cancel := context.WithTimeout(ctx, p.cfg.ConnectTimeout) // it waits for nobody: longer than a dial is a dead network
+		_, err := pc.Exec(ctx, sql)
+		cancel()
+		if err != nil {
 			return err
 		}
 	}
@@ -129,16 +169,13 @@ func (p *Pool) followOnce(ctx, wait context.Context, pc *pgx.Conn, sql string, c
 	case pc.IsClosed() || wait.Err() == nil:
 		return err
 	case errors.Is(wait.Err(), context.DeadlineExceeded):
-		return p.stillListening(ctx, pc)
+		return stillListening(ctx, pc)
 	}
 	return nil // something changed
 }
 
-// stillListening makes sure that the session is there, and that there is room for it.
-func (p *Pool) stillListening(ctx context.Context, pc *pgx.Conn) error {
-	if p.gate.Limit() < 2 {
-		return errListenOne
-	}
+// stillListening makes sure that the session is there.
+func stillListening(ctx context.Context, pc *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, pgdriver.CancelBound)
 	defer cancel()
 	return pc.Ping(ctx)

@@ -100,5 +100,9 @@ func (r *recycler) outdated(s *gate.Slot) bool { return s.Generation != r.genera
 // when it is idle or given back: after a password change, a failover, a new
 // server behind the same name. It returns at once; no caller fails for it, and
 // an idle pool has as many connections afterwards as before.
-// Stats.Closed.Recycled counts the replaced ones.
-func (p *Pool) Recycle() { p.dialer.generation.Add(1) }
+// Stats.Closed.Recycled counts the replaced ones. The one that listens (Listen) is
+// replaced at once, and who listens is told of the gap.
+func (p *Pool) Recycle() {
+	p.dialer.generation.Add(1)
+	p.listeners.reconsider()
+}

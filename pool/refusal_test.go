@@ -40,7 +40,7 @@ func crowded(t testing.TB, n int) (ctx context.Context, p *Pool) {
 		}()
 	}
 	for range n {
-		if err := p.tasks.add(&Task{name: "report"}); err != nil {
+		if err := p.tasks.add(&Task{name: "report"}, ErrClosed); err != nil {
 			t.Fatal(err)
 		}
 	}

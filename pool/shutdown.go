@@ -22,7 +22,7 @@ func (p *Pool) Close() error {
 }
 
 func (p *Pool) close() error {
-	p.listeners.shutdown()
+	p.listeners.shutdown(p.errClosed())
 	p.closed.Store(true)
 	p.gate.Close()
 	p.dialer.stop()
@@ -55,7 +55,7 @@ func canceled(ctx context.Context) context.Context {
 // finish until ctx ends. Then background tasks are cancelled. It returns ctx's
 // error when something had to be cut short.
 func (p *Pool) Shutdown(ctx context.Context) error {
-	p.listeners.shutdown()
+	p.listeners.shutdown(p.errClosed())
 	err := p.tasks.shutdown(ctx)
 	p.closed.Store(true)
 	p.gate.Close()

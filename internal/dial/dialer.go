@@ -36,7 +36,8 @@ type Dialer struct {
 	hosts       hosts
 	credentials *credentials // nil: the connection string's own
 	mode        atomic.Pointer[mode]
-	user        string // the connection string's, for what is said to an administrator
+	deaf        atomic.Bool // see Deaf
+	user        string      // the connection string's, for what is said to an administrator
 	timeout     timeoutReport
 	lockTimeout sync.Once // tells where lock_timeout is in force
 }
@@ -64,6 +65,10 @@ func (d *Dialer) Check() error {
 
 // Pooled reports whether connections lead to a pooler, as far as that is known.
 func (d *Dialer) Pooled() bool { return d.mode.Load().pooler }
+
+// Deaf reports whether connections tell their notifications to a handler that the
+// user's hooks set, and so to nobody else, as far as that is known.
+func (d *Dialer) Deaf() bool { return d.deaf.Load() }
 
 // maxTries bounds the tries of one dial: as configured, unguarded, as a pooler
 // wants it, with fresh credentials.
@@ -124,7 +129,7 @@ func (d *Dialer) connect(ctx context.Context, sl *gate.Slot, t try) (*pgdriver.C
 	if err != nil {
 		return nil, err
 	}
-	d.hooks.edit(cc)
+	d.deaf.Store(d.hooks.edit(cc))
 	mode := t.mode.apply(cc)
 	if t.login != nil {
 		t.login.apply(cc)

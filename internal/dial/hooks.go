@@ -17,11 +17,13 @@ type Hooks struct {
 	After     []func(context.Context, *pgx.Conn) error
 }
 
-func (h Hooks) edit(cc *pgx.ConnConfig) {
+// edit reports whether a hook takes the notifications of the connection for itself.
+func (h Hooks) edit(cc *pgx.ConnConfig) (deaf bool) {
 	for _, edit := range h.Configure {
 		edit(cc)
 	}
 	cc.ConnectTimeout = 0 // the dialer bounds all hosts together
+	return cc.OnNotification != nil
 }
 
 // afterConnectError is a failure of a function given to WithAfterConnect.
