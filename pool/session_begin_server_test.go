@@ -29,7 +29,8 @@ func setTenant(ctx context.Context, s *Session) error {
 var errNoTenant = errors.New("no tenant in this context")
 
 // Row-level security: each tenant sees its own rows, on few connections that all
-// tenants share, whichever way the statements take inside the session.
+// tenants share, whichever way the statements take inside the session, and while
+// statements of no tenant share connections in between.
 func TestTenantsSeeTheirOwnRows(t *testing.T) {
 	srv := pgtest.Shared(t)
 	admin := open(t, settled(srv.URL, 1, 0))
@@ -70,8 +71,14 @@ func TestTenantsSeeTheirOwnRows(t *testing.T) {
 				t.Error(err)
 			}
 		})
+		for range 10 {
+			wg.Go(func() { wantNoTenant(t, p) })
+		}
 	}
 	wg.Wait()
+	if n := p.Stats().Pipeline.SharedCount; n == 0 {
+		t.Error("no statements shared a connection")
+	}
 
 	err = p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
 		return s.QueryRowContext(ctx, "select 1").Err()
@@ -79,13 +86,23 @@ func TestTenantsSeeTheirOwnRows(t *testing.T) {
 	if !errors.Is(err, errNoTenant) {
 		t.Errorf("a session without a tenant: %v", err)
 	}
-	var left string
-	if err := p.QueryRowContext(t.Context(), "select coalesce(current_setting('app.tenant', true), '')").Scan(&left); err != nil || left != "" {
-		t.Errorf("the tenant %q is left on the connection, %v", left, err)
-	}
+	wantNoTenant(t, p)
 	var all int
 	if err := admin.QueryRowContext(t.Context(), "select count(*) from notes").Scan(&all); err != nil || all != 30 {
 		t.Errorf("%d rows, %v", all, err)
+	}
+}
+
+// wantNoTenant runs a statement outside of sessions, which has no tenant, also where
+// a session has used the connection before.
+func wantNoTenant(t *testing.T, p *Pool) {
+	t.Helper()
+	for range 5 {
+		var left string
+		err := p.QueryRowContext(t.Context(), "select coalesce(current_setting('app.tenant', true), $1)", "").Scan(&left)
+		if err != nil || left != "" {
+			t.Errorf("the tenant %q is left on the connection, %v", left, err)
+		}
 	}
 }
 
