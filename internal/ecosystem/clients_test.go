@@ -9,7 +9,8 @@ import (
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
 	"github.com/Masterminds/squirrel"
-	"github.com/dbpool-go/dbpool/internal/ecosystem/sqlcform"
+	"github.com/dbpool-go/dbpool/internal/ecosystem/sqlcdb"
+	"github.com/dbpool-go/dbpool/pool"
 	"github.com/georgysavva/scany/v2/sqlscan"
 	jet "github.com/go-jet/jet/v2/postgres"
 	"github.com/jmoiron/sqlx"
@@ -31,16 +32,22 @@ type client struct {
 }
 
 // libraries are those that send statements for their callers.
-var libraries = map[string]func(*testing.T, *sql.DB) client{
-	"GORM":     openGORM,
-	"sqlx":     openSQLX,
-	"bun":      openBun,
-	"ent":      openEnt,
-	"sqlc":     openSQLC,
-	"squirrel": openSquirrel,
-	"scany":    openScany,
-	"go-jet":   openJet,
-	"bob":      openBob,
+var libraries = map[string]func(*testing.T, *pool.Pool) client{
+	"GORM":           throughDB(openGORM),
+	"sqlx":           throughDB(openSQLX),
+	"bun":            throughDB(openBun),
+	"ent":            throughDB(openEnt),
+	"sqlc":           throughDB(openSQLC),
+	"sqlc with pgx":  openSQLCPgx,
+	"squirrel":       throughDB(openSquirrel),
+	"scany":          throughDB(openScany),
+	"scany with pgx": openPgxscan,
+	"go-jet":         throughDB(openJet),
+	"bob":            throughDB(openBob),
+}
+
+func throughDB(open func(*testing.T, *sql.DB) client) func(*testing.T, *pool.Pool) client {
+	return func(t *testing.T, p *pool.Pool) client { return open(t, p.DB()) }
 }
 
 var errUndo = errors.New("undo")
@@ -152,7 +159,7 @@ func openEnt(_ *testing.T, db *sql.DB) client {
 }
 
 func openSQLC(_ *testing.T, db *sql.DB) client {
-	q := sqlcform.New(db)
+	q := sqlcdb.New(db)
 	return client{
 		scalar: func(ctx context.Context, query string) (n int, err error) {
 			if query == sessions {

@@ -24,7 +24,7 @@ func eachLibrary(t *testing.T, test func(*testing.T, *pool.Pool, client), size, 
 			t.Parallel()
 			p := open(t, size, overflow, change...)
 			execute(t, p, schema)
-			test(t, p, openClient(t, p.DB()))
+			test(t, p, openClient(t, p))
 		})
 	}
 }
@@ -99,7 +99,7 @@ func TestHolderIsTheCaller(t *testing.T) {
 			return who != ""
 		})
 		caller.Wait()
-		if !strings.HasPrefix(who, "ecosystem/") && !strings.HasPrefix(who, "sqlcform/") {
+		if !strings.HasPrefix(who, "ecosystem/") && !strings.HasPrefix(who, "sqlcdb/") && !strings.HasPrefix(who, "sqlcpgx/") {
 			t.Errorf("the holder is %s", who)
 		}
 	}, 1, 0)

@@ -2,6 +2,8 @@ package ecosystem
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"testing"
 	"time"
 
@@ -51,19 +53,24 @@ func (w *worker) Work(ctx context.Context, j *river.Job[job]) error {
 	return err
 }
 
-// River's jobs are inserted in a transaction of the service and worked by
-// workers that use the same pool, on three connections.
-func TestRiver(t *testing.T) {
-	p := open(t, 2, 1)
-	execute(t, p, schema)
-	driver := riverdatabasesql.New(p.DB())
-	migrator, err := rivermigrate.New(driver, nil)
+func migrateRiver(t *testing.T, p *pool.Pool) {
+	t.Helper()
+	migrator, err := rivermigrate.New(riverdatabasesql.New(p.DB()), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := migrator.Migrate(t.Context(), rivermigrate.DirectionUp, nil); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// River's jobs are inserted in a transaction of the service and worked by
+// workers that use the same pool, on three connections.
+func TestRiver(t *testing.T) {
+	p := open(t, 2, 1)
+	execute(t, p, schema)
+	driver := riverdatabasesql.New(p.DB())
+	migrateRiver(t, p)
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &worker{pool: p})
 	client, err := river.NewClient(driver, &river.Config{
@@ -147,19 +154,70 @@ func publish(t *testing.T, p *pool.Pool, commit bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	publisher, err := watermillsql.NewPublisher(watermillsql.TxFromStdSQL(tx),
-		watermillsql.PublisherConfig{SchemaAdapter: watermillsql.DefaultPostgreSQLSchema{}}, watermill.NopLogger{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	payload, end := `{"turn": "undone"}`, tx.Rollback
 	if commit {
 		payload, end = committed, tx.Commit
 	}
-	if err := publisher.Publish("turns_taken", message.NewMessage(watermill.NewUUID(), []byte(payload))); err != nil {
+	if err := publishIn(tx, payload); err != nil {
 		t.Error(err)
 	}
 	if err := end(); err != nil {
 		t.Error(err)
 	}
+}
+
+func publishIn(tx *sql.Tx, payload string) error {
+	publisher, err := watermillsql.NewPublisher(watermillsql.TxFromStdSQL(tx),
+		watermillsql.PublisherConfig{SchemaAdapter: watermillsql.DefaultPostgreSQLSchema{}}, watermill.NopLogger{})
+	if err != nil {
+		return err
+	}
+	return publisher.Publish("turns_taken", message.NewMessage(watermill.NewUUID(), []byte(payload)))
+}
+
+// A job and a message written with a *sql.Tx of a session are part of the session's
+// transaction: they are there after its commit, and gone after its rollback.
+func TestOutboxesJoinASession(t *testing.T) {
+	p := open(t, 1, 0)
+	migrateRiver(t, p)
+	schema := watermillsql.DefaultPostgreSQLSchema{}
+	queries, err := schema.SchemaInitializingQueries(watermillsql.SchemaInitializingQueriesParams{Topic: "turns_taken"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range queries {
+		execute(t, p, q.Query)
+	}
+	client, err := river.NewClient(riverdatabasesql.New(p.DB()), &river.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []error{errUndo, nil} {
+		err := p.WithSession(t.Context(), func(ctx context.Context, s *pool.Session) error {
+			return errors.Join(writeOutboxes(ctx, s, client), end)
+		})
+		want := 1
+		if end != nil {
+			want = 0
+		}
+		jobs, messages := count(t, p, "select count(*) from river_job"), count(t, p, "select count(*) from "+schema.MessagesTable("turns_taken"))
+		if undone(err) != nil || jobs != want || messages != want {
+			t.Errorf("%d jobs and %d messages, want %d: %v", jobs, messages, want, err)
+		}
+	}
+}
+
+func writeOutboxes(ctx context.Context, s *pool.Session, client *river.Client[*sql.Tx]) error {
+	tx, err := s.DB().BeginTx(ctx, nil) // a savepoint of the session
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // it has ended, or the session undoes it
+	if _, err := client.InsertTx(ctx, tx, job{Caller: 1}, nil); err != nil {
+		return err
+	}
+	if err := publishIn(tx, committed); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
