@@ -1,6 +1,6 @@
 # Doors to the scripts, which work without make as well: see scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help run trouble test race lint format bench gate
+.PHONY: help run trouble test race lint format bench size api tags gate
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -29,6 +29,15 @@ format: ## gofmt for every file
 
 bench: ## measure beside database/sql and pgxpool, on a quiet machine
 	scripts/bench.sh $(ARGS)
+
+size: ## what dbpool adds to a program, beside pgx
+	scripts/size.sh --table
+
+api: ## compare what the packages export with the last tag
+	scripts/api.sh
+
+tags: ## check that the modules agree; VERSION=v0.1.0 prints the tags of a version
+	scripts/tags.sh $(VERSION)
 
 gate: ## everything that must pass before a change lands
 	.ci/run

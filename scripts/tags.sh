@@ -16,6 +16,9 @@ ours_in() {
 		$1 == ours || index($1, ours "/") == 1 { print block, $1, block == "replace" ? $3 : $2 }' "$1"
 }
 
+# released_command reports whether $dir is a command of a version that is made now.
+released_command() { [ -n "$version" ] && [[ /$dir/ == */cmd/* ]]; }
+
 wrong() { printf '%s\n' "$*" >>"$scratch/wrong"; }
 
 : >"$scratch/wrong"
@@ -31,13 +34,14 @@ for file in $(git ls-files 'go.mod' '*/go.mod'); do
 	while read -r what other value; do
 		case $what in
 		require)
-			grep -q "^replace $other " "$scratch/lines" || wrong "$file: $other is required and not replaced by its folder"
+			released_command || grep -q "^replace $other " "$scratch/lines" || wrong "$file: $other is required and not replaced by its folder"
 			echo "$value $file $other" >>"$scratch/requires"
 			;;
 		replace)
 			grep -q "^require $other " "$scratch/lines" || wrong "$file: $other is replaced and not required"
 			folder=$(cd "$dir" && cd "$value" 2>/dev/null && pwd) || folder=
 			[ "$folder" = "$root${other#"$ours"}" ] || wrong "$file: $other is not in $value"
+			! released_command || wrong "$file: go install refuses a replace: go mod edit -dropreplace=$other $file"
 			;;
 		esac
 	done <"$scratch/lines"
