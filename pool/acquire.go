@@ -33,11 +33,15 @@ func (p *Pool) acquire(ctx context.Context, permit *gate.Permit) error {
 	lane, name := laneOf(ctx), nameOf(ctx)
 	permit.Lane, permit.Name, permit.Scope = gate.Lane(lane), name, scopeOf(ctx).Of(p.gate)
 	permit.Outer = p.gate.GrantOf(permit.Scope.Holding())
-	route := p.routes.of(lane, name)
-	if p.observer == nil && route == nil {
+	if lane == LaneProbe {
+		permit.Statement = nil
+	}
+	route, st := p.routes.of(lane, name), statementOf(permit.Statement)
+	if p.observer == nil && route == nil && st == nil {
 		return p.admit(ctx, permit)
 	}
 	route.asked()
+	st.asked()
 	if p.observer != nil {
 		ctx = p.observer.AcquireStart(ctx, lane, name)
 	}
@@ -51,26 +55,35 @@ func (p *Pool) acquire(ctx context.Context, permit *gate.Permit) error {
 func (p *Pool) answered(ctx context.Context, permit *gate.Permit, r *route, err error) {
 	var waited time.Duration
 	shared := permit.Shared()
-	if shared {
+	if shared || err == nil {
 		err, waited = nil, permit.GrantedAt().Sub(permit.Asked)
 	} else {
 		waited = time.Since(permit.Asked)
 	}
 	r.answered(waited, err)
+	statementOf(permit.Statement).answered(waited, err)
 	if p.observer != nil {
 		p.observer.AcquireEnd(ctx, Lane(permit.Lane), permit.Name, waited, err)
 	}
 	if shared {
-		p.gaveBack(r, Lane(permit.Lane), permit.Name, time.Since(permit.GrantedAt()))
+		p.gaveBack(permit.Lane, permit.Name, permit.Statement, time.Since(permit.GrantedAt()))
 	}
 }
 
-// gaveBack tells who watches that a connection of r was given back.
-func (p *Pool) gaveBack(r *route, lane Lane, name string, held time.Duration) {
-	r.released(held)
+// gaveBack tells who watches that a connection was given back.
+func (p *Pool) gaveBack(l gate.Lane, name string, statement any, held time.Duration) {
+	lane := Lane(l)
+	p.routes.of(lane, name).released(held)
+	statementOf(statement).released(held)
 	if p.observer != nil {
 		p.observer.Released(lane, name, held)
 	}
+}
+
+// statementOf is the statement that a permit was asked for; nil when it is not counted.
+func statementOf(noted any) *route {
+	st, _ := noted.(*route)
+	return st
 }
 
 // setPatience ends the wait at pool_timeout or at ctx's own deadline, whichever is first.
@@ -153,9 +166,8 @@ func (p *Pool) released(permit *gate.Permit) {
 	if permit.Internal {
 		return
 	}
-	if p.observer != nil || permit.Name != "" {
-		lane := Lane(permit.Lane)
-		p.gaveBack(p.routes.of(lane, permit.Name), lane, permit.Name, time.Since(permit.GrantedAt()))
+	if p.observer != nil || permit.Name != "" || statementOf(permit.Statement) != nil {
+		p.gaveBack(permit.Lane, permit.Name, permit.Statement, time.Since(permit.GrantedAt()))
 	}
 	p.cleared(permit)
 }

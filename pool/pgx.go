@@ -60,6 +60,7 @@ func (x *Pgx) Exec(ctx context.Context, sql string, args ...any) (pgconn.Command
 		return pgconn.CommandTag{}, err
 	}
 	defer v.done(true)
+	v.asks(sql)
 	call := func(b backend) (pgconn.CommandTag, error) { return b.(*conn).Exec(ctx, sql, args) }
 	if o := v.nativeOffering(sql, args); o.statement != nil && len(args) > 0 {
 		return onShared(ctx, v, o, tagOf, call)
@@ -84,6 +85,7 @@ func (x *Pgx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 
 // nativeRows runs a query. The holder is done with, unless the rows hold it.
 func (v *virtual) nativeRows(ctx context.Context, sql string, args []any) (rows pgx.Rows, err error) {
+	v.asks(sql)
 	kept, finished := false, false
 	defer func() {
 		if !kept {

@@ -113,6 +113,7 @@ func (x *Pgx) BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error
 	if err != nil {
 		return nil, err
 	}
+	v.asksNone()
 	tx, err := onReal(ctx, v, gate.WantTransaction, func(b backend) (pgx.Tx, error) {
 		return b.(*conn).BeginNative(ctx, options)
 	})

@@ -38,14 +38,15 @@ import (
 // Pool is a pool of connections to one PostgreSQL database. All its methods may
 // be called concurrently. Open or New makes one; Close ends it.
 type Pool struct {
-	cfg      config.Config
-	log      *slog.Logger
-	observer Observer // nil when nobody observes
-	routes   routes
-	defaults []SessionOption
-	retries  retryBudget
-	plumbing plumbing // the service's own, never named as a caller
-	callers  stack.Sites
+	cfg        config.Config
+	log        *slog.Logger
+	observer   Observer // nil when nobody observes
+	routes     routes
+	statements statementTable
+	defaults   []SessionOption
+	retries    retryBudget
+	plumbing   plumbing // the service's own, never named as a caller
+	callers    stack.Sites
 
 	table    *pgdriver.Table // of statements that may share connections; nil when none may
 	unshared [pgdriver.ReasonCount]atomic.Uint64

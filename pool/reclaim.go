@@ -64,8 +64,7 @@ func (p *Pool) takeAway(h gate.Holding, now time.Time) bool {
 	}
 	b.hangUp()
 	p.gate.Demand()
-	lane := Lane(h.Lane)
-	p.gaveBack(p.routes.of(lane, h.Name), lane, h.Name, now.Sub(h.Since))
+	p.gaveBack(h.Lane, h.Name, h.Statement, now.Sub(h.Since))
 	return true
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // RouteStats is what was done under one name: a route of Middleware, a task of
-// Background, or what ContextWithName says. Counters count since the pool was
+// Background, or what ContextWithName says; or by one statement, see Statements. Counters count since the pool was
 // opened; probes and work without a name are not in them.
 type RouteStats struct {
 	Name           string // empty for all names beyond the first 200
@@ -25,13 +25,15 @@ type RouteStats struct {
 
 // Routes returns the figures of each name, the one that has held connections for
 // the longest in all first. It may be called concurrently, and stops nobody.
-func (p *Pool) Routes() []RouteStats {
+func (p *Pool) Routes() []RouteStats { return p.routes.stats() }
+
+func (r *routes) stats() []RouteStats {
 	var out []RouteStats
-	p.routes.known.Range(func(name, r any) bool {
-		out = append(out, r.(*route).stats(name.(string)))
+	r.known.Range(func(name, one any) bool {
+		out = append(out, one.(*route).stats(name.(string)))
 		return true
 	})
-	if rest := p.routes.rest.stats(""); rest.AcquireCount+rest.TimeoutCount+rest.ShedCount > 0 || rest.Waiting > 0 {
+	if rest := r.rest.stats(""); rest.AcquireCount+rest.TimeoutCount+rest.ShedCount > 0 || rest.Waiting > 0 {
 		out = append(out, rest)
 	}
 	slices.SortFunc(out, func(a, b RouteStats) int {

@@ -30,6 +30,7 @@ type virtual struct {
 	real   backend       // nil while it has none
 	pinned bool          // the session is the caller's own: something was done in it
 	tx     laterTx       // which begins with its first statement; zero for most
+	inside *route        // the statement that runs next in the session, if it is counted
 	bound  func(backend) // told of each real connection; nil when nobody cares
 }
 
@@ -78,7 +79,7 @@ func (virtuals) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
 // patience and one place in the queue.
 func onReal[T any](ctx context.Context, v *virtual, w gate.Want, call func(backend) (T, error)) (result T, err error) {
 	if v.pinned {
-		return call(v.real)
+		return onIts(v, call)
 	}
 	if v.real == nil {
 		err = v.take(ctx, v.wanted(w))
@@ -91,7 +92,7 @@ func tries[T any](ctx context.Context, v *virtual, w gate.Want, err error, call 
 	for pause := time.Duration(0); err == nil; pause = min(2*pause+firstPause, lastPause) {
 		if err = v.bind(ctx); err == nil {
 			if err = v.startTx(); err == nil {
-				result, err = call(v.real)
+				result, err = onIts(v, call)
 			}
 			if !errors.Is(err, driver.ErrBadConn) {
 				v.pinned = v.wanted(w).Pins() && !v.isLate()
@@ -178,6 +179,7 @@ func (p *Pool) putBack(permit *gate.Permit, c backend) (released bool) {
 // hold takes the real connection now, for a caller who is to have it before the
 // first statement.
 func (v *virtual) hold(ctx context.Context) error {
+	v.asksNone()
 	_, err := onReal(ctx, v, gate.WantConn, func(backend) (struct{}, error) { return struct{}{}, nil })
 	return err
 }
@@ -194,6 +196,7 @@ func (v *virtual) Conn() *pgx.Conn {
 
 // ExecContext runs a statement that returns no rows.
 func (v *virtual) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	v.asks(query)
 	execute := func(c backend) (driver.Result, error) { return c.ExecContext(ctx, query, args) }
 	if len(args) > 0 { // without, pgx takes the simple protocol
 		if o := v.offering(ctx, query, args); o.statement != nil {
@@ -217,6 +220,7 @@ func (v *virtual) QueryContext(ctx context.Context, query string, args []driver.
 }
 
 func (v *virtual) query(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	v.asks(query)
 	execute := func(c backend) (driver.Rows, error) { return c.QueryContext(ctx, query, args) }
 	if o := v.offering(ctx, query, args); o.statement != nil {
 		return onShared(ctx, v, o, rowsOf, execute)
@@ -226,6 +230,7 @@ func (v *virtual) query(ctx context.Context, query string, args []driver.NamedVa
 
 // BeginTx begins a transaction.
 func (v *virtual) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	v.asksNone()
 	return onReal(ctx, v, gate.WantTransaction, func(c backend) (driver.Tx, error) { return c.BeginTx(ctx, opts) })
 }
 
@@ -236,6 +241,7 @@ func (v *virtual) Begin() (driver.Tx, error) {
 
 // Ping makes a round trip.
 func (v *virtual) Ping(ctx context.Context) error {
+	v.asksNone()
 	_, err := onReal(ctx, v, gate.WantStatement, func(c backend) (struct{}, error) { return struct{}{}, c.Ping(ctx) })
 	return err
 }
@@ -244,6 +250,7 @@ func (v *virtual) Ping(ctx context.Context) error {
 // the caller's own: what is prepared can run on any connection. A caller who has a
 // session already, by a sql.Conn or a transaction, has it prepared there.
 func (v *virtual) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	v.asksNone()
 	own := v.real != nil
 	return onReal(ctx, v, gate.WantPreparation, func(c backend) (driver.Stmt, error) {
 		s := &virtualStmt{v: v, query: query, own: own}

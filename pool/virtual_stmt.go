@@ -39,6 +39,7 @@ func (s *virtualStmt) Close() error {
 
 // ExecContext runs the statement.
 func (s *virtualStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	s.v.asks(s.query)
 	return onReal(ctx, s.v, gate.WantStatement, func(c backend) (driver.Result, error) {
 		if err := s.prepareOn(ctx, c); err != nil {
 			return nil, err
@@ -49,6 +50,7 @@ func (s *virtualStmt) ExecContext(ctx context.Context, args []driver.NamedValue)
 
 // QueryContext runs the statement.
 func (s *virtualStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	s.v.asks(s.query)
 	return onReal(ctx, s.v, gate.WantStatement, func(c backend) (driver.Rows, error) {
 		if err := s.prepareOn(ctx, c); err != nil {
 			return nil, err

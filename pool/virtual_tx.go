@@ -28,6 +28,7 @@ var _ beginner = (*conn)(nil)
 // beginLater takes a connection for a transaction that begins with its first
 // statement where that can be, and else now. It is v's to end, by endTx.
 func (v *virtual) beginLater(ctx context.Context, opts driver.TxOptions) error {
+	v.asksNone()
 	v.tx = laterTx{ctx: ctx, opts: opts}
 	_, err := onReal(ctx, v, gate.WantTransaction, func(backend) (struct{}, error) { return struct{}{}, nil })
 	return err

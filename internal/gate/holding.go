@@ -11,13 +11,14 @@ import (
 // again as soon as it has come back.
 type Holding struct {
 	Grant
-	Slot     *Slot // nil when its connection died
-	Lane     Lane
-	Name     string
-	Standing bool // held for long on purpose
-	Since    time.Time
-	Callsite stack.Trace
-	Activity int32
+	Slot      *Slot // nil when its connection died
+	Lane      Lane
+	Name      string
+	Statement any  // Permit.Statement
+	Standing  bool // held for long on purpose
+	Since     time.Time
+	Callsite  stack.Trace
+	Activity  int32
 }
 
 // Oldest returns the n that have been held longest.
@@ -38,7 +39,7 @@ func (g *Gate) Oldest(n int) []Holding {
 func (p *Permit) Holding() Holding { return p.holdingLocked() }
 
 func (p *Permit) holdingLocked() Holding {
-	h := Holding{Grant: Grant{p, p.seq}, Slot: p.Slot, Lane: p.Lane, Name: p.Name, Standing: p.Standing, Since: p.GrantedAt(), Callsite: p.Callsite}
+	h := Holding{Grant: Grant{p, p.seq}, Slot: p.Slot, Lane: p.Lane, Name: p.Name, Statement: p.Statement, Standing: p.Standing, Since: p.GrantedAt(), Callsite: p.Callsite}
 	if h.Slot != nil {
 		h.Activity = h.Slot.doing()
 	}

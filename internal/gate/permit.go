@@ -26,6 +26,7 @@ type Permit struct {
 	Scope       *Scope        // where nested acquisitions of the same unit of work look; may be nil
 	Outer       Grant         // what this caller already held; almost always nothing
 	Owner       any           // whose it is; for whoever acquires
+	Statement   any           // what it is for; for whoever acquires, who does not change it once it was asked for
 	offered     Call          // its statement, if that may share a connection; see Offer
 	shared      bool          // see Shared
 
