@@ -1,8 +1,6 @@
 package monitor
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
@@ -124,24 +122,6 @@ func holders(held []pool.Holder, stacks bool) []statusjson.Holder {
 			o.Stack = h.Stack[:min(len(h.Stack), stackShown)]
 		}
 		out = append(out, o)
-	}
-	return out
-}
-
-// routes are those that use or want connections now, then those that have held
-// them for the longest in all, as the pool sorts them.
-func routes(all []pool.RouteStats) []statusjson.RouteFigures {
-	slices.SortStableFunc(all, func(a, b pool.RouteStats) int {
-		return cmp.Compare(b.InUse+b.Waiting, a.InUse+a.Waiting)
-	})
-	out := make([]statusjson.RouteFigures, 0, min(len(all), routesShown))
-	for _, r := range all[:min(len(all), routesShown)] {
-		out = append(out, statusjson.RouteFigures{
-			Name: r.Name, InUse: r.InUse, Waiting: r.Waiting,
-			AcquiredCount: r.AcquireCount, TimedOutCount: r.TimeoutCount, ShedCount: r.ShedCount,
-			WaitP95Seconds: r.Wait.Quantile(0.95).Seconds(), HoldP50Seconds: r.Hold.Quantile(0.5).Seconds(),
-			HoldP95Seconds: r.Hold.Quantile(0.95).Seconds(), HoldTotalSeconds: seconds(r.Hold.Sum),
-		})
 	}
 	return out
 }

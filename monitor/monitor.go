@@ -21,6 +21,7 @@ type Source interface {
 	Stats() pool.Stats
 	Holders(n int) []pool.Holder
 	Routes() []pool.RouteStats
+	Statements() []pool.RouteStats
 	Diagnose() pool.Diagnosis
 	ObserveServer(v pool.ServerView)
 	SampleUsage(threshold int) pool.UsageSample
@@ -48,6 +49,7 @@ type Monitor struct {
 	verdict verdict   // what was judged last
 	events  eventRing
 	history history
+	named   named
 
 	announced statusjson.HealthStatus // the verdict that was logged last
 }
@@ -109,7 +111,7 @@ func (m *Monitor) enter() error {
 		return errRunning
 	}
 	m.state, m.since = statusjson.MonitoringOn, now
-	m.watch, m.prober, m.history = watch{}, prober{}, newTimelines()
+	m.watch, m.prober, m.history, m.named = watch{}, prober{}, newTimelines(), named{}
 	m.events.add(now, statusjson.EventMonitor, "", statusjson.SeverityInfo, "monitoring started")
 	return nil
 }

@@ -90,10 +90,10 @@ func (m *Monitor) Status() statusjson.Status {
 		Settings:         settings(l.cfg),
 		Fleet:            fleetFigures(l),
 		Holders:          holders(m.pool.Holders(holdersShown), m.opts.stacks),
-		Routes:           routes(m.pool.Routes()),
 		Server:           m.serverReport(l.at, l.cfg.MaxConnectionWarnings),
 		Queries:          m.queryReport(l.at),
 	}
+	m.addNamed(&st)
 	m.addWatched(&st, l)
 	return st
 }

@@ -75,6 +75,7 @@ func hog(all []pool.RouteStats) pool.RouteStats {
 func (m *Monitor) check() {
 	l := m.look()
 	l.usage = m.pool.SampleUsage(l.cfg.MaxConnectionWarnings)
+	m.markNamed(l.at)
 	for _, n := range m.conclude(l) {
 		m.log.Log(context.Background(), n.level, n.message, n.attrs...)
 	}

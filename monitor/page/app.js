@@ -148,6 +148,7 @@ function show(status) {
 function renderLists(status) {
   renderEvents(status);
   renderRoutes(status);
+  renderStatements(status);
   renderHolders(status);
   renderQueries(status);
 }

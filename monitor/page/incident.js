@@ -42,7 +42,7 @@ function holderLines(s) {
     .map(
       (r) =>
         `route: ${r.name || "others"}: ${r.in_use} in use, ` +
-        `${r.waiting} waiting, held p95 ${r.hold_p95_seconds} s, ` +
+        `${r.waiting} waiting, held p95 ${r.recent_hold_p95_seconds || r.hold_p95_seconds} s, ` +
         `${r.timed_out_count} timed out, ${r.shed_count} refused`,
     );
   const holders = s.holders

@@ -36,36 +36,46 @@ function renderEvents(s) {
 // renderRoutes shows what each route and task has, wants and was denied.
 function renderRoutes(s) {
   byID("routes").hidden = s.routes.length === 0;
-  const rows = matching(s.routes).map((r) =>
+  byID("routes-table").replaceChildren(namedTable("Connections by route and task", "Route or task", s.routes));
+}
+
+// renderStatements shows the same by statement.
+function renderStatements(s) {
+  const statements = s.statements || [];
+  byID("statements").hidden = statements.length === 0;
+  byID("statements-note").hidden = s.queries.text_shown;
+  byID("statements-table").replaceChildren(namedTable("Connections by statement", "Statement", statements));
+}
+
+function namedTable(caption, what, figures) {
+  const rows = matching(figures).map((r) =>
     el(
       "tr",
       {},
       el("td", { class: "block" }, r.name || el("span", { class: "muted" }, "all others")),
       el("td", { class: "num" }, number(r.in_use)),
       el("td", { class: "num" }, r.waiting ? el("span", { class: "tag warning" }, number(r.waiting)) : "0"),
-      el("td", { class: "num plain" }, r.hold_p95_seconds ? "≤ " + span(r.hold_p95_seconds) : "–"),
-      el("td", { class: "num plain wide-only" }, r.acquired_count ? "≤ " + span(r.wait_p95_seconds) : "–"),
+      el("td", { class: "num plain" }, r.recent_hold_p95_seconds ? "≤ " + span(r.recent_hold_p95_seconds) : "–"),
+      el("td", { class: "num plain wide-only" }, r.recent_wait_p95_seconds ? "≤ " + span(r.recent_wait_p95_seconds) : "–"),
       el("td", { class: "num plain wide-only" }, number(r.acquired_count)),
       el("td", { class: "num plain" }, number(r.timed_out_count)),
       el("td", { class: "num plain" }, number(r.shed_count)),
     ),
   );
-  byID("routes-table").replaceChildren(
-    table(
-      "Connections by route and task, since the pool was opened",
-      [
-        ["Route or task"],
-        ["In use", true],
-        ["Waiting", true],
-        ["Held, p95", true],
-        ["Wait, p95", true, "wide-only"],
-        ["Served", true, "wide-only"],
-        ["Timed out", true],
-        ["Refused", true],
-      ],
-      rows,
-      "routes",
-    ),
+  return table(
+    caption,
+    [
+      [what],
+      ["In use", true],
+      ["Waiting", true],
+      ["Held, p95", true],
+      ["Wait, p95", true, "wide-only"],
+      ["Served", true, "wide-only"],
+      ["Timed out", true],
+      ["Refused", true],
+    ],
+    rows,
+    "routes",
   );
 }
 

@@ -56,6 +56,11 @@ type Status struct {
 	Queries QueryReport    `json:"queries"`         // the longest-running statements on the server
 	Holders []Holder       `json:"holders"`         // the longest-held connections, oldest first
 	Routes  []RouteFigures `json:"routes"`          // by route, task or other name: those that use or want the most first, at most 30
+	// Statements are the same by statement: Name is its text without values, and
+	// without WithQueryText only its first word and a number that tells it from
+	// others. What runs in a transaction or a session has its connection already,
+	// and waits for none.
+	Statements []RouteFigures `json:"statements"`
 
 	Events  []Event  `json:"events"`            // what happened lately, newest first
 	History *History `json:"history,omitempty"` // only with ?history=<sequence>, see History
@@ -293,7 +298,9 @@ type Holder struct {
 }
 
 // RouteFigures are what was done under one name since the pool was opened: a
-// route, a background task, or what pool.ContextWithName said.
+// route, a background task, what pool.ContextWithName said, or a statement. The
+// recent figures are those of the last five minutes, or since the monitor was
+// started; 0 when there was nothing, or no monitor runs.
 type RouteFigures struct {
 	Name             string  `json:"name"` // empty for all names beyond the first 200
 	InUse            int     `json:"in_use"`
@@ -305,6 +312,10 @@ type RouteFigures struct {
 	HoldP50Seconds   float64 `json:"hold_p50_seconds"` // of those that gave it back
 	HoldP95Seconds   float64 `json:"hold_p95_seconds"`
 	HoldTotalSeconds float64 `json:"hold_total_seconds"` // all together
+
+	RecentCount          uint64  `json:"recent_count"` // that gave their connection back
+	RecentWaitP95Seconds float64 `json:"recent_wait_p95_seconds"`
+	RecentHoldP95Seconds float64 `json:"recent_hold_p95_seconds"`
 }
 
 // Event is something worth knowing that happened. Usage that goes up and down

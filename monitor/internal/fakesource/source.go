@@ -19,21 +19,21 @@ import (
 type Source struct {
 	*sql.DB // answers the monitor's statements
 
-	mu      sync.Mutex // guards everything below
-	cfg     config.Config
-	stats   pool.Stats
-	holders []pool.Holder
-	routes  []pool.RouteStats
-	ping    func(context.Context) error
-	view    serverview.View
-	queries []serverview.Query
-	wrong   pool.Diagnosis
-	sampled time.Time
-	peak    int
-	seen    pool.ServerView
-	asked   map[string]int // statements by kind: "view", "queries"
-	fail    error          // what statements answer instead
-	slow    time.Duration  // how long they take
+	mu                 sync.Mutex // guards everything below
+	cfg                config.Config
+	stats              pool.Stats
+	holders            []pool.Holder
+	routes, statements []pool.RouteStats
+	ping               func(context.Context) error
+	view               serverview.View
+	queries            []serverview.Query
+	wrong              pool.Diagnosis
+	sampled            time.Time
+	peak               int
+	seen               pool.ServerView
+	asked              map[string]int // statements by kind: "view", "queries"
+	fail               error          // what statements answer instead
+	slow               time.Duration  // how long they take
 }
 
 // New returns a healthy, idle pool of 5 + 5 over a server of 100 sessions. It is
@@ -88,6 +88,20 @@ func (s *Source) Holders(n int) []pool.Holder {
 
 // Hold sets who holds connections, longest first.
 func (s *Source) Hold(holders ...pool.Holder) { s.mu.Lock(); defer s.mu.Unlock(); s.holders = holders }
+
+// Ask sets what was done by statement.
+func (s *Source) Ask(statements ...pool.RouteStats) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.statements = statements
+}
+
+// Statements is what Ask left.
+func (s *Source) Statements() []pool.RouteStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]pool.RouteStats(nil), s.statements...)
+}
 
 // Routes is what Serve left.
 func (s *Source) Routes() []pool.RouteStats {

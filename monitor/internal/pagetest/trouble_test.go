@@ -41,6 +41,9 @@ func locked(t *testing.T) *fakesource.Source {
 	src.Serve(
 		pool.RouteStats{Name: "GET /stock", InUse: 8, Waiting: 41, AcquireCount: 900, TimeoutCount: 7},
 		pool.RouteStats{Name: "POST /orders", InUse: 2, AcquireCount: 120, ShedCount: 4})
+	src.Ask(
+		pool.RouteStats{Name: "UPDATE stock SET n = n - ? WHERE id = ?", InUse: 8, Waiting: 41, AcquireCount: 900, TimeoutCount: 7},
+		pool.RouteStats{Name: "insert into orders (customer, article, total) values (…)", InUse: 2, AcquireCount: 120, ShedCount: 4})
 	const text = "UPDATE stock SET n = n - 1 WHERE id = 7"
 	src.Run(
 		serverview.Query{PID: 101, State: "active", ApplicationName: "orders-api", Role: "orders", WaitingFor: "Lock: relation", BlockedBy: []uint32{3157}, QuerySeconds: 40, Text: text},
@@ -61,6 +64,7 @@ func TestPageOfAHeldLock(t *testing.T) {
 		t.Errorf("%d sessions behind the second, want 2", n)
 	}
 	b.waitFor(t, says("#routes-table", "GET /stock")+" && "+says("#routes-table", "41"))
+	b.waitFor(t, says("#statements-table", "UPDATE stock SET n = n - ? WHERE id = ?")+" && "+says("#statements-table", "41")+" && byID('statements-note').hidden")
 	b.waitFor(t, "document.querySelectorAll('#queries tbody tr').length === 1 && "+says("#queries", "2 of them")+" && "+says("#queries", "id = ?"))
 	if value[bool](t, b, "[...document.querySelectorAll('.notice')].filter((n) => n.textContent.includes('9 of 9 wait')).length !== 1") {
 		t.Error("the cause has more than one banner")
@@ -90,6 +94,7 @@ func TestPageFilters(t *testing.T) {
 	b.waitFor(t, says("#events", "monitoring started"))
 	b.do(t, chromedp.Evaluate[chromedp.Void]("byID('filter').value = 'post /ORDERS'; byID('filter').dispatchEvent(new Event('input'))"))
 	b.waitFor(t, "document.querySelectorAll('#routes-table tbody tr').length === 1 && document.querySelectorAll('#holders tbody tr').length === 1")
+	b.waitFor(t, says("#statements-table", "Nothing here matches the filter")+" && !byID('statements-note').hidden") // no text is shown
 	b.waitFor(t, says("#queries", "Nothing here matches the filter"))
 	b.do(t, chromedp.Evaluate[chromedp.Void]("byID('filter').value = ''; byID('severity').value = 'warning'; byID('severity').dispatchEvent(new Event('input'))"))
 	b.waitFor(t, "document.querySelectorAll('#holders tbody tr').length === 2 && !"+says("#events", "monitoring started"))

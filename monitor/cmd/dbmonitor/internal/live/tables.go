@@ -22,6 +22,8 @@ var tables = [...]table{
 	{"Holders", holderLines},
 	{"Queries", queryLines},
 	{"Applications", applicationLines},
+	{"Routes", routeLines},
+	{"Statements", statementLines},
 	{"Tasks", taskLines},
 	{"Events", eventLines},
 }
@@ -216,6 +218,29 @@ func taskLines(s *service, width int) (string, []string) {
 	}
 	counts := fmt.Sprintf("TASK (%s started, %s failed, %s refused)", report.Count(t.StartedCount), report.Count(t.FailedCount), report.Count(t.RefusedCount))
 	return " " + row(widths, "RUNNING", counts), rows
+}
+
+func routeLines(s *service, width int) (string, []string) {
+	return namedLines("ROUTE OR TASK", s.status.Routes, width)
+}
+
+func statementLines(s *service, width int) (string, []string) {
+	return namedLines("STATEMENT", s.status.Statements, width)
+}
+
+// namedLines are figures by name: the connections that each has and wants, how long
+// it held them of late, and how often it was turned away.
+func namedLines(what string, all []statusjson.RouteFigures, width int) (string, []string) {
+	widths := []int{-6, -7, -8, -7, -9, -7, max(width-1-6-7-8-7-9-7-2*6, 8)}
+	var rows []string
+	for _, r := range all {
+		style := plain
+		if r.Waiting > 0 {
+			style = warn
+		}
+		rows = append(rows, style.Render(" "+row(widths, num(r.InUse), num(r.Waiting), report.Held(r), report.Count(r.AcquiredCount), report.Count(r.TimedOutCount), report.Count(r.ShedCount), report.Named(r.Name))))
+	}
+	return " " + row(widths, "IN USE", "WAITING", "HELD P95", "SERVED", "TIMED OUT", "REFUSED", what), rows
 }
 
 func num(n int) string { return report.Count(n) }

@@ -17,6 +17,7 @@ const (
 	mostEvents  = 5
 	mostApps    = 8
 	mostTasks   = 3
+	mostNamed   = 5
 )
 
 func (w *writer) server() {
@@ -240,6 +241,37 @@ func holderKeys(s *statusjson.Status) []string {
 		keys = append(keys, holderKey(h))
 	}
 	return keys
+}
+
+// named are the routes, or statements, that have or want the most connections.
+func (w *writer) named(label string, all []statusjson.RouteFigures) {
+	shown := all[:min(len(all), mostNamed)]
+	for i, line := range Table(shown, namedColumns) {
+		w.end(first(i, label), line)
+	}
+}
+
+func namedColumns(r statusjson.RouteFigures) []string {
+	return []string{
+		fmt.Sprintf("%s in use", Count(uint64(r.InUse))), fmt.Sprintf("%s waiting", Count(uint64(r.Waiting))), "held p95 " + Held(r),
+		fmt.Sprintf("%s timed out", Count(r.TimedOutCount)), fmt.Sprintf("%s refused", Count(r.ShedCount)), Named(r.Name),
+	}
+}
+
+// Held is for how long 95 of 100 held their connection of late, or a dash.
+func Held(r statusjson.RouteFigures) string {
+	if r.RecentHoldP95Seconds == 0 {
+		return "-"
+	}
+	return "<=" + Seconds(r.RecentHoldP95Seconds)
+}
+
+// Named is a name, or what all beyond the first are called.
+func Named(name string) string {
+	if name == "" {
+		return "all others"
+	}
+	return name
 }
 
 func (w *writer) queries() {

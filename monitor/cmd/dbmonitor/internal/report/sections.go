@@ -32,6 +32,8 @@ func (w *writer) write() {
 	w.fleet()
 	w.settings()
 	w.holders()
+	w.named("Routes", w.now.Routes)
+	w.named("Statements", w.now.Statements)
 	w.queries()
 	w.events()
 }

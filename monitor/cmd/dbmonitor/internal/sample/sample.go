@@ -47,6 +47,14 @@ func Healthy() *statusjson.Status {
 			{Lane: "request", Name: "GET /orders", Caller: "api/list.go:41", HeldSeconds: 0.02, Activity: "running", PID: 4711},
 			{Lane: "request", Name: "POST /orders", Caller: "api/create.go:17", HeldSeconds: 0.004, Activity: "idle in transaction", PID: 4712},
 		},
+		Routes: []statusjson.RouteFigures{
+			{Name: "POST /orders", InUse: 1, AcquiredCount: 4000, RecentCount: 300, RecentHoldP95Seconds: 0.01},
+			{Name: "GET /orders", InUse: 1, AcquiredCount: 8000, RecentCount: 600, RecentHoldP95Seconds: 0.005},
+		},
+		Statements: []statusjson.RouteFigures{
+			{Name: "select id, total from orders where customer = $1", InUse: 1, AcquiredCount: 8000, RecentCount: 600, RecentHoldP95Seconds: 0.005},
+			{Name: "insert into orders (customer, total) values (…)", AcquiredCount: 4000, RecentCount: 300, RecentHoldP95Seconds: 0.002},
+		},
 		Events: []statusjson.Event{{Seq: 1, At: now.Add(-time.Hour), Kind: statusjson.EventMonitor, Severity: statusjson.SeverityInfo, Message: "monitoring started"}},
 	}
 	s.Health = health(s, statusjson.Healthy, now.Add(-time.Hour))
@@ -68,6 +76,11 @@ func Busy() *statusjson.Status {
 		RunningCount: 2, StartedCount: 31, FailedCount: 2, PanicCount: 1,
 		Running: []statusjson.RunningTask{{Name: "reindex", Since: now.Add(-664 * time.Second), RunningSeconds: 724}, {Name: "mail digest", Since: now.Add(58 * time.Second), RunningSeconds: 2}},
 	}
+	s.Routes = []statusjson.RouteFigures{
+		{Name: "GET /orders", InUse: 8, Waiting: 4, AcquiredCount: 8300, TimedOutCount: 3, ShedCount: 1, RecentCount: 290, RecentHoldP95Seconds: 2.5},
+		{AcquiredCount: 4}, // beyond the first 200
+	}
+	s.Statements = []statusjson.RouteFigures{{Name: "select #1f0c9a2b", InUse: 8, Waiting: 4, AcquiredCount: 8300, TimedOutCount: 3, ShedCount: 1, RecentCount: 290, RecentHoldP95Seconds: 2.5}}
 	s.Connections.OpenedCount, s.Connections.DialCount, s.Connections.DialErrorCount = 18, 19, 1
 	s.LastDialError = &statusjson.DialFailure{
 		At: now.Add(30 * time.Second), SQLState: "53300", Reason: "server full",
