@@ -23,7 +23,7 @@ var bindings = []binding{
 	{"+ -", "interval", "ask more or less often"},
 	{"w", "window", "how much of the past the charts show: 2, 5 or 15 minutes"},
 	{"Tab", "server", "show another service's details (also ← →, Shift-Tab and 1 to 9)"},
-	{"t", "table", "holders, queries, applications, routes, statements, tasks or events in the lower part"},
+	{"t", "table", "the next list in the lower part"},
 	{"↑ ↓", "scroll", "scroll the holders (also k and j)"},
 }
 

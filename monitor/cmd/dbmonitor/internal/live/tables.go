@@ -22,9 +22,9 @@ var tables = [...]table{
 	{"Holders", holderLines},
 	{"Queries", queryLines},
 	{"Applications", applicationLines},
+	{"Tasks", taskLines},
 	{"Routes", routeLines},
 	{"Statements", statementLines},
-	{"Tasks", taskLines},
 	{"Events", eventLines},
 }
 
