@@ -37,7 +37,7 @@ func TestRedact(t *testing.T) {
 
 func TestRedactCutsLongTexts(t *testing.T) {
 	got := Redact("SELECT " + strings.Repeat("ä", 1000))
-	if n := utf8.RuneCountInString(got); n != textLimit || !strings.HasSuffix(got, "…") {
+	if n := utf8.RuneCountInString(got); n != 500 || !strings.HasSuffix(got, "…") {
 		t.Errorf("%d characters, ending in %q", n, got[len(got)-4:])
 	}
 }
@@ -49,7 +49,7 @@ func FuzzRedact(f *testing.F) {
 		f.Add(s, s)
 	}
 	f.Fuzz(func(t *testing.T, before, after string) {
-		if out := Redact(before + after); !utf8.ValidString(out) || utf8.RuneCountInString(out) > textLimit {
+		if out := Redact(before + after); !utf8.ValidString(out) || utf8.RuneCountInString(out) > 500 {
 			t.Errorf("Redact(%q) = %q", before+after, out)
 		}
 		const secret = "qSECRETq"
