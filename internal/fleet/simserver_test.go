@@ -32,7 +32,7 @@ type simServer struct {
 	lockLimit  int // locks that fit into the lock table; 0: as many as there are
 	starts     int
 	down       bool
-	grace      time.Time // refusals before this are not counted: the server has just started
+	grace      time.Time // refusals before this are not counted: the server has just started, or strangers have come
 	sessions   map[uint32]*simSession
 	held       map[simKey]map[uint32]bool // by server process; true: exclusively
 	pids       uint32
@@ -549,9 +549,16 @@ func (s *simSession) hasToken() bool {
 	return false
 }
 
-// visit sets how many strangers are there.
+// overtaken is how long strangers who come may take slots for which tokens had been reserved:
+// until replicas that had one ahead have looked again.
+const overtaken = 3 * time.Second
+
+// visit sets how many strangers are there. Refusals of those whose slots they take are theirs.
 func (s *simServer) visit(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if n > s.people {
+		s.grace = time.Now().Add(overtaken)
+	}
 	s.people = n
 }
