@@ -19,6 +19,7 @@ type event struct {
 	at      int
 	what    string
 	happens func() error
+	ready   func() bool // it waits for that; nil: for nothing
 }
 
 // chaos kills and adds replicas and restarts the server while the service runs.
@@ -39,16 +40,26 @@ func (s *scenario) chaos(ctx context.Context) (chaosResult, error) {
 // plot is what happens when.
 func (s *scenario) plot(ctx context.Context, t *replicas, lasts int) []event {
 	two := min(2, s.opts.replicas)
-	join := func() error { return t.enter(part{workers: 10}) }
+	kill := func(at int) event {
+		return event{at: at, what: fmt.Sprintf("kill -9 of %d replicas", two), happens: func() error { t.kill(two); return nil }}
+	}
+	join := func(at int) event {
+		return event{at: at, what: "a replica joins", happens: func() error { return t.enter(part{workers: 10}) }, ready: func() bool { return s.hasRoom(t) }}
+	}
 	return []event{
-		{lasts / 8, fmt.Sprintf("kill -9 of %d replicas", two), func() error { t.kill(two); return nil }},
-		{2 * lasts / 8, "a replica joins", join},
-		{2*lasts/8 + 1, "a replica joins", join},
-		{3 * lasts / 8, "a replica joins", join},
-		{4 * lasts / 8, fmt.Sprintf("kill -9 of %d replicas", two), func() error { t.kill(two); return nil }},
-		{5 * lasts / 8, restartEvent, func() error { return s.restart(ctx) }},
+		kill(lasts / 8), join(2 * lasts / 8), join(2*lasts/8 + 1), join(3 * lasts / 8), kill(4 * lasts / 8),
+		{at: 5 * lasts / 8, what: restartEvent, happens: func() error { return s.restart(ctx) }},
 	}
 }
+
+// hasRoom reports whether the one slot that is kept for a newcomer is free: the one before has
+// served and the others have made room. A deploy starts the next replica then, on a slow machine later.
+func (s *scenario) hasRoom(t *replicas) bool {
+	return t.allServe() && sockets(s.srv.Port) < s.opts.connections-superuserSlots
+}
+
+// superuserSlots is what PostgreSQL keeps from ordinary roles.
+const superuserSlots = 3
 
 const restartEvent = "the server restarts"
 
@@ -64,9 +75,9 @@ func (s *scenario) run(ctx context.Context, t *replicas, plot []event, lasts int
 	full := sockets(s.srv.Port)
 	var killed time.Time
 	restarted := -2 * settle
-	for second := 1; second <= lasts && ctx.Err() == nil; second++ {
+	for second := 1; (second <= lasts || len(plot) > 0 && second <= 2*lasts) && ctx.Err() == nil; second++ {
 		note := ""
-		if len(plot) > 0 && plot[0].at <= second {
+		if len(plot) > 0 && plot[0].at <= second && (plot[0].ready == nil || plot[0].ready()) {
 			if err := plot[0].happens(); err != nil {
 				return c, err
 			}

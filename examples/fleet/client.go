@@ -46,18 +46,18 @@ type client struct {
 	refused func() int // dials that the server answered with 53300, where the pool hides them from callers
 }
 
-func open(ctx context.Context, kind, dsn, budget string) (client, error) {
-	switch kind {
+func open(ctx context.Context, opts options, dsn string) (client, error) {
+	switch opts.replica {
 	case kindSQL:
 		return openSQL(dsn)
 	case kindPgx:
 		return openPgx(ctx, dsn)
 	case kindStatic:
-		return openPool(dsn, func(c *config.Config) { c.PoolSize, c.MaxOverflow, c.Fleet = staticSize, 0, config.FleetOff })
+		return openPool(dsn, func(c *config.Config) { c.PoolSize, c.MaxOverflow, c.Fleet = opts.fixed, 0, config.FleetOff })
 	case kindFleet:
-		return openPool(dsn, func(c *config.Config) { c.Fleet, c.FleetBudget = config.FleetEnforce, config.Share(budget) })
+		return openPool(dsn, func(c *config.Config) { c.Fleet, c.FleetBudget = config.FleetEnforce, config.Share(opts.budget) })
 	}
-	return client{}, fmt.Errorf("no kind of replica: %q", kind)
+	return client{}, fmt.Errorf("no kind of replica: %q", opts.replica)
 }
 
 func openSQL(dsn string) (client, error) {

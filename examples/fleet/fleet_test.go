@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"os"
 	"strconv"
@@ -28,13 +29,20 @@ func TestMain(m *testing.M) {
 // newScenario is a scenario on a server of its own, for eight replicas on 20 slots.
 func newScenario(t *testing.T, seconds string) (*scenario, *bytes.Buffer) {
 	t.Helper()
+	return newScenarioOn(t, seconds, pgtest.Options{})
+}
+
+// newScenarioOn is newScenario on a server with other options than the usual.
+func newScenarioOn(t *testing.T, seconds string, server pgtest.Options) (*scenario, *bytes.Buffer) {
+	t.Helper()
 	opts, err := parse([]string{"--seconds", seconds}, t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := pgtest.Start(t, pgtest.Options{Settings: map[string]string{
-		"max_connections": strconv.Itoa(opts.connections), "log_min_messages": "fatal",
-	}})
+	settings := map[string]string{"max_connections": strconv.Itoa(opts.connections), "log_min_messages": "fatal"}
+	maps.Copy(settings, server.Settings)
+	server.Settings = settings
+	srv := pgtest.Start(t, server)
 	dsn, err := prepare(t.Context(), srv)
 	if err != nil {
 		t.Fatal(err)

@@ -50,20 +50,25 @@ func runReplica(ctx context.Context, opts options, dsn string, stdin io.Reader, 
 		_, _ = io.Copy(io.Discard, stdin)
 		stop()
 	}()
-	c, err := open(ctx, opts.replica, dsn, opts.budget)
-	if err != nil {
-		return err
+	all := make([]*worker, max(1, opts.pools))
+	for i := range all {
+		c, err := open(ctx, opts, dsn)
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		all[i] = &worker{client: c, statement: request(opts.hold)}
 	}
-	defer c.close()
-	w := &worker{client: c, statement: request(opts.hold)}
 	var wg sync.WaitGroup
-	for range opts.workers {
-		wg.Go(func() { w.work(ctx, opts.pause) })
+	for _, w := range all {
+		for range opts.workers {
+			wg.Go(func() { w.work(ctx, opts.pause) })
+		}
+		if opts.reader > 0 {
+			wg.Go(func() { w.read(ctx, opts.reader) })
+		}
 	}
-	if opts.reader > 0 {
-		wg.Go(func() { w.read(ctx, opts.reader) })
-	}
-	w.reportUntil(ctx, json.NewEncoder(stdout))
+	reportUntil(ctx, json.NewEncoder(stdout), all)
 	wg.Wait()
 	return nil
 }
@@ -130,7 +135,8 @@ func (w *worker) note(took time.Duration, err error) {
 	}
 }
 
-func (w *worker) reportUntil(ctx context.Context, out *json.Encoder) {
+// reportUntil says what all workers did, until ctx ends.
+func reportUntil(ctx context.Context, out *json.Encoder, all []*worker) {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for {
@@ -138,7 +144,11 @@ func (w *worker) reportUntil(ctx context.Context, out *json.Encoder) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			if out.Encode(w.take()) != nil {
+			var sum report
+			for _, w := range all {
+				sum.add(w.take())
+			}
+			if out.Encode(sum) != nil {
 				return // nobody listens any more
 			}
 		}

@@ -19,6 +19,8 @@ type part struct {
 	hold    time.Duration // 0: 5 ms
 	reader  time.Duration // one caller more, which pauses for so long in each result; 0: none
 	budget  string        // DB_FLEET_BUDGET
+	pools   int           // replicas in the process; 0: 1
+	fixed   int           // connections of each where parts are fixed; 0: staticSize
 }
 
 // args are the part as a child's command line.
@@ -26,7 +28,10 @@ func (p part) args() []string {
 	if p.hold == 0 {
 		p.hold = 5 * time.Millisecond
 	}
-	return []string{"--workers", strconv.Itoa(p.workers), "--pause", p.pause.String(), "--hold", p.hold.String(), "--reader", p.reader.String(), "--budget", p.budget}
+	if p.fixed == 0 {
+		p.fixed = staticSize
+	}
+	return []string{"--pools", strconv.Itoa(max(1, p.pools)), "--fixed", strconv.Itoa(p.fixed), "--workers", strconv.Itoa(p.workers), "--pause", p.pause.String(), "--hold", p.hold.String(), "--reader", p.reader.String(), "--budget", p.budget}
 }
 
 // replicas is the processes of one service.
@@ -155,11 +160,16 @@ const slowStart = 15 * time.Second
 // is not one that starves. A process that serves nothing for longer is.
 func (t *replicas) begun(ctx context.Context) {
 	for end := time.Now().Add(slowStart); time.Now().Before(end) && ctx.Err() == nil; rest(ctx, tick/5) {
-		_, each, _ := t.totals()
-		if !slices.ContainsFunc(each, func(r report) bool { return r.OK == 0 }) {
+		if t.allServe() {
 			return
 		}
 	}
+}
+
+// allServe reports whether every live process has served something.
+func (t *replicas) allServe() bool {
+	_, each, _ := t.totals()
+	return !slices.ContainsFunc(each, func(r report) bool { return r.OK == 0 })
 }
 
 // assemble starts one process for each part.

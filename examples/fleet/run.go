@@ -26,6 +26,8 @@ type options struct {
 	hold        time.Duration
 	reader      time.Duration
 	budget      string
+	pools       int
+	fixed       int
 }
 
 // run is main without the process around it.
@@ -60,6 +62,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&o.hold, "hold", 5*time.Millisecond, "internal: how long a request holds a connection")
 	flags.DurationVar(&o.reader, "reader", 0, "internal: one caller more, which pauses for so long in each result")
 	flags.StringVar(&o.budget, "budget", "", "internal: DB_FLEET_BUDGET")
+	flags.IntVar(&o.pools, "pools", 1, "internal: pools of one process, each a replica of its own")
+	flags.IntVar(&o.fixed, "fixed", staticSize, "internal: connections of a fixed part")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

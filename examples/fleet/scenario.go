@@ -42,7 +42,7 @@ const (
 
 // play shows everything, and checks it if that was asked for.
 func (s *scenario) play(ctx context.Context) error {
-	usable := s.opts.connections - 3
+	usable := s.opts.connections - superuserSlots
 	fmt.Fprintf(s.out, "%d processes that may open %d+%d connections each, on a server with max_connections=%d (%d for an ordinary role).\n",
 		s.opts.replicas, poolSize, maxOverflow, s.opts.connections, usable)
 	if s.opts.acceptance {
