@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 	"time"
 )
@@ -52,17 +53,30 @@ func (v View) Targets() []int {
 	return targets
 }
 
+// largeFleet is how many hungry members have turns by lot, see shareRest.
+const largeFleet = 16
+
 // shareRest divides left among the hungry: the members with the most demand.
 // What does not divide evenly goes round with the server's clock.
+//
+// In a large fleet there is always somebody who has just come or gone, and two views
+// are hardly ever the same. Whose turn it is must then depend on no number of members
+// or tokens, or each view had turns of its own: lots are drawn, for longer.
 func (v View) shareRest(targets []int, left, hungry int) {
 	level, extra := left/hungry, left%hungry
-	turn := remainderTurn
-	if level == 0 {
-		turn = scarceTurn
-	}
-	first := int(v.Clock/turn) % hungry * extra % hungry
 	rest := v.byDemand()[len(v.Members)-hungry:]
 	slices.Sort(rest) // by ID
+	first := 0
+	switch {
+	case level == 0:
+		first = int(v.Clock/scarceTurn) % hungry
+	case hungry <= largeFleet:
+		first = int(v.Clock/remainderTurn) % hungry
+	default:
+		turn := uint32(v.Clock / (remainderTurn << bits.Len(uint(hungry/largeFleet))))
+		lot := func(i int) uint32 { return (v.Members[i].ID ^ turn*0x9E3779B1) * 0x85EBCA6B }
+		slices.SortFunc(rest, func(a, b int) int { return cmp.Compare(lot(a), lot(b)) })
+	}
 	for n, i := range rest {
 		targets[i] = level
 		if (n-first+hungry)%hungry < extra {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -62,6 +63,58 @@ func TestRemainderGoesRoundWithTheServersClock(t *testing.T) {
 	}
 	if want := []int{12, 12, 12, 12, 12, 12, 12, 12}; !slices.Equal(sums, want) {
 		t.Errorf("over eight turns: %v; want %v", sums, want)
+	}
+}
+
+// large is a fleet of 50 that cannot share 75 tokens evenly.
+func large() View {
+	rnd := rand.New(rand.NewPCG(1, 0))
+	v := View{Budget: 75}
+	for range 50 {
+		v.Members = append(v.Members, Member{ID: rnd.Uint32(), Demand: 9})
+	}
+	slices.SortFunc(v.Members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	return v
+}
+
+func TestLotsAreFair(t *testing.T) {
+	const turns = 4000
+	v := large()
+	sums := make([]int, len(v.Members))
+	for turn := range turns {
+		v.Clock = time.Duration(turn) * 4 * remainderTurn // of 32 to 63 members
+		for i, n := range v.Targets() {
+			sums[i] += n
+		}
+	}
+	if least, most := slices.Min(sums), slices.Max(sums); least < turns*3/2*95/100 || most > turns*3/2*105/100 {
+		t.Errorf("over %d turns of a token or two: %d to %d", turns, least, most)
+	}
+}
+
+// Two members of a large fleet that see it a little differently agree on nearly all, or they
+// would move tokens to and fro.
+func TestViewsOfALargeFleetAgree(t *testing.T) {
+	v := large()
+	was := v.Targets()
+	differ := func(other View) (n int) {
+		for i, m := range other.Members {
+			at := slices.IndexFunc(v.Members, func(o Member) bool { return o.ID == m.ID })
+			if other.Targets()[i] != was[at] {
+				n++
+			}
+		}
+		return n
+	}
+	for turn := range 100 {
+		v.Clock = time.Duration(turn) * time.Minute
+		was = v.Targets()
+		fewer, gone := v, v
+		fewer.Budget--
+		gone.Members = slices.Delete(slices.Clone(v.Members), 7, 8)
+		if a, b := differ(fewer), differ(gone); a > 1 || b > 2 {
+			t.Fatalf("at %v: with a token less %d targets differ, without a member %d", v.Clock, a, b)
+		}
 	}
 }
 

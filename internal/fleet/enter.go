@@ -56,11 +56,7 @@ func (f *Fleet) notEntered(p *Permit, err error) {
 		f.backOff()
 		return
 	}
-	pause := f.nextPause()
-	f.wait(pause)
-	if p.token != 0 {
-		f.dialAt = time.Now().Add(pause)
-	}
+	f.failed(p)
 }
 
 // enter takes over the permit's token. Where there is none, or the session

@@ -256,6 +256,9 @@ func (f *Fleet) decide(s *Session, seen *Snapshot) (Request, error) {
 	if move.Give > 0 {
 		act.Drop = f.letGo(s, func(t Token) bool { move.Give--; return move.Give >= 0 })
 	}
+	if len(f.dials) > 0 { // what they bring is given rather than the only session that serves
+		move.Give = min(move.Give, len(f.sessions)-1)
+	}
 	f.give = max(0, move.Give)
 	s.leaving = f.give > 0
 	return act, nil
@@ -352,7 +355,7 @@ func (f *Fleet) ceiling(n int) int {
 	case expected > n:
 		return max(1, f.plan.Tokens/expected)
 	}
-	return max(1<<(age/growTime), f.plan.Tokens/8)
+	return max(1<<(age/growTime), min(2, f.plan.Tokens/8))
 }
 
 // take books claimed tokens. A session whose token is beyond the plan, because that

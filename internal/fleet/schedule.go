@@ -40,7 +40,7 @@ func (f *Fleet) next() (wait time.Duration, do errand) {
 // lookPause is the time between two looks.
 func (f *Fleet) lookPause() time.Duration {
 	switch {
-	case f.woken && f.promising():
+	case f.woken && f.promising(), f.owing() > 0 && len(f.sessions) == 1:
 		return f.interval() / 8
 	case f.give > 0 || f.owing() > 0 || f.free() < 0 || f.lacking() > 0 || f.absent() > 0 || f.alarm:
 		return f.interval()

@@ -23,6 +23,7 @@ type Session struct {
 // Permit allows one dial.
 type Permit struct {
 	token Token // 0: without one; see blind
+	began time.Time
 }
 
 // Share is how many sessions the pool may have.
@@ -50,9 +51,9 @@ func (f *Fleet) owned() int { return len(f.sessions) + len(f.dials) + len(f.spar
 func (f *Fleet) Permit() (*Permit, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	p := &Permit{}
+	p := &Permit{began: time.Now()}
 	if spares := f.spares(); len(spares) > 0 && f.give == 0 && f.noLocks == "" {
-		if time.Now().Before(f.dialAt) {
+		if time.Now().Before(f.dialAt) || len(f.dials) >= f.dialsAtOnce() {
 			return nil, false
 		}
 		p.token = spares[0]
@@ -63,6 +64,13 @@ func (f *Fleet) Permit() (*Permit, bool) {
 	return p, true
 }
 
+// mostDials is how many sessions all replicas together open at once, about. A server begins
+// one after the other, and replicas of a large fleet that each ask for several make all wait
+// for so long that they give up.
+const mostDials = 100
+
+func (f *Fleet) dialsAtOnce() int { return max(1, mostDials/max(1, len(f.view.Members))) }
+
 // Refused gives a permit back: the dial failed. full says that the server had
 // no room for it.
 func (f *Fleet) Refused(p *Permit, full bool) {
@@ -72,8 +80,8 @@ func (f *Fleet) Refused(p *Permit, full bool) {
 	case p.token == 0 && full:
 		f.view.Free = min(f.view.Free, 0) // whatever there was is gone
 		f.backOff()
-	case p.token == 0:
-		f.wait(f.nextPause())
+	case !full:
+		f.failed(p)
 	}
 	f.mu.Unlock()
 	f.changed()
@@ -85,11 +93,16 @@ const (
 	longestBackOff  = time.Minute
 )
 
-// nextPause is how long to wait after a dial that did not fail for lack of room.
-func (f *Fleet) nextPause() time.Duration {
-	pause := min(firstPauseAfter<<min(f.failures, 5), mostPauseAfter)
+// failed arranges the next dial after one that did not fail for lack of room. The pause
+// grows with the failures. In a large fleet it may also be as long as the dial has taken: if
+// the server takes long to begin sessions, dials that all give up keep it from beginning any.
+func (f *Fleet) failed(p *Permit) {
+	large := time.Duration(max(f.size, len(f.view.Members))) * 50 * time.Millisecond
+	f.wait(max(min(firstPauseAfter<<min(f.failures, 5), mostPauseAfter), min(time.Since(p.began), large)))
 	f.failures++
-	return pause
+	if p.token != 0 {
+		f.dialAt = f.blindAt
+	}
 }
 
 // backOff spreads the next dial without a token, with full jitter, so that
@@ -316,7 +329,7 @@ func (s *Session) Surplus() bool {
 	if s.token == 0 || f.beyond(s.token) && len(f.spares()) > 0 {
 		return true
 	}
-	return s.leaving || len(s.void) > 0 && f.owing() > 0
+	return s.leaving || len(s.void) > 0 && f.owing() > 0 && len(f.sessions) > 1
 }
 
 // beyond reports whether a token is none that the plan knows any more.

@@ -326,3 +326,32 @@ func TestCostOfABusyFleet(t *testing.T) {
 		})
 	}
 }
+
+// Many replicas start together on a server that takes long to begin a session. It is
+// not asked for so many that all give up before theirs is begun, and once each has its part
+// hardly anything is opened any more.
+func TestManyStartOnASlowServer(t *testing.T) {
+	t.Parallel()
+	for _, n := range sizes(30, 100) {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			simulateBig(t, n*3/2, smallPool, func(w *world) {
+				w.server.set(func(s *simServer) { s.fork = 5 * time.Second / time.Duration(n) })
+				w.most = bounds{refused: 0, starved: 25 * time.Second, untold: 10 * time.Second, looks: 150, dials: 10, cores: 0.2}
+				for range n {
+					w.join(4, 100*time.Millisecond, 0)
+				}
+				w.until(20*time.Second, func() bool { return w.least() >= 1 && w.held() >= n*5/4 })
+				time.Sleep(30 * time.Second)
+				before := len(w.server.snapshotTally().dials)
+				w.report()
+				time.Sleep(20 * time.Second)
+				r := w.report()
+				rate := float64(len(w.server.snapshotTally().dials)-before) / 20
+				w.Logf("%d replicas: %.1f dials/s, used %.1f connections", n, rate, total(r.busy)/20)
+				if rate > 3 || r.failed > 0 || total(r.busy) < 20*float64(n)*5/4 {
+					w.Errorf("%.1f dials/s, %d of %d failed, used %.1f connections", rate, r.failed, r.served, total(r.busy)/20)
+				}
+			})
+		})
+	}
+}

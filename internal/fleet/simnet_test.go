@@ -116,6 +116,13 @@ func (l *link) Dial(ctx context.Context) (conn, error) {
 	if dead {
 		return nil, errBroke
 	}
+	if wait := server.queue(); wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	session, err := server.start(l)
 	if err != nil {
 		l.pass(ctx)

@@ -28,8 +28,10 @@ type simServer struct {
 	rand       *rand.Rand
 	limit      int
 	roleLimits map[string]int
-	faults     int // one in so many statements of requests is canceled, or takes longer than a replica waits; 0: none
-	lockLimit  int // locks that fit into the lock table; 0: as many as there are
+	faults     int           // one in so many statements of requests is canceled, or takes longer than a replica waits; 0: none
+	fork       time.Duration // what the server takes to begin a session, one after the other
+	forked     time.Time     // when it has begun all that were asked for
+	lockLimit  int           // locks that fit into the lock table; 0: as many as there are
 	starts     int
 	down       bool
 	grace      time.Time // refusals before this are not counted: the server has just started, or strangers have come
@@ -96,6 +98,21 @@ func (s *simServer) start(l *link) (*simSession, error) {
 	s.sessions[session.pid] = session
 	s.tally.peak = max(s.tally.peak, len(s.sessions))
 	return session, nil
+}
+
+// queue is how long a new session waits for the server to begin it. It is begun also
+// when its client has given up.
+func (s *simServer) queue() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fork == 0 {
+		return 0
+	}
+	if now := time.Now(); s.forked.Before(now) {
+		s.forked = now
+	}
+	s.forked = s.forked.Add(s.fork)
+	return time.Until(s.forked)
 }
 
 func (s *simServer) ofRole(role string) (n int) {
