@@ -21,6 +21,10 @@ type wireFaults struct {
 	commit  *pgproto3.ErrorResponse // its answer to COMMIT, if set
 	dials   []time.Time             // when connections were opened, cancel requests included
 
+	// vanishes is asked after each statement, under the lock, and reports true to end
+	// the session without an answer.
+	vanishes func() bool
+
 	// script is asked before each message is answered, and reports false to end
 	// the session there.
 	script func(w *wireSession, msg pgproto3.FrontendMessage) bool

@@ -23,12 +23,14 @@ import (
 
 // wireServer speaks just enough of PostgreSQL's protocol over memconn for the
 // whole pool to run in virtual time. It understands begin, commit, rollback,
-// sleep followed by a duration, and answers everything else with one row: 1.
+// sleep followed by a duration, and answers everything else with one row: 1, or the
+// first argument where there is one. See wireStore for those with arguments.
 type wireServer struct {
 	mu       sync.Mutex
 	refuse   *pgproto3.ErrorResponse // to newcomers, if set
 	deaf     bool                    // dials hang
 	faults   wireFaults
+	store    wireStore
 	sessions map[uint32]*wireSession
 	peak     int
 	opened   uint32
@@ -44,6 +46,8 @@ type wireSession struct {
 	prepared map[string]string // by name
 	sql      string            // of the latest Parse or Bind
 	failed   bool              // what follows is skipped until the next Sync
+	args     []string          // of the latest Bind
+	undone   []string          // what it wrote in the transaction that is open
 }
 
 func newWireServer() *wireServer { return &wireServer{sessions: make(map[uint32]*wireSession)} }
@@ -171,17 +175,20 @@ func (w *wireSession) answer(msg pgproto3.FrontendMessage) bool {
 	switch m := msg.(type) {
 	case *pgproto3.Query:
 		w.simple(m.String)
-		w.send(w.ready())
+		w.settle()
 	case *pgproto3.Parse:
 		w.sql, w.prepared[m.Name] = m.Query, m.Query
 		w.backend.Send(&pgproto3.ParseComplete{})
 	case *pgproto3.Describe:
 		if m.ObjectType == 'S' {
-			w.backend.Send(&pgproto3.ParameterDescription{})
+			w.backend.Send(&pgproto3.ParameterDescription{ParameterOIDs: textOIDs(w.sql)})
 		}
 		w.backend.Send(oneColumn)
 	case *pgproto3.Bind:
-		w.sql = w.prepared[m.PreparedStatement]
+		w.sql, w.args = w.prepared[m.PreparedStatement], nil
+		for _, value := range m.Parameters {
+			w.args = append(w.args, string(value))
+		}
 		w.backend.Send(&pgproto3.BindComplete{})
 	case *pgproto3.Close:
 		w.backend.Send(&pgproto3.CloseComplete{})
@@ -191,7 +198,7 @@ func (w *wireSession) answer(msg pgproto3.FrontendMessage) bool {
 		w.send()
 	case *pgproto3.Sync:
 		w.failed = false
-		w.send(w.ready())
+		w.settle()
 	case *pgproto3.Terminate:
 		return false
 	}
@@ -215,12 +222,7 @@ func (w *wireSession) simple(sql string) {
 		w.status = 'T'
 		w.complete("BEGIN")
 	case sql == "commit", sql == "rollback":
-		w.status = 'I'
-		if failure := w.s.failsCommit(); failure != nil && sql == "commit" {
-			w.backend.Send(failure)
-			return
-		}
-		w.complete(strings.ToUpper(sql))
+		w.end(sql)
 	default:
 		w.backend.Send(oneColumn)
 		w.run(sql)
@@ -232,6 +234,10 @@ func (w *wireSession) complete(tag string) {
 }
 
 func (w *wireSession) run(sql string) {
+	if w.status == 'E' {
+		w.fail(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "25P02", Message: "the transaction is aborted"})
+		return
+	}
 	if strings.HasPrefix(sql, "begin") {
 		if refusal := w.s.refusesBegin(); refusal != nil {
 			w.failed = true
@@ -244,6 +250,10 @@ func (w *wireSession) run(sql string) {
 	}
 	if d, ok := strings.CutPrefix(sql, "sleep "); ok && !w.sleep(d) {
 		w.backend.Send(userCancel)
+		return
+	}
+	if len(w.args) > 0 && strings.Contains(sql, "$1") {
+		w.runWith(sql)
 		return
 	}
 	w.backend.Send(&pgproto3.DataRow{Values: [][]byte{[]byte("1")}})

@@ -89,13 +89,16 @@ func adjust(cfg *pgx.ConnConfig, dial dialFunc) {
 	}
 }
 
-func openOurs(b testing.TB, dsn string, conns int, dial dialFunc) *pool.Pool {
+func openOurs(b testing.TB, dsn string, conns int, dial dialFunc, edits ...func(*config.Config)) *pool.Pool {
 	b.Helper()
 	cfg := config.Default()
 	cfg.DatabaseURL, cfg.PoolSize, cfg.MaxOverflow = config.DSN(dsn), conns, 0
 	cfg.PoolTimeout = 24 * time.Hour // the others wait as long as the context lets them
 	cfg.PoolRecycle, cfg.StatementTimeout = lifetime, statementTimeout
 	cfg.Fleet = config.FleetOff
+	for _, edit := range edits {
+		edit(&cfg)
+	}
 	p, err := pool.Open(cfg, pool.WithLogger(slog.New(slog.DiscardHandler)), pool.WithDialFunc(dial))
 	if err != nil {
 		b.Fatal(err)

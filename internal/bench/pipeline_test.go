@@ -103,13 +103,18 @@ type asker struct {
 	query querier
 }
 
-func (p pipelining) contenders(b *testing.B) []asker {
-	dsn, dial := p.srv.URL, new(net.Dialer).DialContext
-	if p.trip > 0 {
-		proxy := p.srv.Proxy(b)
-		proxy.Delay(p.trip / 2)
-		dsn = proxy.URL(dsn)
+// dsn leads to the server, through a network with a round trip if there is to be one.
+func (p pipelining) dsn(b *testing.B) string {
+	if p.trip == 0 {
+		return p.srv.URL
 	}
+	proxy := p.srv.Proxy(b)
+	proxy.Delay(p.trip / 2)
+	return proxy.URL(p.srv.URL)
+}
+
+func (p pipelining) contenders(b *testing.B) []asker {
+	dsn, dial := p.dsn(b), new(net.Dialer).DialContext
 	lent := openOurs(b, dsn, 10, dial).DB()
 	return []asker{
 		{"database/sql", sqlQuerier(openSQL(b, dsn, 10, dial).QueryContext)},

@@ -1,0 +1,71 @@
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/pgtest"
+)
+
+// BenchmarkNobodyWaits compares DB_PIPELINE=reads with off where no caller waits for a
+// connection, so that nothing is shared: as many connections as goroutines. They take
+// short turns by pairs, and the ratio is that of each pair.
+func BenchmarkNobodyWaits(b *testing.B) {
+	srv := pgtest.Start(b, pgtest.Options{})
+	prepareAccounts(b, srv.URL)
+	for _, trip := range []time.Duration{0, 2 * time.Millisecond} {
+		for _, w := range workloads[:2] {
+			for _, goroutines := range []int{1, 10} {
+				b.Run(fmt.Sprintf("trip=%s/%s/%d", trip, w.name, goroutines), func(b *testing.B) {
+					pipelining{srv: srv, trip: trip, workload: w, goroutines: goroutines}.runPairs(b)
+				})
+			}
+		}
+	}
+}
+
+func (p pipelining) runPairs(b *testing.B) {
+	const pairs, turn = 60, 100 * time.Millisecond
+	dsn := p.dsn(b)
+	var list []asker
+	for _, mode := range []config.PipelineMode{config.PipelineOff, config.PipelineReads} {
+		ours := openOurs(b, dsn, 10, new(net.Dialer).DialContext, func(c *config.Config) { c.Pipeline = mode })
+		list = append(list, asker{string(mode), sqlQuerier(ours.QueryContext)})
+	}
+	rates := make([][]float64, len(list))
+	latencies := make([]turns, len(list))
+	var ratios []float64
+	for pair := range pairs + 5 {
+		var rate [2]float64
+		for _, j := range rand.Perm(len(list)) {
+			l := p.ask(b, list[j], turn)
+			rate[j] = float64(len(l)) / turn.Seconds()
+			if pair >= 5 { // before, they warm up
+				rates[j] = append(rates[j], rate[j])
+				latencies[j].latencies = append(latencies[j].latencies, l...)
+			}
+		}
+		if pair >= 5 {
+			ratios = append(ratios, rate[1]/rate[0])
+		}
+	}
+	slices.Sort(ratios)
+	t := newTable(b, fmt.Sprintf("nobody waits: %s, trip %s, %d goroutines", p.workload.name, p.trip, p.goroutines), "queries/s", "of off's", "middle half of the pairs", "p50", "p99")
+	for j, a := range list {
+		slices.Sort(rates[j])
+		ratio, spread := "1.00", ""
+		if j == 1 {
+			ratio = fmt.Sprintf("%.3f", ratios[len(ratios)/2])
+			spread = fmt.Sprintf("%.2f to %.2f", ratios[len(ratios)/4], ratios[len(ratios)*3/4])
+		}
+		l := sorted(latencies[j].latencies)
+		t.row("DB_PIPELINE="+a.name, fmt.Sprintf("%.0f", rates[j][len(rates[j])/2]), ratio, spread, round(l.quantile(0.5)), round(l.quantile(0.99)))
+	}
+	t.metric(contender{name: "reads"}, ratios[len(ratios)/2], "of-off")
+	t.print()
+}
