@@ -86,14 +86,15 @@ func all(works ...func(context.Context, *Session) error) func(context.Context, *
 	}
 }
 
-// TestAfterAnUnheardCommit uses a connection in each way right after, and long after, a
-// session that has not waited for its COMMIT.
-func TestAfterAnUnheardCommit(t *testing.T) {
-	next := map[string]func(ctx context.Context, p *Pool) error{
-		"query":   func(ctx context.Context, p *Pool) error { return p.QueryRowContext(ctx, "select n").Scan(new(string)) },
-		"exec":    func(ctx context.Context, p *Pool) error { _, err := p.ExecContext(ctx, "insert one"); return err },
+// nextUses are the ways in which a connection can be used next.
+func nextUses() map[string]func(ctx context.Context, p *Pool) error {
+	return map[string]func(ctx context.Context, p *Pool) error{
+		"query": func(ctx context.Context, p *Pool) error {
+			return p.QueryRowContext(ctx, "select 1::text").Scan(new(string))
+		},
+		"exec":    func(ctx context.Context, p *Pool) error { _, err := p.ExecContext(ctx, "select 2"); return err },
 		"ping":    func(ctx context.Context, p *Pool) error { return p.PingContext(ctx) },
-		"session": func(ctx context.Context, p *Pool) error { return p.WithSession(ctx, queryOne("select n")) },
+		"session": func(ctx context.Context, p *Pool) error { return p.WithSession(ctx, queryOne("select 1::text")) },
 		"begin": func(ctx context.Context, p *Pool) error {
 			tx, err := p.BeginTx(ctx, nil)
 			if err != nil {
@@ -102,7 +103,7 @@ func TestAfterAnUnheardCommit(t *testing.T) {
 			return tx.Commit()
 		},
 		"prepare": func(ctx context.Context, p *Pool) error {
-			stmt, err := p.PrepareContext(ctx, "select n")
+			stmt, err := p.PrepareContext(ctx, "select 1::text")
 			if err != nil {
 				return err
 			}
@@ -116,14 +117,24 @@ func TestAfterAnUnheardCommit(t *testing.T) {
 				return c.Ping(ctx)
 			})
 		},
-		"native": func(ctx context.Context, p *Pool) error { return p.Pgx().QueryRow(ctx, "select n").Scan(new(string)) },
+		"native transaction": func(ctx context.Context, p *Pool) error {
+			return pgx.BeginFunc(ctx, p.Pgx(), func(tx pgx.Tx) error { return tx.QueryRow(ctx, "select 1::text").Scan(new(string)) })
+		},
+		"native": func(ctx context.Context, p *Pool) error {
+			return p.Pgx().QueryRow(ctx, "select 1::text").Scan(new(string))
+		},
 	}
-	for name, use := range next {
+}
+
+// TestAfterAnUnheardCommit uses a connection in each way right after, and long after, a
+// session that has not waited for its COMMIT.
+func TestAfterAnUnheardCommit(t *testing.T) {
+	for name, use := range nextUses() {
 		for _, rest := range []time.Duration{0, time.Millisecond, 3 * time.Millisecond, time.Hour} {
 			inWire(t, sized(1, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
 				s.with(func(f *wireFaults) { f.lag = time.Millisecond })
 				for range 3 {
-					if err := p.WithSession(t.Context(), queryOne("select n"), WithReadOnly()); err != nil {
+					if err := p.WithSession(t.Context(), queryOne("select 1::text"), WithReadOnly()); err != nil {
 						t.Fatal(err)
 					}
 					if st := p.Stats(); st.InUse != 0 {
@@ -159,7 +170,7 @@ func TestUnheardCommitFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWire(t, sized(1, 0), func(t *testing.T, p *Pool, s *wireServer, log *logLines) {
 				s.with(func(f *wireFaults) { f.commit = test.answer })
-				if err := p.WithSession(t.Context(), queryOne("select n"), WithReadOnly()); err != nil {
+				if err := p.WithSession(t.Context(), queryOne("select 1::text"), WithReadOnly()); err != nil {
 					t.Fatal(err)
 				}
 				if test.answer == goodbye {
@@ -247,5 +258,33 @@ func TestNotifyOfReadOnlySession(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAfterAnUnheardCommitOnServer does so on a real server, in each of pgx's modes, with
+// sessions that are reset, and over TLS.
+func TestAfterAnUnheardCommitOnServer(t *testing.T) {
+	srv := pgtest.Start(t, pgtest.Options{})
+	withTLS(t, srv)
+	for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
+		for _, reset := range []config.ResetMode{config.ResetOff, config.ResetDiscard} {
+			cfg := settled(with(srv.URL, map[string]string{"default_query_exec_mode": mode, "sslmode": "require"}), 1, 0)
+			cfg.Reset, cfg.Fleet = reset, config.FleetOff
+			p := open(t, cfg)
+			for name, use := range nextUses() {
+				for i := range 5 {
+					if err := p.WithSession(t.Context(), queryOne("select 1::text"), WithReadOnly()); err != nil {
+						t.Errorf("%s, %s: %v", mode, name, err)
+					}
+					if err := use(t.Context(), p); err != nil {
+						t.Errorf("%s, %s, %d: %v", mode, name, i, err)
+					}
+				}
+			}
+			if st := p.Stats(); st.OpenedCount != 1 || st.InUse != 0 {
+				t.Errorf("%s: opened %d, in use %d", mode, st.OpenedCount, st.InUse)
+			}
+			_ = p.Close()
+		}
 	}
 }
