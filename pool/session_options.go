@@ -16,8 +16,9 @@ type SessionOption func(*sessionOptions)
 // A session that ran nothing but queries whose functions are known to have no effect
 // does not wait for its COMMIT, which the server executes before anything else on that
 // connection. It waits in serializable transactions, whose reads are only then known
-// to be right, behind a pooler, in Session.Commit, and after anything else: a READ ONLY
-// transaction may notify, say.
+// to be right (say so by WithIsolation, where that is the server's default), behind a
+// pooler, in Session.Commit, and after anything else: a READ ONLY transaction may
+// notify, say.
 func WithReadOnly() SessionOption {
 	return func(o *sessionOptions) { o.tx.ReadOnly = true }
 }

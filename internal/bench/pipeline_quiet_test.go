@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/cputime"
 	"github.com/dbpool-go/dbpool/internal/pgtest"
 )
 
@@ -38,16 +39,19 @@ func (p pipelining) runPairs(b *testing.B) {
 		list = append(list, asker{string(mode), sqlQuerier(ours.QueryContext)})
 	}
 	rates := make([][]float64, len(list))
-	latencies := make([]turns, len(list))
+	did := make([]turns, len(list))
 	var ratios []float64
 	for pair := range pairs + 5 {
 		var rate [2]float64
 		for _, j := range rand.Perm(len(list)) {
-			l := p.ask(b, list[j], turn)
+			var l []time.Duration
+			var cost cputime.Cost
+			cost.Add(b, func() { l = p.ask(b, list[j], turn) })
 			rate[j] = float64(len(l)) / turn.Seconds()
 			if pair >= 5 { // before, they warm up
 				rates[j] = append(rates[j], rate[j])
-				latencies[j].latencies = append(latencies[j].latencies, l...)
+				did[j].latencies = append(did[j].latencies, l...)
+				did[j].cost.CPU += cost.CPU
 			}
 		}
 		if pair >= 5 {
@@ -55,7 +59,7 @@ func (p pipelining) runPairs(b *testing.B) {
 		}
 	}
 	slices.Sort(ratios)
-	t := newTable(b, fmt.Sprintf("nobody waits: %s, trip %s, %d goroutines", p.workload.name, p.trip, p.goroutines), "queries/s", "of off's", "middle half of the pairs", "p50", "p99")
+	t := newTable(b, fmt.Sprintf("nobody waits: %s, trip %s, %d goroutines", p.workload.name, p.trip, p.goroutines), "queries/s", "of off's", "middle half of the pairs", "p50", "p99", "CPU/query")
 	for j, a := range list {
 		slices.Sort(rates[j])
 		ratio, spread := "1.00", ""
@@ -63,8 +67,8 @@ func (p pipelining) runPairs(b *testing.B) {
 			ratio = fmt.Sprintf("%.3f", ratios[len(ratios)/2])
 			spread = fmt.Sprintf("%.2f to %.2f", ratios[len(ratios)/4], ratios[len(ratios)*3/4])
 		}
-		l := sorted(latencies[j].latencies)
-		t.row("DB_PIPELINE="+a.name, fmt.Sprintf("%.0f", rates[j][len(rates[j])/2]), ratio, spread, round(l.quantile(0.5)), round(l.quantile(0.99)))
+		l := sorted(did[j].latencies)
+		t.row("DB_PIPELINE="+a.name, fmt.Sprintf("%.0f", rates[j][len(rates[j])/2]), ratio, spread, round(l.quantile(0.5)), round(l.quantile(0.99)), round(did[j].cost.CPU/time.Duration(max(1, len(l)))))
 	}
 	t.metric(contender{name: "reads"}, ratios[len(ratios)/2], "of-off")
 	t.print()
