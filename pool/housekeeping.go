@@ -18,6 +18,7 @@ type housekeeper struct {
 	wake   chan struct{}          // an early round, for log lines that are owed
 	silent map[gate.Grant]silence // holders that may not do nothing for ever
 	before map[gate.Grant]silence // those of the round before
+	leaks  map[leakPlace]*leaks   // that were warned of lately; the housekeeper's own
 
 	mu      sync.Mutex          // guards all but known
 	owed    []cameBack          // leaks that came back and have not been logged yet
@@ -82,29 +83,6 @@ func (h *housekeeper) round(ctx context.Context, now time.Time) (next time.Durat
 	h.p.settleIdle(now)
 	h.p.gate.Demand()
 	return next
-}
-
-// warnOfLeaks warns once of each holder that has passed the threshold. Those of one
-// place that do the same have one cause, and passed it together: one line, with the
-// longest of them.
-func (h *housekeeper) warnOfLeaks(now time.Time) {
-	if h.p.cfg.LeakThreshold == 0 {
-		return
-	}
-	type place struct{ caller, name, activity string }
-	var places []place
-	first, counts := map[place]Holder{}, map[place]int{}
-	for _, leak := range h.p.gate.NewLeaks(now, h.p.cfg.LeakThreshold) { // longest first
-		holder := h.p.describe(&leak, now)
-		at := place{holder.Caller, holder.Name, holder.Activity}
-		if counts[at]++; counts[at] == 1 {
-			places, first[at] = append(places, at), holder
-		}
-	}
-	for _, at := range places {
-		holder := first[at]
-		h.p.log.Warn("connection held too long", append(holderAttrs(h.p.cfg.Name, holder), "connections", counts[at], "stack", holder.Stack)...)
-	}
 }
 
 func holderAttrs(pool string, h Holder) []any {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -135,6 +136,32 @@ func TestLeaksOfOnePlaceAreOneLine(t *testing.T) {
 			_ = rows.Close()
 		}
 		_ = c.Close()
+	})
+}
+
+// A place that leaks one connection a minute is a line at once and one every ten
+// minutes, with how many there were.
+func TestLeaksOfOnePlaceAreToldTogether(t *testing.T) {
+	inWire(t, orders(30, 0), func(t *testing.T, p *Pool, _ *wireServer, log *logLines) {
+		var forgotten []*sql.Rows
+		for range 25 {
+			forgotten = append(forgotten, forgetRows(t, p))
+			time.Sleep(time.Minute)
+		}
+		time.Sleep(15 * time.Minute)
+		var told []any
+		for _, line := range log.with(t, leakLine) {
+			told = append(told, line["connections"])
+		}
+		if want := []any{1.0, 10.0, 10.0, 4.0}; !slices.Equal(told, want) {
+			t.Errorf("lines of %v connections, want %v", told, want)
+		}
+		if s := p.Stats(); s.LeakWarningCount != 25 {
+			t.Errorf("%+v", s)
+		}
+		for _, rows := range forgotten {
+			_ = rows.Close()
+		}
 	})
 }
 

@@ -87,7 +87,11 @@ func (s *stage) play(ctx context.Context, out io.Writer, t trouble) error {
 	for ctx.Err() == nil && s.health(ctx).Status != "healthy" && time.Since(began) < time.Minute {
 		pause(ctx, 500*time.Millisecond)
 	}
-	fmt.Fprintf(out, "   %s %.0f s after its end\n", s.health(ctx).Status, time.Since(began).Seconds())
+	h := s.health(ctx)
+	fmt.Fprintf(out, "   %s %.0f s after its end\n", h.Status, time.Since(began).Seconds())
+	for _, p := range h.Problems {
+		say(out, "still", p.Message)
+	}
 	return ctx.Err()
 }
 
