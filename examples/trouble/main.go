@@ -43,7 +43,7 @@ var troubles = []trouble{
 	{"leak", "a handler takes connections and never gives them back", 14 * time.Second, leak},
 	{"full", "another service takes every slot of the server", 10 * time.Second, fillServer},
 	{"stopped", "the server's processes are stopped", 24 * time.Second, stopServer},
-	{"killed", "every session of the service is terminated", 2 * time.Second, killSessions},
+	{"killed", "every session of the service is terminated", 6 * time.Second, killSessions},
 }
 
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
