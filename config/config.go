@@ -117,6 +117,26 @@ type Config struct {
 	// Default ResetOff. Env DB_RESET (off, discard).
 	Reset ResetMode `env:"DB_RESET"`
 
+	// ReadURL says where the standbys are, for reads that ask for one: see
+	// pool.WithStandby and pool.ContextWithStandby. It is a connection string as
+	// DatabaseURL is, of one or several hosts, or ReadSame, for the standbys among
+	// the hosts of DatabaseURL. Only standbys are used: target_session_attrs is
+	// standby. It needs PoolSize + MaxOverflow to be 2 at least, and no PgBouncer.
+	// Empty means that all reads go to the primary. pool.New does not look at it.
+	// Default "". Env DATABASE_READ_URL, completed by PGUSER, PGPASSWORD, … where silent.
+	ReadURL DSN `env:"DATABASE_READ_URL"`
+
+	// ReadShare is the part of PoolSize + MaxOverflow that is for standbys, where
+	// ReadURL is set: a number of connections ("4") or a percentage ("50%"). At
+	// least one is for standbys, and one for the primary. While no standby can be
+	// used, all but one are the primary's. Default "50%". Env DB_READ_SHARE.
+	ReadShare Share `env:"DB_READ_SHARE"`
+
+	// ReadWait is how long a read waits for a standby to have what its caller has
+	// written before it goes to the primary: see pool.ContextWithProgress. 0 does
+	// not wait. Default 1s. Env DB_READ_WAIT (bare number: seconds).
+	ReadWait time.Duration `env:"DB_READ_WAIT"`
+
 	// Pooler says whether a connection pooler stands between this service and
 	// the server. Default PoolerAuto. Env DB_POOLER (auto, none, pgbouncer).
 	Pooler Pooler `env:"DB_POOLER"`

@@ -5,7 +5,7 @@ import "os"
 // unreadableFiles finds the files of TLS that a connection string, or libpq's
 // variables where it is silent, names and that cannot be read. The driver would
 // call the whole string unparsable for that.
-func unreadableFiles(said, environ map[string]string) []Problem {
+func unreadableFiles(variable string, said, environ map[string]string) []Problem {
 	var problems []Problem
 	for _, v := range libpqVariables() {
 		switch v.keyword {
@@ -17,7 +17,7 @@ func unreadableFiles(said, environ map[string]string) []Problem {
 		if path == "" || v.keyword == "sslrootcert" && path == "system" || readable(path) {
 			continue
 		}
-		p := Problem{Variable: "DATABASE_URL", Rule: "names a file for " + v.keyword + " that cannot be read", Remedy: "put the file there, readable for this process, or name another"}
+		p := Problem{Variable: variable, Rule: "names a file for " + v.keyword + " that cannot be read", Remedy: "put the file there, readable for this process, or name another"}
 		if environ[v.name] == path {
 			p.Variable, p.Rule = v.name, "names a file that cannot be read"
 		}

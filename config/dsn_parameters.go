@@ -29,11 +29,11 @@ func Ignored(parameter string) bool {
 // parameters checks the parameters of a connection string, which the driver
 // would send to the server unseen. The server refuses every connection for one
 // that it does not know.
-func (k *checker) parameters(d DSN) {
+func (k *checker) parameters(variable string, d DSN) {
 	pairs, certain := d.parameters()
 	for i, p := range pairs {
 		if rule, remedy := misplaced(p, certain > i); rule != "" {
-			k.refuse("DATABASE_URL", rule, remedy)
+			k.refuse(variable, rule, remedy)
 		}
 	}
 }

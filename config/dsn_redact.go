@@ -14,6 +14,9 @@ const mask = "xxxxx"
 // wrong place, a password with an unescaped / say, is not shown either. ok is
 // false when nothing can be shown.
 func redact(s string) (shown string, ok bool) {
+	if s == ReadSame {
+		return s, true
+	}
 	settings, err := DSN(s).settings()
 	if err != nil || checkHosts(settings) != nil {
 		return "", false

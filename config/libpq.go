@@ -45,23 +45,34 @@ func (c *Config) complete(environ map[string]string) []Problem {
 	if c.DatabaseURL == "" && environ["PGHOST"] == "" && environ["PGSERVICE"] == "" {
 		return []Problem{missing(environ)}
 	}
-	said, err := c.DatabaseURL.settings()
-	if rule, _ := misread(string(c.DatabaseURL)); rule != "" || err != nil {
-		return nil
+	said, problems := c.DatabaseURL.complete("DATABASE_URL", environ)
+	c.adoptTimeouts(said, environ)
+	if c.ReadURL != "" && c.ReadURL != ReadSame {
+		_, more := c.ReadURL.complete("DATABASE_READ_URL", withoutTarget(environ))
+		problems = append(problems, more...)
 	}
-	more, problems := silent(said, environ)
-	c.DatabaseURL = c.DatabaseURL.with(more)
+	return problems
+}
+
+// complete fills in what the connection string in variable leaves open, and
+// returns all that it says then; nothing where it cannot be read.
+func (d *DSN) complete(variable string, environ map[string]string) (map[string]string, []Problem) {
+	said, err := d.settings()
+	if rule, _ := misread(string(*d)); rule != "" || err != nil {
+		return nil, nil
+	}
+	more, problems := silent(variable, said, environ)
+	*d = d.with(more)
 	for _, p := range more {
 		said[p.keyword] = p.value
 	}
-	c.adoptTimeouts(said, environ)
-	return append(problems, unreadableFiles(said, environ)...)
+	return said, append(problems, unreadableFiles(variable, said, environ)...)
 }
 
 // silent returns the settings of libpq's variables on which neither the
 // connection string, which said so much, nor its service file has a word.
-func silent(said, environ map[string]string) ([]pair, []Problem) {
-	taken, problems := serviceKeywords(said, environ)
+func silent(variable string, said, environ map[string]string) ([]pair, []Problem) {
+	taken, problems := serviceKeywords(variable, said, environ)
 	maps.Copy(taken, said)
 	var more []pair
 	for _, v := range libpqVariables() {

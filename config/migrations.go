@@ -17,6 +17,7 @@ func (c Config) ForMigrations() Config {
 	c.StatementTimeout = 0
 	c.LeakThreshold, c.ReclaimAfter, c.Nested = 0, 0, NestedWait
 	c.Fleet = FleetOff
+	c.ReadURL = ""
 	c.DatabaseURL = c.DatabaseURL.without("statement_timeout").with([]pair{{"statement_timeout", "0"}})
 	return c
 }

@@ -10,8 +10,8 @@ import (
 // serviceKeywords returns the keywords that the service file settles, if a
 // service is named. libpq's variables must not override them, so they have to
 // be known; their values stay in the file, where pgx reads them.
-func serviceKeywords(said, environ map[string]string) (map[string]string, []Problem) {
-	name, variable := said["service"], "DATABASE_URL"
+func serviceKeywords(variable string, said, environ map[string]string) (map[string]string, []Problem) {
+	name := said["service"]
 	if name == "" {
 		name, variable = environ["PGSERVICE"], "PGSERVICE"
 	}

@@ -16,6 +16,8 @@ func Default() Config {
 		StatementTimeout:      30 * time.Second,
 		OverflowLinger:        30 * time.Second,
 		LeakThreshold:         time.Minute,
+		ReadShare:             "50%",
+		ReadWait:              time.Second,
 		Nested:                NestedWait,
 		Pipeline:              PipelineReads,
 		Reset:                 ResetOff,

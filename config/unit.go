@@ -25,6 +25,7 @@ func plausibles() map[string]plausible {
 		"DB_OVERFLOW_LINGER":       {0, 7200, 0, time.Millisecond},
 		"DB_LEAK_THRESHOLD":        {0.05, 36000, 0, time.Millisecond},
 		"DB_RECLAIM_AFTER":         {5, 86400, time.Minute, time.Millisecond},
+		"DB_READ_WAIT":             {0.001, 60, 0, time.Millisecond},
 		"LOG_POOL_STATUS_INTERVAL": {1, 86400, 0, time.Millisecond},
 	}
 }

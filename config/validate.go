@@ -26,9 +26,10 @@ func (c Config) problems() []Problem {
 		k.refuse("DB_POOL_NAME", "is empty", "name the pool, after the service say")
 	}
 	k.label("DB_APPLICATION_NAME", c.ApplicationName)
-	k.dsn(c.DatabaseURL)
+	k.dsn("DATABASE_URL", c.DatabaseURL)
 	k.sizes(c.PoolSize, c.MaxOverflow)
 	k.minIdle(c.MinIdle, c.PoolSize)
+	k.reads(c)
 	k.durations(c)
 	k.count("DB_MAX_WAITERS", c.MaxWaiters, math.MaxInt32)
 	choice(&k, "DB_NESTED", c.Nested, NestedWait, NestedRefuse)
@@ -130,6 +131,7 @@ func (k *checker) durations(c Config) {
 	k.notNegative("DB_OVERFLOW_LINGER", c.OverflowLinger)
 	k.notNegative("DB_LEAK_THRESHOLD", c.LeakThreshold)
 	k.notNegative("DB_RECLAIM_AFTER", c.ReclaimAfter)
+	k.notNegative("DB_READ_WAIT", c.ReadWait)
 	k.positive("LOG_POOL_STATUS_INTERVAL", c.LogPoolStatusInterval)
 }
 

@@ -11,7 +11,8 @@ import "strings"
 // What was noticed in the environment stays with the Config that [FromEnv]
 // returned and with its copies.
 func (c Config) Warnings() []Problem {
-	warnings := append(c.DatabaseURL.ignored(), c.DatabaseURL.wrongUnits()...)
+	warnings := append(c.DatabaseURL.ignored("DATABASE_URL"), c.DatabaseURL.wrongUnits()...)
+	warnings = append(warnings, c.ReadURL.ignored("DATABASE_READ_URL")...)
 	for line := range strings.Lines(c.noticed) {
 		words := strings.Split(strings.TrimSuffix(line, "\n"), noticeSeparator)
 		warnings = append(warnings, Problem{words[0], words[1], words[2]})
@@ -30,7 +31,7 @@ func (c *Config) notice(warnings []Problem) {
 }
 
 // ignored warns of the parameters that mean nothing here.
-func (d DSN) ignored() []Problem {
+func (d DSN) ignored(variable string) []Problem {
 	var names []string
 	pairs, _ := d.parameters()
 	for _, p := range pairs {
@@ -42,7 +43,7 @@ func (d DSN) ignored() []Problem {
 		return nil
 	}
 	return []Problem{{
-		Variable: "DATABASE_URL",
+		Variable: variable,
 		Rule:     "has parameters of libpq that mean nothing here and are ignored: " + strings.Join(names, ", "),
 		Remedy:   "take them out",
 	}}
