@@ -17,15 +17,21 @@ func (v *virtual) take(ctx context.Context, w gate.Want) error {
 	if len(permit.Callsite.PCs()) == 0 {
 		permit.Callsite = v.p.callers.Capture()
 	}
-	return v.p.acquire(ctx, permit)
+	v.follow(ctx)
+	return v.comeHome(ctx, v.p.acquire(ctx, permit))
 }
 
 // acquire has the gate grant permit.
 func (p *Pool) acquire(ctx context.Context, permit *gate.Permit) error {
+	permit.Asked = time.Now()
+	return p.acquireSince(ctx, permit)
+}
+
+// acquireSince is acquire for a caller who has waited elsewhere since permit.Asked.
+func (p *Pool) acquireSince(ctx context.Context, permit *gate.Permit) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	permit.Asked = time.Now()
 	p.setPatience(ctx, permit)
 	if permit.Internal {
 		return p.admit(ctx, permit)
@@ -136,6 +142,9 @@ func (p *Pool) await(ctx context.Context, permit *gate.Permit, d gate.Decision) 
 	}
 	p.member.wake()
 	p.offer(permit)
+	if p.partOf != nil && permit.Lane != gate.Probe { // but for who looks whether they are back
+		return p.partOf.waitTurn(ctx, permit)
+	}
 	return p.gate.WaitTurn(ctx, permit)
 }
 

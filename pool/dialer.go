@@ -25,6 +25,7 @@ type dialer struct {
 	shared     *pgdriver.Shared
 	member     *member                                                                         // nil without a fleet
 	dial       func(ctx context.Context, sl *gate.Slot, permit *fleet.Permit) (backend, error) // opens a connection, whose owner has it then
+	failing    func()                                                                          // told of each dial that failed; may be nil
 	generation atomic.Uint64                                                                   // raised by Recycle
 
 	ctx  context.Context // ends when the pool closes
@@ -96,6 +97,9 @@ func (d *dialer) failed(sl *gate.Slot, err error) *DialError {
 			attrs = append(attrs, "stack", string(panicked.Stack))
 		}
 		d.log.Warn("no new connections", attrs...)
+	}
+	if d.failing != nil {
+		d.failing()
 	}
 	return e
 }

@@ -107,7 +107,7 @@ func (v *fleetCheck) round(ctx context.Context) time.Duration {
 // look returns the proof; ok is false while there is nothing to look with. It
 // opens no connection of its own: a pool that nobody uses asks for nothing.
 func (v *fleetCheck) look(ctx context.Context) (proof fleet.Proof, ok bool) {
-	configured, size := v.p.gate.Settings() // Resize may have changed them
+	configured, size := v.p.most() // Resize may have changed them
 	if v.watcher == nil {
 		return v.p.member.f.Proof(size, configured-size)
 	}

@@ -68,6 +68,9 @@ func (p *Pool) warnOfForeign() {
 	if p.cfg.ReclaimAfter > 0 {
 		without = append(without, "DB_RECLAIM_AFTER")
 	}
+	if p.cfg.ReadURL != "" {
+		without = append(without, "DATABASE_READ_URL")
+	}
 	if p.cfg.Fleet != config.FleetOff {
 		without = append(without, "DB_FLEET")
 	}

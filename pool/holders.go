@@ -11,7 +11,8 @@ import (
 // n <= 0 means all. It may be called concurrently and never blocks callers for
 // longer than copying n records takes.
 func (p *Pool) Holders(n int) []Holder {
-	return p.describeAll(p.gate.Oldest(n), time.Now())
+	now := time.Now()
+	return p.standbys.withHolders(p.describeAll(p.gate.Oldest(n), now), n, now)
 }
 
 func (p *Pool) describeAll(held []gate.Holding, now time.Time) []Holder {

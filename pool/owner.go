@@ -111,8 +111,8 @@ func (c *conn) IsValid() bool { return c.slot.RetiredFor() == connstate.CloseUnk
 // openOwner makes the *sql.DB that owns the pool's connections.
 func (p *Pool) openOwner() {
 	p.db = sql.OpenDB(owner{})
-	p.db.SetMaxOpenConns(p.cfg.MaxOpen())
-	p.db.SetMaxIdleConns(p.cfg.PoolSize)
+	most, size := p.gate.Settings()
+	p.limitOwner(most, size)
 	p.db.SetConnMaxLifetime(p.cfg.PoolRecycle)
 }
 

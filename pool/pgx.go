@@ -86,6 +86,7 @@ func (x *Pgx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 // nativeRows runs a query. The holder is done with, unless the rows hold it.
 func (v *virtual) nativeRows(ctx context.Context, sql string, args []any) (rows pgx.Rows, err error) {
 	v.asks(sql)
+	v.chooseForQuery(ctx, sql)
 	kept, finished := false, false
 	defer func() {
 		if !kept {

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"database/sql/driver"
 
 	"github.com/jackc/pgx/v5"
 
@@ -114,6 +115,7 @@ func (x *Pgx) BeginTx(ctx context.Context, options pgx.TxOptions) (pgx.Tx, error
 		return nil, err
 	}
 	v.asksNone()
+	v.chooseForTx(ctx, driver.TxOptions{ReadOnly: options.AccessMode == pgx.ReadOnly && options.IsoLevel != pgx.Serializable}, asksForStandby(ctx))
 	tx, err := onReal(ctx, v, gate.WantTransaction, func(b backend) (pgx.Tx, error) {
 		return b.(*conn).BeginNative(ctx, options)
 	})

@@ -40,9 +40,9 @@ import (
 type Pool struct {
 	cfg        config.Config
 	log        *slog.Logger
-	observer   Observer // nil when nobody observes
-	routes     routes
-	statements statementTable
+	observer   Observer        // nil when nobody observes
+	routes     *routes         // by all parts of the pool
+	statements *statementTable // likewise
 	defaults   []SessionOption
 	retries    retryBudget
 	plumbing   plumbing // the service's own, never named as a caller
@@ -65,6 +65,8 @@ type Pool struct {
 	housekeeper *housekeeper
 	fleetCheck  *fleetCheck // nil with DB_FLEET=off
 	member      *member     // nil unless the fleet's budget is enforced
+	standbys    *standbys   // nil without a ReadURL
+	partOf      *standbys   // of which this is the pool; nil for a pool that somebody opened
 	tasks       backgroundTasks
 	listeners   listeners
 
@@ -85,19 +87,40 @@ func Open(cfg config.Config, opts ...Option) (*Pool, error) {
 		return nil, err
 	}
 	cfg.ApplicationName = cfg.ResolvedApplicationName()
-	p := newPool(cfg, newSettings(opts))
-	if err := p.dialer.opener.Check(); err != nil {
+	s := newSettings(opts)
+	p := newPool(cfg, s)
+	if err := p.check("DATABASE_URL"); err != nil {
+		return nil, err
+	}
+	p.table = tableFor(cfg.Pipeline)
+	if err := p.addStandbys(s); err != nil {
 		p.dialer.stop()
-		return nil, fmt.Errorf("config: DATABASE_URL: %w", err)
+		return nil, err
 	}
 	p.warn()
-	p.table = tableFor(cfg.Pipeline)
+	p.open()
+	p.standbys.start()
+	return p, nil
+}
+
+// check reads the connection string in variable, and ends the pool where that
+// cannot be used.
+func (p *Pool) check(variable string) error {
+	err := p.dialer.opener.Check()
+	if err == nil {
+		return nil
+	}
+	p.dialer.stop()
+	return fmt.Errorf("config: %s: %w", variable, err)
+}
+
+// open has a pool that opens its own connections begin.
+func (p *Pool) open() {
 	p.openOwner()
 	p.dialer.dial = p.dialOwn
 	p.join()
 	p.checkFleet()
 	p.start()
-	return p, nil
 }
 
 // warn logs what config noticed and could not say, for it has no log.
@@ -109,7 +132,7 @@ func (p *Pool) warn() {
 
 // newPool puts the parts together.
 func newPool(cfg config.Config, s *settings) *Pool {
-	p := &Pool{cfg: cfg, log: s.log, plumbing: s.plumbing, defaults: s.session}
+	p := &Pool{cfg: cfg, log: s.log, plumbing: s.plumbing, defaults: s.session, routes: &routes{}, statements: &statementTable{}}
 	if s.observer != (nobody{}) {
 		p.observer = s.observer // nil costs a query less than being told
 	}
@@ -171,6 +194,7 @@ func (p *Pool) Ready(ctx context.Context) error {
 	for {
 		err := p.PingContext(ContextWithName(ctx, "ready"))
 		if err == nil {
+			p.standbys.wanted()
 			p.warmUp(ctx)
 		}
 		if err == nil || ctx.Err() != nil || !passes(err) {
@@ -241,23 +265,33 @@ func (e *notReadyError) Unwrap() error { return e.err }
 // Resize changes PoolSize and MaxOverflow, up or down, while the pool is in use.
 // Nothing is lost: connections beyond a smaller limit are closed as they are
 // given back, and until then the sum of sessions stays within the former one.
-// A size below 1 or a negative overflow is refused.
+// A size below 1 or a negative overflow is refused. With a ReadURL both are
+// divided as ReadShare says.
 func (p *Pool) Resize(poolSize, maxOverflow int) error {
 	cfg := p.cfg
 	cfg.PoolSize, cfg.MaxOverflow = poolSize, maxOverflow
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	if p.standbys != nil {
+		p.standbys.resize(cfg)
+		return nil
+	}
+	p.limit(poolSize, cfg.MaxOpen())
+	return nil
+}
+
+// limit sets how many connections the pool has.
+func (p *Pool) limit(poolSize, maxOpen int) {
 	p.resizing.Lock()
 	defer p.resizing.Unlock()
 	// The owner is the first to allow more and the last to allow less.
 	was, _ := p.gate.Settings()
-	p.limitOwner(max(was, cfg.MaxOpen()), poolSize)
-	p.gate.Resize(poolSize, cfg.MaxOpen())
-	p.limitOwner(cfg.MaxOpen(), poolSize)
+	p.limitOwner(max(was, maxOpen), poolSize)
+	p.gate.Resize(poolSize, maxOpen)
+	p.limitOwner(maxOpen, poolSize)
 	p.shrink()
 	p.gate.Demand()
-	return nil
 }
 
 // limitOwner sets the limits of the *sql.DB that the connections come from.

@@ -12,6 +12,7 @@ import (
 func (p *Pool) Stats() Stats {
 	s := p.figures()
 	s.Tasks = p.tasks.stats()
+	s.Standby = p.standbys.stats()
 	return s
 }
 

@@ -105,4 +105,7 @@ func (r *recycler) outdated(s *gate.Slot) bool { return s.Generation != r.genera
 func (p *Pool) Recycle() {
 	p.dialer.generation.Add(1)
 	p.listeners.reconsider()
+	if p.standbys != nil {
+		p.standbys.p.Recycle()
+	}
 }

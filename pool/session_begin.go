@@ -19,6 +19,9 @@ type unit struct {
 func (p *Pool) startSession(ctx context.Context, o sessionOptions, outer *Session) *Session {
 	s := &Session{pool: p, opts: o, outer: outer}
 	s.scope.Gate = p.gate
+	if o.standby && p.standbys != nil {
+		s.scope.Gate = p.standbys.p.gate
+	}
 	if outer != nil {
 		s.scope.Outer = &outer.scope
 	}
@@ -73,7 +76,7 @@ func (s *Session) current(ctx context.Context) (*unit, <-chan struct{}, error) {
 // begin takes a connection and begins the transaction.
 func (s *Session) begin(ctx context.Context) (u *unit, err error) {
 	life := newUnitContext(ctx, s.ctx, s.ctxEnded)
-	life.autocommit, life.readsOnly, life.unserved = s.opts.autocommit, s.opts.readsOnly(), s.noteServed
+	life.autocommit, life.readsOnly, life.standby, life.unserved = s.opts.autocommit, s.opts.readsOnly(), s.opts.standby, s.noteServed
 	defer func() { u, err = s.begun(life, u, err) }() // also when the driver panics
 	if !s.abortable(life) {
 		return nil, nil

@@ -25,7 +25,7 @@ func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if u == nil {
 		return nil, driver.ErrBadConn // nobody comes here but sessions
 	}
-	u.conn = &sessionConn{inner: virtual{p: c.p}, session: u.session, autocommit: u.autocommit, unserved: u.unserved, readsOnly: u.readsOnly, mu: make(turn, 1)}
+	u.conn = &sessionConn{inner: virtual{p: c.p}, session: u.session, autocommit: u.autocommit, unserved: u.unserved, readsOnly: u.readsOnly, standby: u.standby, mu: make(turn, 1)}
 	u.conn.inner.bound = u.conn.bind
 	return u.conn, nil
 }
@@ -46,6 +46,7 @@ type sessionConn struct {
 	inner      virtual
 	session    context.Context // the session's
 	autocommit bool
+	standby    bool                        // it may run at a standby
 	unserved   func(error)                 // is told how beginning went, where a statement did that
 	real       atomic.Pointer[realBackend] // the connection; nil before it has one
 
@@ -153,7 +154,7 @@ func (c *sessionConn) BeginTx(ctx context.Context, opts driver.TxOptions) (drive
 	if c.autocommit {
 		return sessionTx{c}, c.inner.hold(ctx)
 	}
-	err := c.inner.beginLater(ctx, opts)
+	err := c.inner.beginLater(ctx, opts, c.standby)
 	c.late = c.inner.isLate()
 	return sessionTx{c}, err
 }
@@ -162,8 +163,14 @@ func (c *sessionConn) BeginTx(ctx context.Context, opts driver.TxOptions) (drive
 type realBackend struct{ backend }
 
 // bind notes the connection that the session has now. Until its transaction has
-// begun it may get another, in place of a dead one.
-func (c *sessionConn) bind(b backend) { c.real.Store(&realBackend{b}) }
+// begun it may get another, in place of a dead one; nil is for none.
+func (c *sessionConn) bind(b backend) {
+	if b == nil {
+		c.real.Store(nil)
+		return
+	}
+	c.real.Store(&realBackend{b})
+}
 
 // backend is the session's connection; nil before it has one.
 func (c *sessionConn) backend() backend {

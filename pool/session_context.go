@@ -47,6 +47,7 @@ type unitContext struct {
 	unserved   func(error)  // is told how beginning the transaction went
 	autocommit bool         // no transaction is to be begun
 	readsOnly  bool         // it is READ ONLY, and its COMMIT cannot fail
+	standby    bool         // a standby may serve it
 	conn       *sessionConn // what the connector took for it
 }
 

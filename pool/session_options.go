@@ -67,6 +67,7 @@ func WithSessionDefaults(opts ...SessionOption) Option {
 type sessionOptions struct {
 	tx         sql.TxOptions
 	autocommit bool
+	standby    bool
 	begin      []func(ctx context.Context, s *Session) error
 }
 
@@ -81,6 +82,9 @@ func (p *Pool) sessionOptions(opts []SessionOption) (sessionOptions, error) {
 	}
 	if o.autocommit && o.tx != (sql.TxOptions{}) {
 		return o, errors.New("pool: WithAutocommit excludes WithReadOnly and WithIsolation, which are properties of a transaction; drop one of them")
+	}
+	if o.standby && o.tx.Isolation == sql.LevelSerializable {
+		return o, errors.New("pool: WithStandby excludes sql.LevelSerializable, which standbys do not have; use sql.LevelRepeatableRead, or drop one of them")
 	}
 	return o, nil
 }

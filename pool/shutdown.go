@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // closeGrace bounds how long Close waits for the server to end the sessions.
@@ -22,6 +24,8 @@ func (p *Pool) Close() error {
 }
 
 func (p *Pool) close() error {
+	atStandbys := p.standbys.close()
+	defer atStandbys()
 	p.listeners.shutdown(p.errClosed())
 	p.closed.Store(true)
 	p.gate.Close()
@@ -57,17 +61,27 @@ func canceled(ctx context.Context) context.Context {
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.listeners.shutdown(p.errClosed())
 	err := p.tasks.shutdown(ctx)
+	p.standbys.refuse()
 	p.closed.Store(true)
 	p.gate.Close()
-	released := p.gate.WhenReleased()
-	select {
-	case <-released:
-	case <-ctx.Done():
-		select {
-		case <-released: // both, and nothing was cut short
-		default:
-			err = errors.Join(err, ctx.Err())
-		}
+	if cut := cmp.Or(released(ctx, p.gate), p.standbys.released(ctx)); cut != nil {
+		err = errors.Join(err, cut)
 	}
 	return errors.Join(err, p.Close())
+}
+
+// released waits until nobody holds a connection, as long as ctx lasts.
+func released(ctx context.Context, g *gate.Gate) error {
+	all := g.WhenReleased()
+	select {
+	case <-all:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-all: // both, and nothing was cut short
+		return nil
+	default:
+		return ctx.Err()
+	}
 }

@@ -56,6 +56,8 @@ type Stats struct {
 
 	Pipeline PipelineStats // statements that shared connections
 
+	Standby *StandbyStats // reads at standbys; nil without Config.ReadURL
+
 	LeakWarningCount uint64 // holders that were warned about for passing Config.LeakThreshold
 	Leaking          int    // holders past Config.LeakThreshold now
 

@@ -31,7 +31,9 @@ type virtual struct {
 	pinned bool          // the session is the caller's own: something was done in it
 	tx     laterTx       // which begins with its first statement; zero for most
 	inside *route        // the statement that runs next in the session, if it is counted
-	bound  func(backend) // told of each real connection; nil when nobody cares
+	bound  func(backend) // told of each real connection, and of its loss with nil; may be nil
+	reads  standbyRead   // zero for all that goes to the primary
+	writes progressWrite // zero where nobody follows the caller's progress
 }
 
 var (
@@ -90,7 +92,7 @@ func onReal[T any](ctx context.Context, v *virtual, w gate.Want, call func(backe
 // tries is onReal for a permit that was granted, unless there is an error.
 func tries[T any](ctx context.Context, v *virtual, w gate.Want, err error, call func(backend) (T, error)) (result T, _ error) {
 	for pause := time.Duration(0); err == nil; pause = min(2*pause+firstPause, lastPause) {
-		if err = v.bind(ctx); err == nil {
+		if err = v.bindCurrent(ctx); err == nil {
 			if err = v.startTx(); err == nil {
 				result, err = onIts(v, call)
 			}
@@ -99,7 +101,11 @@ func tries[T any](ctx context.Context, v *virtual, w gate.Want, err error, call 
 				return result, err
 			}
 		}
-		err = v.replace(ctx, pause)
+		if err == errBehind {
+			err = v.waitForReplay(ctx)
+			continue
+		}
+		err = v.comeHome(ctx, v.replace(ctx, pause))
 	}
 	return result, err
 }
@@ -145,14 +151,21 @@ func (v *virtual) replace(ctx context.Context, pause time.Duration) error {
 // giveBack gives the real connection back, if there is one. It is sound unless
 // database/sql knows better.
 func (v *virtual) giveBack(sound bool) {
+	defer v.leave()
 	c := v.real
 	if c == nil {
 		return
 	}
-	v.real, v.pinned, v.tx = nil, false, laterTx{}
+	v.pinned, v.tx = false, laterTx{}
 	if !sound {
 		c.RetireFor(connstate.CloseUnclean)
 	}
+	v.putBack(c)
+}
+
+// putBack gives back the connection that v has.
+func (v *virtual) putBack(c backend) {
+	v.real = nil
 	if v.p.putBack(&v.permit, c) {
 		v.p.released(&v.permit)
 	}
@@ -221,6 +234,7 @@ func (v *virtual) QueryContext(ctx context.Context, query string, args []driver.
 
 func (v *virtual) query(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	v.asks(query)
+	v.chooseForQuery(ctx, query)
 	execute := func(c backend) (driver.Rows, error) { return c.QueryContext(ctx, query, args) }
 	if o := v.offering(ctx, query, args); o.statement != nil {
 		return onShared(ctx, v, o, rowsOf, execute)
@@ -231,7 +245,12 @@ func (v *virtual) query(ctx context.Context, query string, args []driver.NamedVa
 // BeginTx begins a transaction.
 func (v *virtual) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	v.asksNone()
-	return onReal(ctx, v, gate.WantTransaction, func(c backend) (driver.Tx, error) { return c.BeginTx(ctx, opts) })
+	v.chooseForTx(ctx, opts, asksForStandby(ctx))
+	tx, err := onReal(ctx, v, gate.WantTransaction, func(c backend) (driver.Tx, error) { return c.BeginTx(ctx, opts) })
+	if err == nil && v.writes.progress != nil {
+		tx = followedTx{tx, v}
+	}
+	return tx, err
 }
 
 // Begin is BeginTx for callers without a context; database/sql is none of them.

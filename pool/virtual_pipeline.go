@@ -135,7 +135,7 @@ func (v *virtual) lead(ctx context.Context) (*pgdriver.Call, error) {
 		return nil, v.replace(ctx, 0)
 	}
 	c, ok := v.real.(*conn)
-	if !ok || !c.Pipelines() || !c.BeginRun() {
+	if !ok || !c.Pipelines() || !v.mayLead(ctx, c) || !c.BeginRun() {
 		g.Disband(permit, time.Now())
 		return nil, nil
 	}

@@ -27,8 +27,9 @@ var _ beginner = (*conn)(nil)
 
 // beginLater takes a connection for a transaction that begins with its first
 // statement where that can be, and else now. It is v's to end, by endTx.
-func (v *virtual) beginLater(ctx context.Context, opts driver.TxOptions) error {
+func (v *virtual) beginLater(ctx context.Context, opts driver.TxOptions, standby bool) error {
 	v.asksNone()
+	v.chooseForTx(ctx, opts, standby || asksForStandby(ctx))
 	v.tx = laterTx{ctx: ctx, opts: opts}
 	_, err := onReal(ctx, v, gate.WantTransaction, func(backend) (struct{}, error) { return struct{}{}, nil })
 	return err
@@ -64,9 +65,9 @@ func (v *virtual) endTx(commit bool) error {
 	case v.tx.Tx == nil:
 		return nil
 	case commit:
-		return v.tx.Commit()
+		return v.noted(v.tx.Commit())
 	}
-	return v.tx.Rollback()
+	return v.noted(v.tx.Rollback())
 }
 
 // commitUnheard commits without waiting for the answer. It reports false, and has done

@@ -39,6 +39,31 @@ func (g *Gate) Settings() (configured, poolSize int) {
 	return g.configured, g.poolSize
 }
 
+// Sessions is how many sessions the server has, or may have, for this pool.
+func (g *Gate) Sessions() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.sessionsLocked()
+}
+
+func (g *Gate) sessionsLocked() int { return g.conns + g.dialing + g.closing }
+
+// WhenSessions is closed when there are n sessions at most.
+func (g *Gate) WhenSessions(n int) <-chan struct{} {
+	return g.when(func() bool { return g.sessionsLocked() <= n })
+}
+
+// HasServer reports whether connections are open, or can be opened as far as is
+// known, and if not, why the last dial failed.
+func (g *Gate) HasServer() (bool, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.dials.state.OK || g.conns > 0 {
+		return true, nil
+	}
+	return false, g.dials.last.Err
+}
+
 // watcher waits for a condition on the gate's figures.
 type watcher struct {
 	holds func() bool // called with the lock held

@@ -19,7 +19,8 @@ const maxRequest = 16 << 10
 type Call struct {
 	SQL   string
 	Face  Face
-	Owner any // whatever its caller wants to find here
+	Owner any      // whatever its caller wants to find here
+	Needs Position // what a standby must have replayed to answer it
 
 	st    *Statement
 	desc  *pgconn.StatementDescription // what the arguments are encoded for

@@ -59,6 +59,8 @@ type Conn struct {
 
 	left leftovers
 
+	replayed Position // what its server, a standby, is known to have replayed
+
 	named  map[string]*named       // by text; see PrepareOwn
 	inputs map[string]int          // how many parameters each statement has that was prepared here
 	link   *Link                   // to run statements of several callers; nil until some ran

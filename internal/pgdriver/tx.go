@@ -111,7 +111,11 @@ func (t *tx) Commit() error {
 	if err := t.c.begin(t.ctx); err != nil {
 		return errors.Join(err, t.rollback())
 	}
-	results, err := t.c.run(t.ctx, "commit")
+	progress := t.progress()
+	results, err := t.c.run(t.ctx, t.commitText(progress))
+	if progress != nil && noteCommit(progress, results) {
+		return nil
+	}
 	if err != nil {
 		return t.uncommitted(err)
 	}
