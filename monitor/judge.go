@@ -88,7 +88,7 @@ func (m *Monitor) evidenceLocked(l look) evidence {
 func (e evidence) problems() []statusjson.Problem {
 	found := []statusjson.Problem{}
 	for _, judge := range []func() (statusjson.Problem, bool){
-		e.database, e.blocked, e.notRunning, e.stale, e.access, e.turningAway, e.leak, e.usage, e.serverUsage, e.fleet, e.statementTimeoutLost,
+		e.database, e.blocked, e.notRunning, e.stale, e.access, e.turningAway, e.leak, e.usage, e.serverUsage, e.standby, e.fleet, e.statementTimeoutLost,
 	} {
 		p, ok := judge()
 		if !ok || (p.Code == statusjson.ProblemServerRefuses && len(found) > 0 && found[0].Code == statusjson.ProblemUnreachable) {

@@ -88,6 +88,7 @@ func (m *Monitor) Status() statusjson.Status {
 		StatementTimeout: statusjson.StatementTimeoutState{WantSeconds: l.stats.StatementTimeout.Want.Seconds(), InForce: l.stats.StatementTimeout.InForce, How: l.stats.StatementTimeout.How},
 		Pooler:           l.stats.Pooler,
 		Settings:         settings(l.cfg),
+		Standby:          standbyFigures(l.stats.Standby, m.opts.addresses),
 		Fleet:            fleetFigures(l),
 		Holders:          holders(m.pool.Holders(holdersShown), m.opts.stacks),
 		Server:           m.serverReport(l.at, l.cfg.MaxConnectionWarnings),

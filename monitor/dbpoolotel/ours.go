@@ -21,7 +21,7 @@ const (
 )
 
 func ours() []instrument {
-	return slices.Concat(connections(), acquisitions(), pipelines(), tasks(), server(), fleet())
+	return slices.Concat(connections(), acquisitions(), pipelines(), tasks(), server(), standby(), fleet())
 }
 
 func connections() []instrument {

@@ -40,6 +40,10 @@ func busy() pool.Stats {
 		StatementTimeout: pool.StatementTimeout{Want: 30 * time.Second, InForce: true},
 		LeakWarningCount: 5, Leaking: 4,
 		Tasks: pool.TaskStats{Running: make([]pool.RunningTask, 3), StartedCount: 52, FailedCount: 53, PanicCount: 54, RefusedCount: 55},
+		Standby: &pool.StandbyStats{
+			OK: true, Behind: true, Budget: 37, Limit: 15, InUse: 71, Idle: 72, Dialing: 73, Closing: 74, Waiting: 75,
+			ReadCount: 76, UnusableCount: 77, BehindCount: 78, WaitCount: 79, WaitDuration: 80 * time.Second,
+		},
 		Fleet: pool.FleetStats{
 			Mode: config.FleetEnforce, At: time.Unix(1, 0), Replicas: 8, Usable: 97, Need: 96, Fits: true,
 			Share: 13, Tokens: 14, Headroom: 9, Fallback: "no advisory locks through this pooler",
@@ -176,6 +180,18 @@ func TestFigures(t *testing.T) {
 		{"dbpool.background.failed", "", "", 53},
 		{"dbpool.background.panics", "", "", 54},
 		{"dbpool.background.refused", "", "", 55},
+		{"dbpool.standby.connections", attrPlace, "in_use", 71},
+		{"dbpool.standby.connections", attrPlace, "closing", 74},
+		{"dbpool.standby.limit", "", "", 15},
+		{"dbpool.standby.budget", "", "", 37},
+		{"dbpool.standby.pending_requests", "", "", 75},
+		{"dbpool.standby.up", "", "", 1},
+		{"dbpool.standby.behind", "", "", 1},
+		{"dbpool.standby.reads", attrServed, "standby", 76},
+		{"dbpool.standby.reads", attrServed, "unusable", 77},
+		{"dbpool.standby.reads", attrServed, "behind", 78},
+		{"dbpool.standby.waits", "", "", 79},
+		{"dbpool.standby.wait_time", "", "", 80},
 		{"dbpool.fleet.replicas", "", "", 8},
 		{"dbpool.fleet.demand", "", "", 96},
 		{"dbpool.fleet.budget", "", "", 97},
@@ -240,7 +256,7 @@ func TestAbsent(t *testing.T) {
 		Name: "db", Server: pool.ServerState{OK: true, Reason: "server full"}, Fleet: pool.FleetStats{Mode: config.FleetWarn},
 	}}, mp)
 	got := collect(t, r)
-	for _, in := range append(fleet(), instrument{name: "dbpool.server.refusing"}) {
+	for _, in := range append(append(fleet(), standby()...), instrument{name: "dbpool.server.refusing"}) {
 		if m, ok := got[in.name]; ok {
 			t.Errorf("%s: %v", in.name, m)
 		}

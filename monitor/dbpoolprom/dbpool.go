@@ -9,7 +9,7 @@ import (
 
 // dbpoolMetrics are the pool's own, in the order of the table in docs/metrics.md.
 func dbpoolMetrics() []metric {
-	return slices.Concat(connectionMetrics(), acquireMetrics(), pipelineMetrics(), taskMetrics(), churnMetrics(), serverMetrics(), fleetMetrics())
+	return slices.Concat(connectionMetrics(), acquireMetrics(), pipelineMetrics(), taskMetrics(), churnMetrics(), serverMetrics(), standbyMetrics(), fleetMetrics())
 }
 
 // connectionMetrics say what the pool has and may have now.

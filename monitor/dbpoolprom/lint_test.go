@@ -34,6 +34,7 @@ var notExported = map[string]string{
 	"Hold.Counts[18]":  "likewise",
 	"Fleet.Arithmetic": "sentences", "Fleet.Arithmetic[0]": "sentences",
 	"Fleet.Remedies": "sentences", "Fleet.Remedies[0]": "sentences",
+	"Standby.Reason": "a sentence", "Standby.Since": "when dbpool_standby_up changed",
 	"Tasks.Running[0].Name": "names may be without number", "Tasks.Running[1].Name": "likewise",
 	"Tasks.Running[1].Since": "only the oldest matters",
 	"LastDialError.Message":  "a sentence", "LastDialError.Remedy": "a sentence", "LastDialError.SQLState": "see Reason", "LastDialError.Permanent": "see Reason",

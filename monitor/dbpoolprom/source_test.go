@@ -46,6 +46,10 @@ func busy() pool.Stats {
 			Running:      []pool.RunningTask{{Name: "reindex", Since: epoch.Add(3 * time.Minute)}, {Name: "mail", Since: epoch.Add(4 * time.Minute)}},
 			StartedCount: 52, FailedCount: 53, PanicCount: 54, RefusedCount: 55,
 		},
+		Standby: &pool.StandbyStats{
+			OK: true, Since: epoch.Add(5 * time.Minute), Behind: true, Budget: 37, Limit: 15, InUse: 71, Idle: 72, Dialing: 73, Closing: 74, Waiting: 75,
+			ReadCount: 76, UnusableCount: 77, BehindCount: 78, WaitCount: 79, WaitDuration: 80 * time.Second,
+		},
 		Fleet: pool.FleetStats{
 			Mode: config.FleetEnforce, At: epoch.Add(2 * time.Minute), Replicas: 8, Usable: 97, Need: 96, Fits: true,
 			Share: 13, Tokens: 14, Headroom: 9, Arithmetic: []string{"8 x 12"}, Remedies: []string{"DB_POOL_SIZE=1"},

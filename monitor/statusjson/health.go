@@ -76,6 +76,7 @@ const (
 	ProblemServerUsage   ProblemCode = "server_usage_high" // the server's usage is above the threshold
 	ProblemLeak          ProblemCode = "leak"              // connections are held longer than the leak threshold
 	ProblemTurningAway   ProblemCode = "turning_away"      // callers time out or are refused
+	ProblemStandby       ProblemCode = "standby"           // reads that asked for a standby go to the primary
 	ProblemFleetMisfit   ProblemCode = "fleet_misfit"      // all replicas together can ask for more than there is
 	ProblemNoStmtTimeout ProblemCode = "statement_timeout" // the limit for statements is not in force
 )

@@ -51,6 +51,8 @@ type Status struct {
 	Pooler           string                `json:"pooler,omitempty"`          // "pgbouncer" when one stands in between
 	Settings         Settings              `json:"settings"`                  // the configuration in force
 
+	Standby *StandbyFigures `json:"standby,omitempty"` // reads at standbys; absent without DATABASE_READ_URL
+
 	Fleet   *FleetFigures  `json:"fleet,omitempty"` // all replicas of the service together; absent with DB_FLEET=off
 	Server  ServerReport   `json:"server"`          // the server's own view
 	Queries QueryReport    `json:"queries"`         // the longest-running statements on the server
@@ -138,6 +140,29 @@ type Distribution struct {
 type Bucket struct {
 	UpToSeconds float64 `json:"up_to_seconds,omitempty"` // absent in the last bucket, which has no bound
 	Count       uint64  `json:"count"`
+}
+
+// StandbyFigures say how reads at standbys go. pool has the connections to the
+// primary alone.
+type StandbyFigures struct {
+	OK     bool      `json:"ok"`               // standbys can be used; else reads go to the primary
+	Reason string    `json:"reason,omitempty"` // when not ok: why; only where addresses are shown
+	Since  time.Time `json:"since"`            // when the present state began
+	Behind bool      `json:"behind"`           // a standby lately did not have in time what a reader had written
+
+	Budget     int `json:"budget"`      // the most connections to the primary and standbys together
+	Limit      int `json:"limit"`       // the most connections to standbys now
+	CheckedOut int `json:"checked_out"` // held by callers
+	CheckedIn  int `json:"checked_in"`  // open and free
+	Dialing    int `json:"dialing"`     // being opened
+	Closing    int `json:"closing"`     // given up, but the server's session has not ended yet
+	Waiting    int `json:"waiting"`     // callers queued for one
+
+	ReadCount        uint64  `json:"read_count"`         // reads sent to a standby
+	UnusableCount    uint64  `json:"unusable_count"`     // reads that the primary served because no standby could be used
+	BehindCount      uint64  `json:"behind_count"`       // reads that the primary served because standbys were behind
+	WaitedCount      uint64  `json:"waited_count"`       // reads that waited for a standby to have what they needed
+	WaitTotalSeconds float64 `json:"wait_total_seconds"` // how long in all
 }
 
 // PipelineFigures are the statements that were sent together with those of other
