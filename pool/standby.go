@@ -107,10 +107,13 @@ func (b *standbys) close() (wait func()) {
 
 // refuse refuses everybody from now on.
 func (b *standbys) refuse() {
-	if b != nil {
-		b.p.closed.Store(true)
-		b.p.gate.Close()
+	if b == nil {
+		return
 	}
+	b.stop()
+	<-b.done // who looks for standbys would take a closed gate for their end
+	b.p.closed.Store(true)
+	b.p.gate.Close()
 }
 
 // released waits until nobody holds a connection to a standby, as long as ctx lasts.

@@ -276,7 +276,8 @@ func TestResizeWithStandbys(t *testing.T) {
 // holders there have finished.
 func TestCloseWithStandbys(t *testing.T) {
 	onPairs(t, func(t *testing.T, primary, standby *pgtest.Server) {
-		p, err := Open(withStandby(primary, standby.URL, 4, 0), quietly)
+		log := &logLines{}
+		p, err := Open(withStandby(primary, standby.URL, 4, 0), WithLogger(slog.New(slog.NewJSONHandler(log, nil))))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -305,6 +306,10 @@ func TestCloseWithStandbys(t *testing.T) {
 			_, err := readers(p)["row"](ctx, "select 1")
 			return err != nil && strings.Contains(err.Error(), "closed")
 		})
+		time.Sleep(2 * lookInterval)
+		if n := len(log.with(t, "no standby can be used, reads go to the primary")); n > 0 {
+			t.Error("the end of the pool was taken for the standby's")
+		}
 		if over.Load() {
 			t.Error("Shutdown did not wait for who reads at the standby")
 		}
