@@ -212,7 +212,7 @@ func writeOutboxes(ctx context.Context, s *pool.Session, client *river.Client[*s
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // it has ended, or the session undoes it
+	defer func() { _ = tx.Rollback() }() // it has ended, or the session undoes it
 	if _, err := client.InsertTx(ctx, tx, job{Caller: 1}, nil); err != nil {
 		return err
 	}
