@@ -50,12 +50,14 @@ func (f *Fleet) lookPause() time.Duration {
 	return f.calmInterval()
 }
 
-// probePause is the time between two questions whether somebody lacks something.
+// probePause is the time between two questions whether somebody lacks something. All
+// together stay under a hundred a second, and an alarm is heard while it lasts.
 func (f *Fleet) probePause() time.Duration {
-	if f.demand > len(f.sessions) {
-		return f.opts.Interval // it may have what others lack
+	pause := f.interval() // it may have what others lack
+	if f.demand <= len(f.sessions) {
+		pause = max(4*f.opts.Interval, 2*pause)
 	}
-	return 4 * f.opts.Interval
+	return min(pause, alarmTurn)
 }
 
 // promising reports whether an early look may help: to say that there is more
