@@ -47,6 +47,11 @@ function renderStatements(s) {
   byID("statements-table").replaceChildren(namedTable("Connections by statement", "Statement", statements));
 }
 
+// upTo is a percentile, which is the upper bound of its bucket.
+function upTo(seconds) {
+  return seconds ? "≤ " + span(seconds) : "–";
+}
+
 function namedTable(caption, what, figures) {
   const rows = matching(figures).map((r) =>
     el(
@@ -55,8 +60,8 @@ function namedTable(caption, what, figures) {
       el("td", { class: "block" }, r.name || el("span", { class: "muted" }, "all others")),
       el("td", { class: "num" }, number(r.in_use)),
       el("td", { class: "num" }, r.waiting ? el("span", { class: "tag warning" }, number(r.waiting)) : "0"),
-      el("td", { class: "num plain" }, r.recent_hold_p95_seconds ? "≤ " + span(r.recent_hold_p95_seconds) : "–"),
-      el("td", { class: "num plain wide-only" }, r.recent_wait_p95_seconds ? "≤ " + span(r.recent_wait_p95_seconds) : "–"),
+      el("td", { class: "num plain" }, upTo(r.recent_hold_p95_seconds)),
+      el("td", { class: "num plain wide-only" }, upTo(r.recent_wait_p95_seconds)),
       el("td", { class: "num plain wide-only" }, number(r.acquired_count)),
       el("td", { class: "num plain" }, number(r.timed_out_count)),
       el("td", { class: "num plain" }, number(r.shed_count)),
