@@ -101,6 +101,14 @@ func (r *route) answered(waited time.Duration, err error) {
 	}
 }
 
+// holdsAgain is for a statement that was sent with others, which counted as a
+// connection given back, and got one to itself after all.
+func (r *route) holdsAgain() {
+	if r != nil {
+		r.inUse.Add(1)
+	}
+}
+
 // released is after answered without an error.
 func (r *route) released(held time.Duration) {
 	if r == nil {

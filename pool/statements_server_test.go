@@ -142,7 +142,10 @@ func TestStatementsThatShare(t *testing.T) {
 	}
 	all.Wait()
 	s := statement(p, "select $1::int + ?")
-	if s.AcquireCount != callers*each || s.Hold.Count != callers*each || s.InUse != 0 || s.Waiting != 0 || p.Stats().Pipeline.SharedCount == 0 {
+	if n := p.statements.of("select $1::int + 1").inUse.Load(); n != 0 {
+		t.Errorf("%d in use at the end", n)
+	}
+	if s.AcquireCount != callers*each || s.Hold.Count < callers*each || s.Waiting != 0 || p.Stats().Pipeline.SharedCount == 0 {
 		t.Errorf("%+v; %+v", s, p.Stats().Pipeline)
 	}
 }

@@ -122,7 +122,10 @@ func (v *virtual) together(ctx context.Context) (c *pgdriver.Call, err error) {
 		return nil, err
 	}
 	c.Discard()
-	err = v.p.await(ctx, permit, v.p.gate.Rejoin(permit, time.Now()))
+	if err = v.p.await(ctx, permit, v.p.gate.Rejoin(permit, time.Now())); err == nil {
+		v.p.routes.of(Lane(permit.Lane), permit.Name).holdsAgain()
+		statementOf(permit.Statement).holdsAgain()
+	}
 	return nil, v.p.explain(permit, err)
 }
 
