@@ -37,7 +37,7 @@ func TestReadOnlyCommitIsNotWaitedFor(t *testing.T) {
 		"exec":         {func(ctx context.Context, s *Session) error { _, err := s.ExecContext(ctx, "select 1"); return err }, readOnly, 1},
 		"level":        {one, []SessionOption{WithReadOnly(), WithIsolation(sql.LevelRepeatableRead)}, 1},
 		"WithBegin":    {one, []SessionOption{WithReadOnly(), WithBegin(one)}, 2},
-		"rows left":    {func(ctx context.Context, s *Session) error { _, err := s.QueryContext(ctx, "select n"); return err }, readOnly, 1}, //nolint:rowserrcheck // on purpose
+		"rows left":    {func(ctx context.Context, s *Session) error { _, err := s.QueryContext(ctx, "select n"); return err }, readOnly, 1},
 		"nothing":      {all(), readOnly, 0},
 		"read-write":   {one, nil, 2},
 		"serializable": {one, []SessionOption{WithReadOnly(), WithIsolation(sql.LevelSerializable)}, 2},
