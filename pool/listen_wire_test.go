@@ -123,6 +123,7 @@ func TestRecycleReplacesTheListener(t *testing.T) {
 func TestListenersSessionIsNotUnclean(t *testing.T) {
 	inWire(t, sized(2, 0), func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {
 		listenTo(t, p, "c").end()
+		synctest.Wait()
 		if c := p.Stats().Closed; c.Surplus != 1 || c.Total() != 1 || s.live() != 0 {
 			t.Errorf("closed: %+v, %d sessions", c, s.live())
 		}
