@@ -76,9 +76,10 @@ func (b *standbys) lookOnce(ctx context.Context) (again bool) {
 	case err == nil:
 		b.rise()
 	case !asked && ctx.Err() != context.Canceled:
-		// Where connections are open all are in use, which says nothing. Else those
-		// that there were have no end, and the server answers no dial.
-		if b.areThere() && b.p.figures().Open() == 0 {
+		// Where callers hold all connections that says nothing. Else the server ends
+		// none of those that were given up, answers no dial, or keeps the pool's own
+		// errand waiting.
+		if b.areThere() && b.p.figures().InUse == 0 {
 			b.fall(errHung)
 		}
 	case err == errPromoted:

@@ -110,55 +110,53 @@ func setLazily(ctx context.Context, s *Session) error {
 	return err
 }
 
-// TestReadYourWrites writes in every way and reads in every way at a standby whose
+// testReadYourWrites writes in every way and reads in every way at a standby whose
 // replay is held up again and again. Under one progress no read misses what was
 // written before it; without one the same reads do miss some, or the test shows nothing.
-func TestReadYourWrites(t *testing.T) {
-	onPairs(t, func(t *testing.T, primary, standby *pgtest.Server) {
-		primary.Exec(t, "create function write(bigint) returns bigint language sql as 'insert into written (n) values ($1) returning n'")
-		cfg := withStandby(primary, standby.URL, 6, 4)
-		cfg.ReadWait = 30 * time.Second // so that the standby answers, not the primary
-		p := open(t, cfg)
-		write, read := writers(p), readers(p)
-		ways, looks := keys(write), keys(read)
-		stop := holdUp(t, standby)
-		const pairs, workers = 1000, 4
-		var next, stale atomic.Int64
-		inParallel(workers, func(int) {
-			ctx := ContextWithProgress(t.Context(), "")
-			for n := next.Add(1); n <= pairs; n = next.Add(1) {
-				way, look := ways[rand.N(len(ways))], looks[rand.N(len(looks))]
-				if err := write[way](ctx, int(n)); err != nil {
-					t.Errorf("%s: %v", way, err)
-				}
-				const query = "select count(*)::int from written where n = $1"
-				if n%5 == 0 {
-					if found, _ := read[look](ContextWithStandby(t.Context()), query, int(n)); found == 0 {
-						stale.Add(1)
-					}
-				}
-				if rand.N(4) == 0 { // the caller goes on elsewhere
-					text, err := p.Progress(ctx)
-					if err != nil || text == "" {
-						t.Errorf("%s: %q, %v", way, text, err)
-					}
-					ctx = ContextWithProgress(t.Context(), text)
-				}
-				if found, err := read[look](ContextWithStandby(ctx), query, int(n)); found != 1 || err != nil {
-					t.Errorf("written by %s, read by %s: found %d times, %v", way, look, found, err)
+func testReadYourWrites(t *testing.T, primary, standby *pgtest.Server) {
+	primary.Exec(t, "create function write(bigint) returns bigint language sql as 'insert into written (n) values ($1) returning n'")
+	cfg := withStandby(primary, standby.URL, 6, 4)
+	cfg.ReadWait = 30 * time.Second // so that the standby answers, not the primary
+	p := open(t, cfg)
+	write, read := writers(p), readers(p)
+	ways, looks := keys(write), keys(read)
+	stop := holdUp(t, standby)
+	const pairs, workers = 1000, 4
+	var next, stale atomic.Int64
+	inParallel(workers, func(int) {
+		ctx := ContextWithProgress(t.Context(), "")
+		for n := next.Add(1); n <= pairs; n = next.Add(1) {
+			way, look := ways[rand.N(len(ways))], looks[rand.N(len(looks))]
+			if err := write[way](ctx, int(n)); err != nil {
+				t.Errorf("%s: %v", way, err)
+			}
+			const query = "select count(*)::int from written where n = $1"
+			if n%5 == 0 {
+				if found, _ := read[look](ContextWithStandby(t.Context()), query, int(n)); found == 0 {
+					stale.Add(1)
 				}
 			}
-		})
-		stop()
-		s := p.Stats().Standby
-		t.Logf("%d of %d reads without a progress were stale; %d reads at the standby, %d waited, %s in all", stale.Load(), pairs/5, s.ReadCount, s.WaitCount, s.WaitDuration)
-		if stale.Load() == 0 {
-			t.Error("the standby was never behind: the test shows nothing")
-		}
-		if s.BehindCount+s.UnusableCount > 0 || s.WaitCount == 0 {
-			t.Errorf("%d reads went to the primary because the standby was behind, %d because it could not be used; %d waited", s.BehindCount, s.UnusableCount, s.WaitCount)
+			if rand.N(4) == 0 { // the caller goes on elsewhere
+				text, err := p.Progress(ctx)
+				if err != nil || text == "" {
+					t.Errorf("%s: %q, %v", way, text, err)
+				}
+				ctx = ContextWithProgress(t.Context(), text)
+			}
+			if found, err := read[look](ContextWithStandby(ctx), query, int(n)); found != 1 || err != nil {
+				t.Errorf("written by %s, read by %s: found %d times, %v", way, look, found, err)
+			}
 		}
 	})
+	stop()
+	s := p.Stats().Standby
+	t.Logf("%d of %d reads without a progress were stale; %d reads at the standby, %d waited, %s in all", stale.Load(), pairs/5, s.ReadCount, s.WaitCount, s.WaitDuration)
+	if stale.Load() == 0 {
+		t.Error("the standby was never behind: the test shows nothing")
+	}
+	if s.BehindCount+s.UnusableCount > 0 || s.WaitCount == 0 {
+		t.Errorf("%d reads went to the primary because the standby was behind, %d because it could not be used; %d waited", s.BehindCount, s.UnusableCount, s.WaitCount)
+	}
 }
 
 func keys[V any](m map[string]V) (names []string) {
@@ -187,172 +185,164 @@ func holdUp(t *testing.T, standby *pgtest.Server) (stop func()) {
 	}
 }
 
-// TestStandbyBehind has a standby whose replay stands still: the first read waits
+// testStandbyBehind has a standby whose replay stands still: the first read waits
 // as long as it may, those after it do not, and all are served by the primary.
 // Reads that need nothing new go on at the standby.
-func TestStandbyBehind(t *testing.T) {
-	onPairs(t, func(t *testing.T, primary, standby *pgtest.Server) {
-		const wait = 300 * time.Millisecond
-		cfg := withStandby(primary, standby.URL, 3, 1)
-		cfg.ReadWait = wait
-		log := &logLines{}
-		p := open(t, cfg, WithLogger(slog.New(slog.NewJSONHandler(log, nil))))
-		before := ContextWithProgress(ContextWithStandby(t.Context()), "")
-		after := ContextWithProgress(ContextWithStandby(t.Context()), "")
-		if err := writers(p)["session"](before, 1); err != nil {
-			t.Fatal(err)
-		}
-		replays(t, primary, standby)
-		standby.Exec(t, "select pg_wal_replay_pause()")
-		if err := writers(p)["session"](after, 2); err != nil {
-			t.Fatal(err)
-		}
-		for i := range 5 {
-			started := time.Now()
-			n, err := readers(p)["row"](after, whichPort)
-			took := time.Since(started)
-			if n != primary.Port || err != nil {
-				t.Errorf("read at %d, %v", n, err)
-			}
-			if i == 0 && (took < wait || took > wait+2*time.Second) || i > 0 && took > wait {
-				t.Errorf("read %d took %s, with a wait of %s", i, took, wait)
-			}
-			if n, err := readers(p)["row"](before, whichPort); n != standby.Port || err != nil {
-				t.Errorf("what needs nothing new went to %d, %v", n, err)
-			}
-		}
-		s := p.Stats().Standby
-		if s.BehindCount != 5 || s.WaitCount != 1 || s.WaitDuration < wait || !s.Behind || !s.OK || s.UnusableCount != 0 {
-			t.Errorf("%+v", s)
-		}
-		until(t, 3*time.Second, "it is logged", func() bool {
-			return len(log.with(t, "standbys are behind, reads of what was just written go to the primary")) == 1
-		})
-		standby.Exec(t, "select pg_wal_replay_resume()")
-		replays(t, primary, standby)
-		if n, err := readers(p)["row"](after, whichPort); n != standby.Port || err != nil {
+func testStandbyBehind(t *testing.T, primary, standby *pgtest.Server) {
+	const wait = 300 * time.Millisecond
+	cfg := withStandby(primary, standby.URL, 3, 1)
+	cfg.ReadWait = wait
+	log := &logLines{}
+	p := open(t, cfg, WithLogger(slog.New(slog.NewJSONHandler(log, nil))))
+	before := ContextWithProgress(ContextWithStandby(t.Context()), "")
+	after := ContextWithProgress(ContextWithStandby(t.Context()), "")
+	if err := writers(p)["session"](before, 1); err != nil {
+		t.Fatal(err)
+	}
+	replays(t, primary, standby)
+	standby.Exec(t, "select pg_wal_replay_pause()")
+	if err := writers(p)["session"](after, 2); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		started := time.Now()
+		n, err := readers(p)["row"](after, whichPort)
+		took := time.Since(started)
+		if n != primary.Port || err != nil {
 			t.Errorf("read at %d, %v", n, err)
 		}
+		if i == 0 && (took < wait || took > wait+2*time.Second) || i > 0 && took > wait {
+			t.Errorf("read %d took %s, with a wait of %s", i, took, wait)
+		}
+		if n, err := readers(p)["row"](before, whichPort); n != standby.Port || err != nil {
+			t.Errorf("what needs nothing new went to %d, %v", n, err)
+		}
+	}
+	s := p.Stats().Standby
+	if s.BehindCount != 5 || s.WaitCount != 1 || s.WaitDuration < wait || !s.Behind || !s.OK || s.UnusableCount != 0 {
+		t.Errorf("%+v", s)
+	}
+	until(t, 3*time.Second, "it is logged", func() bool {
+		return len(log.with(t, "standbys are behind, reads of what was just written go to the primary")) == 1
 	})
+	standby.Exec(t, "select pg_wal_replay_resume()")
+	replays(t, primary, standby)
+	if n, err := readers(p)["row"](after, whichPort); n != standby.Port || err != nil {
+		t.Errorf("read at %d, %v", n, err)
+	}
 }
 
-// TestReadWaitEndsWithItsCaller bounds the wait by the caller's own context, and
+// testReadWaitEndsWithItsCaller bounds the wait by the caller's own context, and
 // keeps no connection meanwhile.
-func TestReadWaitEndsWithItsCaller(t *testing.T) {
-	onPairs(t, func(t *testing.T, primary, standby *pgtest.Server) {
-		cfg := withStandby(primary, standby.URL, 1, 1)
-		cfg.ReadWait = time.Minute
-		p := open(t, cfg)
-		fill := ContextWithStandby(t.Context())
+func testReadWaitEndsWithItsCaller(t *testing.T, primary, standby *pgtest.Server) {
+	cfg := withStandby(primary, standby.URL, 1, 1)
+	cfg.ReadWait = time.Minute
+	p := open(t, cfg)
+	fill := ContextWithStandby(t.Context())
+	if _, err := readers(p)["row"](fill, "select 1"); err != nil {
+		t.Fatal(err)
+	}
+	standby.Exec(t, "select pg_wal_replay_pause()")
+	ctx := ContextWithProgress(ContextWithStandby(t.Context()), "")
+	if err := writers(p)["session"](ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	waiting := readers(p)
+	delete(waiting, "task") // which outlives its caller
+	failed := make(chan error, len(waiting))
+	for name, read := range waiting {
+		go func() {
+			_, err := read(ctx, "select 1")
+			failed <- fmt.Errorf("%s: %w", name, err)
+		}()
+	}
+	for i := 0; ctx.Err() == nil; i++ { // others have the one connection meanwhile
 		if _, err := readers(p)["row"](fill, "select 1"); err != nil {
-			t.Fatal(err)
+			t.Errorf("after %d reads: %v", i, err)
 		}
-		standby.Exec(t, "select pg_wal_replay_pause()")
-		ctx := ContextWithProgress(ContextWithStandby(t.Context()), "")
-		if err := writers(p)["session"](ctx, 1); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		waiting := readers(p)
-		delete(waiting, "task") // which outlives its caller
-		failed := make(chan error, len(waiting))
-		for name, read := range waiting {
-			go func() {
-				_, err := read(ctx, "select 1")
-				failed <- fmt.Errorf("%s: %w", name, err)
-			}()
-		}
-		for i := 0; ctx.Err() == nil; i++ { // others have the one connection meanwhile
-			if _, err := readers(p)["row"](fill, "select 1"); err != nil {
-				t.Errorf("after %d reads: %v", i, err)
+	}
+	for range waiting {
+		select {
+		case err := <-failed:
+			if ctx.Err() == nil {
+				t.Error(err)
 			}
+		case <-time.After(5 * time.Second):
+			t.Fatal("a reader waits on")
 		}
-		for range waiting {
-			select {
-			case err := <-failed:
-				if ctx.Err() == nil {
-					t.Error(err)
-				}
-			case <-time.After(5 * time.Second):
-				t.Fatal("a reader waits on")
-			}
-		}
-	})
+	}
 }
 
-// TestProgressOfFailures notes what a commit came to whatever became of the question
+// testProgressOfFailures notes what a commit came to whatever became of the question
 // that went with it, and a commit that failed is reported as such.
-func TestProgressOfFailures(t *testing.T) {
-	onPairs(t, func(t *testing.T, primary, standby *pgtest.Server) {
-		primary.Exec(t, "create table once (n int unique deferrable initially deferred)")
-		primary.Exec(t, "create role blind login")
-		primary.Exec(t, "grant all on once to blind")
-		primary.Exec(t, "revoke execute on function pg_current_wal_insert_lsn() from public")
-		cfg := withStandby(primary, standby.URL, 2, 0)
-		p := open(t, cfg)
-		ctx := ContextWithProgress(ContextWithStandby(t.Context()), "")
-		insert := func(ctx context.Context, s *Session) error {
-			_, err := s.ExecContext(ctx, "insert into once values ($1)", 1)
-			return err
-		}
-		if err := p.WithSession(ctx, insert); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.WithSession(ctx, insert); pgdriver.SQLState(err) != "23505" {
-			t.Errorf("a commit that failed: %v", err)
-		}
-		blind := cfg
-		blind.DatabaseURL = cfgAs(cfg.DatabaseURL, "blind")
-		q := open(t, blind)
-		ctx = ContextWithProgress(ContextWithStandby(t.Context()), "")
-		if err := q.WithSession(ctx, func(ctx context.Context, s *Session) error {
-			_, err := s.ExecContext(ctx, "delete from once")
-			return err
-		}); err != nil {
-			t.Errorf("a commit that was done: %v", err)
-		}
-		if n, err := primary.QueryInt(t.Context(), "select count(*) from once"); n != 0 || err != nil {
-			t.Error(n, err)
-		}
-		if n, err := readers(q)["row"](ctx, whichPort); n != primary.Port || err != nil {
-			t.Errorf("nobody knows how far the standby must be: read at %d, %v", n, err)
-		}
-	})
+func testProgressOfFailures(t *testing.T, primary, standby *pgtest.Server) {
+	primary.Exec(t, "create table once (n int unique deferrable initially deferred)")
+	primary.Exec(t, "create role blind login")
+	primary.Exec(t, "grant all on once to blind")
+	primary.Exec(t, "revoke execute on function pg_current_wal_insert_lsn() from public")
+	cfg := withStandby(primary, standby.URL, 2, 0)
+	p := open(t, cfg)
+	ctx := ContextWithProgress(ContextWithStandby(t.Context()), "")
+	insert := func(ctx context.Context, s *Session) error {
+		_, err := s.ExecContext(ctx, "insert into once values ($1)", 1)
+		return err
+	}
+	if err := p.WithSession(ctx, insert); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.WithSession(ctx, insert); pgdriver.SQLState(err) != "23505" {
+		t.Errorf("a commit that failed: %v", err)
+	}
+	blind := cfg
+	blind.DatabaseURL = cfgAs(cfg.DatabaseURL, "blind")
+	q := open(t, blind)
+	ctx = ContextWithProgress(ContextWithStandby(t.Context()), "")
+	if err := q.WithSession(ctx, func(ctx context.Context, s *Session) error {
+		_, err := s.ExecContext(ctx, "delete from once")
+		return err
+	}); err != nil {
+		t.Errorf("a commit that was done: %v", err)
+	}
+	if n, err := primary.QueryInt(t.Context(), "select count(*) from once"); n != 0 || err != nil {
+		t.Error(n, err)
+	}
+	if n, err := readers(q)["row"](ctx, whichPort); n != primary.Port || err != nil {
+		t.Errorf("nobody knows how far the standby must be: read at %d, %v", n, err)
+	}
 }
 
-// TestPipelinedReadsAtAStandby has readers share connections to a standby whose
+// testPipelinedReadsAtAStandby has readers share connections to a standby whose
 // replay is held up. Those who need nothing new get their answers there, and those
 // who do get none that is too old, whoever sends their statements.
-func TestPipelinedReadsAtAStandby(t *testing.T) {
-	onPairs(t, func(t *testing.T, primary, standby *pgtest.Server) {
-		cfg := withStandby(primary, standby.URL, 2, 1)
-		cfg.ReadShare, cfg.ReadWait = "1", 30*time.Second
-		p := open(t, cfg)
-		stop := holdUp(t, standby)
-		const readersEach, turns = 12, 60
-		var next atomic.Int64
-		inParallel(2*readersEach, func(i int) {
-			ctx := ContextWithProgress(t.Context(), "")
-			for range turns {
-				n := next.Add(1)
-				if i%2 == 0 {
-					if err := writers(p)["session"](ctx, int(n)); err != nil {
-						t.Error(err)
-					}
-				}
-				var found int64
-				err := p.QueryRowContext(ContextWithStandby(ctx), "select count(*) from written where n = $1", n).Scan(&found)
-				if err != nil || i%2 == 0 && found != 1 {
-					t.Errorf("found %d times, %v", found, err)
+func testPipelinedReadsAtAStandby(t *testing.T, primary, standby *pgtest.Server) {
+	cfg := withStandby(primary, standby.URL, 2, 1)
+	cfg.ReadShare, cfg.ReadWait = "1", 30*time.Second
+	p := open(t, cfg)
+	stop := holdUp(t, standby)
+	const readersEach, turns = 12, 60
+	var next atomic.Int64
+	inParallel(2*readersEach, func(i int) {
+		ctx := ContextWithProgress(t.Context(), "")
+		for range turns {
+			n := next.Add(1)
+			if i%2 == 0 {
+				if err := writers(p)["session"](ctx, int(n)); err != nil {
+					t.Error(err)
 				}
 			}
-		})
-		stop()
-		s := p.Stats().Standby
-		t.Logf("%d reads at the standby, %d of them shared a connection, %d waited", s.ReadCount, p.standbys.p.Stats().Pipeline.SharedCount, s.WaitCount)
-		if s.ReadCount != 2*readersEach*turns || p.standbys.p.Stats().Pipeline.SharedCount == 0 || s.WaitCount == 0 {
-			t.Error("the test shows nothing")
+			var found int64
+			err := p.QueryRowContext(ContextWithStandby(ctx), "select count(*) from written where n = $1", n).Scan(&found)
+			if err != nil || i%2 == 0 && found != 1 {
+				t.Errorf("found %d times, %v", found, err)
+			}
 		}
 	})
+	stop()
+	s := p.Stats().Standby
+	t.Logf("%d reads at the standby, %d of them shared a connection, %d waited", s.ReadCount, p.standbys.p.Stats().Pipeline.SharedCount, s.WaitCount)
+	if s.ReadCount != 2*readersEach*turns || p.standbys.p.Stats().Pipeline.SharedCount == 0 || s.WaitCount == 0 {
+		t.Error("the test shows nothing")
+	}
 }

@@ -30,6 +30,23 @@ func onPairs(t *testing.T, test func(t *testing.T, primary, standby *pgtest.Serv
 	})
 }
 
+// TestStandbys runs what leaves the servers as they are on one pair of them.
+func TestStandbys(t *testing.T) {
+	onPairs(t, func(t *testing.T, primary, standby *pgtest.Server) {
+		for name, test := range map[string]func(t *testing.T, primary, standby *pgtest.Server){
+			"reads": testReadsAtAStandby, "writes": testStandbyRefusesWrites, "same": testSameHosts, "no standby": testNoStandbyFromTheStart,
+			"resize": testResizeWithStandbys, "close": testCloseWithStandbys, "panic": testPanicAtAStandby,
+			"own writes": testReadYourWrites, "behind": testStandbyBehind, "wait": testReadWaitEndsWithItsCaller,
+			"failed commits": testProgressOfFailures, "pipelines": testPipelinedReadsAtAStandby,
+		} {
+			primary.Exec(t, "truncate written")
+			replays(t, primary, standby)
+			t.Run(name, func(t *testing.T) { test(t, primary, standby) })
+			standby.Exec(t, "select pg_wal_replay_resume()")
+		}
+	})
+}
+
 // replays waits until the standby has what the primary has.
 func replays(t *testing.T, primary, standby *pgtest.Server) {
 	t.Helper()
@@ -111,35 +128,33 @@ func readers(p *Pool) map[string]func(ctx context.Context, query string, args ..
 	}
 }
 
-// TestReadsAtAStandby has each kind of call go where it belongs.
-func TestReadsAtAStandby(t *testing.T) {
-	onPairs(t, func(t *testing.T, primary, standby *pgtest.Server) {
-		p := open(t, withStandby(primary, standby.URL, 4, 0))
-		plain, marked := t.Context(), ContextWithStandby(t.Context())
-		for name, read := range readers(p) {
-			ctx := marked
-			if name == "session" || name == "repeatable session" || name == "task" {
-				ctx = plain // the option is enough
-			} else if n, err := read(plain, whichPort); n != primary.Port || err != nil {
-				t.Errorf("%s, without the mark: %d, %v", name, n, err)
-			}
-			if n, err := read(ctx, whichPort); n != standby.Port || err != nil {
-				t.Errorf("%s: went to %d, want the standby at %d; %v", name, n, standby.Port, err)
-			}
+// testReadsAtAStandby has each kind of call go where it belongs.
+func testReadsAtAStandby(t *testing.T, primary, standby *pgtest.Server) {
+	p := open(t, withStandby(primary, standby.URL, 4, 0))
+	plain, marked := t.Context(), ContextWithStandby(t.Context())
+	for name, read := range readers(p) {
+		ctx := marked
+		if name == "session" || name == "repeatable session" || name == "task" {
+			ctx = plain // the option is enough
+		} else if n, err := read(plain, whichPort); n != primary.Port || err != nil {
+			t.Errorf("%s, without the mark: %d, %v", name, n, err)
 		}
-		for name, stay := range stayers(p) {
-			if n, err := stay(marked); n != primary.Port || err != nil {
-				t.Errorf("%s: went to %d, want the primary at %d; %v", name, n, primary.Port, err)
-			}
+		if n, err := read(ctx, whichPort); n != standby.Port || err != nil {
+			t.Errorf("%s: went to %d, want the standby at %d; %v", name, n, standby.Port, err)
 		}
-		s := p.Stats()
-		if s.Standby == nil || s.Standby.ReadCount != 11 || s.Standby.UnusableCount+s.Standby.BehindCount+s.Standby.WaitCount != 0 || !s.Standby.OK {
-			t.Errorf("%+v", s.Standby)
+	}
+	for name, stay := range stayers(p) {
+		if n, err := stay(marked); n != primary.Port || err != nil {
+			t.Errorf("%s: went to %d, want the primary at %d; %v", name, n, primary.Port, err)
 		}
-		if s.Limit != 2 || s.Standby.Limit != 2 || s.Standby.Budget != 4 {
-			t.Errorf("%d at the primary, %d at the standby", s.Limit, s.Standby.Limit)
-		}
-	})
+	}
+	s := p.Stats()
+	if s.Standby == nil || s.Standby.ReadCount != 11 || s.Standby.UnusableCount+s.Standby.BehindCount+s.Standby.WaitCount != 0 || !s.Standby.OK {
+		t.Errorf("%+v", s.Standby)
+	}
+	if s.Limit != 2 || s.Standby.Limit != 2 || s.Standby.Budget != 4 {
+		t.Errorf("%d at the primary, %d at the standby", s.Limit, s.Standby.Limit)
+	}
 }
 
 // stayers are what goes to the primary also where the context asks for a standby.
@@ -192,28 +207,26 @@ func stayers(p *Pool) map[string]func(ctx context.Context) (int, error) {
 	}
 }
 
-// TestStandbyRefusesWrites gives the server's own error to who writes there, and
+// testStandbyRefusesWrites gives the server's own error to who writes there, and
 // the connection stays good.
-func TestStandbyRefusesWrites(t *testing.T) {
-	onPairs(t, func(t *testing.T, primary, standby *pgtest.Server) {
-		p := open(t, withStandby(primary, standby.URL, 2, 0))
-		for name, read := range readers(p) {
-			if _, err := read(ContextWithStandby(t.Context()), "insert into written (n) values (1) returning 1"); pgdriver.SQLState(err) != "25006" {
-				t.Errorf("%s: %v", name, err)
-			}
+func testStandbyRefusesWrites(t *testing.T, primary, standby *pgtest.Server) {
+	p := open(t, withStandby(primary, standby.URL, 2, 0))
+	for name, read := range readers(p) {
+		if _, err := read(ContextWithStandby(t.Context()), "insert into written (n) values (1) returning 1"); pgdriver.SQLState(err) != "25006" {
+			t.Errorf("%s: %v", name, err)
 		}
-		if s := p.standbys.p.Stats(); s.OpenedCount != 1 {
-			t.Errorf("%d connections were opened at the standby for it: %+v", s.OpenedCount, s.Closed)
-		}
-		err := p.WithSession(t.Context(), func(context.Context, *Session) error { return nil }, WithStandby(), WithIsolation(sql.LevelSerializable))
-		if err == nil || !strings.Contains(err.Error(), "WithStandby excludes") {
-			t.Error(err)
-		}
-		err = p.WithSession(t.Context(), func(context.Context, *Session) error { return nil }, WithStandby(), WithAutocommit())
-		if err == nil {
-			t.Error("a standby's session is a transaction")
-		}
-	})
+	}
+	if s := p.standbys.p.Stats(); s.OpenedCount != 1 {
+		t.Errorf("%d connections were opened at the standby for it: %+v", s.OpenedCount, s.Closed)
+	}
+	err := p.WithSession(t.Context(), func(context.Context, *Session) error { return nil }, WithStandby(), WithIsolation(sql.LevelSerializable))
+	if err == nil || !strings.Contains(err.Error(), "WithStandby excludes") {
+		t.Error(err)
+	}
+	err = p.WithSession(t.Context(), func(context.Context, *Session) error { return nil }, WithStandby(), WithAutocommit())
+	if err == nil {
+		t.Error("a standby's session is a transaction")
+	}
 }
 
 // TestOpenWithStandbys refuses what cannot be used, and names the variable.
