@@ -204,15 +204,14 @@ func TestBusyIsNotUnhealthy(t *testing.T) {
 }
 
 // Statements that run for as long as they like are no reason to take a service
-// out of the load balancer; a lock that nobody gives back is. (A server that hangs
-// fails its probes, which tell by themselves.)
+// out of the load balancer; a lock that nobody gives back is.
 func TestBlockedIsUnhealthyAndRunningIsNot(t *testing.T) {
 	for _, tc := range []struct {
 		verdict pool.Verdict
 		want    statusjson.HealthStatus
 	}{
 		{pool.VerdictSlow, statusjson.Degraded}, {pool.VerdictSmall, statusjson.Degraded}, {pool.VerdictBackground, statusjson.Degraded},
-		{pool.VerdictLock, statusjson.Unhealthy}, {pool.VerdictLeak, statusjson.Unhealthy}, {pool.VerdictNested, statusjson.Unhealthy},
+		{pool.VerdictLock, statusjson.Unhealthy}, {pool.VerdictLeak, statusjson.Unhealthy}, {pool.VerdictNested, statusjson.Unhealthy}, {pool.VerdictServerHung, statusjson.Unhealthy},
 	} {
 		t.Run(string(tc.verdict), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, r running) {

@@ -121,7 +121,7 @@ func diagnoseWait(err *pool.AcquireError, s *pool.Stats) finding {
 		return finding{outcome: statusjson.ProbeFailed, reason: string(s.Server.Reason)}
 	case s.LastDialError != nil && !s.Server.OK && !errors.Is(err, pool.ErrOverloaded): // one of before others succeeded says nothing
 		return finding{outcome: statusjson.ProbeFailed, reason: string(s.LastDialError.Reason)}
-	case err.Verdict.NoServer():
+	case err.Verdict.NoServer() && s.Open() == 0:
 		return finding{outcome: statusjson.ProbeFailed, reason: "no answer in time"}
 	default:
 		return finding{outcome: statusjson.ProbeBusy, reason: "no connection could be had in time"}
