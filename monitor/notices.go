@@ -31,17 +31,15 @@ func (n *notices) note(kind statusjson.EventKind, sev statusjson.Severity, messa
 // warn adds an event and a warning to log: words for the log, which has its
 // figures in attrs, and the sentence for people.
 func (n *notices) warn(kind statusjson.EventKind, words, sentence string, attrs ...any) {
-	if n.note(kind, statusjson.SeverityWarning, sentence) {
-		return // the log has it, and a count would not change what it says
-	}
-	n.toLog = append(n.toLog, notice{slog.LevelWarn, words, attrs})
+	n.warnAbout("", kind, words, sentence, attrs...)
 }
 
 // warnAbout is warn for one of several things that flap apart.
 func (n *notices) warnAbout(topic string, kind statusjson.EventKind, words, sentence string, attrs ...any) {
-	if !n.events.add(n.at, kind, topic, statusjson.SeverityWarning, sentence) {
-		n.toLog = append(n.toLog, notice{slog.LevelWarn, words, attrs})
+	if n.events.add(n.at, kind, topic, statusjson.SeverityWarning, sentence) {
+		return // the log has it, and a count would not change what it says
 	}
+	n.toLog = append(n.toLog, notice{slog.LevelWarn, words, attrs})
 }
 
 // alert adds an event and an error to log.

@@ -53,6 +53,6 @@ func (p *Pool) offer(permit *gate.Permit) {
 		p.unshared[why].Add(1)
 		return
 	}
-	o.call.Owner, o.call.Needs = v, v.reads.need
+	o.call.Owner, o.call.Needs = v, v.reads.needed()
 	p.gate.Offer(permit, o.call)
 }

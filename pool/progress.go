@@ -65,7 +65,7 @@ type progressWrite struct {
 
 // follow has the progress of ctx be told of what v does from now on.
 func (v *virtual) follow(ctx context.Context) {
-	if v.reads.home == nil && v.p.standbys == nil || v.writes.harmless {
+	if v.reads == nil && v.p.standbys == nil || v.writes.harmless {
 		return
 	}
 	v.writes.progress = pgdriver.ProgressOf(ctx)

@@ -66,11 +66,7 @@ func (b *standbys) lookOnce(ctx context.Context) (again bool) {
 	asked := false
 	err := b.borrow(ctx, func(c *conn) error {
 		asked = true
-		r, err := c.Replay(ctx)
-		if err == nil && !r.Standby {
-			err = errPromoted
-		}
-		return err
+		return c.askReplay(ctx)
 	})
 	switch {
 	case err == nil:

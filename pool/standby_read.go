@@ -52,10 +52,18 @@ func (c plainContext) Value(key any) any {
 
 // standbyRead is a read that a standby is to serve.
 type standbyRead struct {
-	home    *Pool             // the primary's; nil when it goes to the primary
+	home    *Pool             // the primary's
 	need    pgdriver.Position // what the standby must have replayed
 	checked bool              // the present connection's has
 	since   time.Time         // when the wait for that began
+}
+
+// needed is what the server must have replayed: nothing for a read at the primary.
+func (r *standbyRead) needed() pgdriver.Position {
+	if r == nil {
+		return 0
+	}
+	return r.need
 }
 
 // waited counts a wait that is over.
@@ -97,7 +105,7 @@ func (v *virtual) goToStandby(ctx context.Context) {
 		b.counts.unusable.Add(1)
 		return
 	}
-	v.reads = standbyRead{home: v.p, need: need}
+	v.reads = &standbyRead{home: v.p, need: need}
 	v.p = b.p
 }
 
@@ -120,9 +128,9 @@ func (b *standbys) need(ctx context.Context) (at pgdriver.Position, ok bool) {
 
 // leave ends what v was used for.
 func (v *virtual) leave() {
-	if home := v.reads.home; home != nil {
-		home.standbys.counts.reads.Add(1)
-		v.p, v.reads = home, standbyRead{}
+	if v.reads != nil {
+		v.reads.home.standbys.counts.reads.Add(1)
+		v.p, v.reads = v.reads.home, nil
 	} else {
 		v.writes.progress.Touch()
 	}
@@ -132,7 +140,7 @@ func (v *virtual) leave() {
 // comeHome has the primary serve a read for which there was err instead of a
 // connection to a standby, if that is because no standby can be used.
 func (v *virtual) comeHome(ctx context.Context, err error) error {
-	if err == nil || v.reads.home == nil || ctx.Err() != nil || err != errGone && v.reads.home.standbys.areThere() {
+	if err == nil || v.reads == nil || ctx.Err() != nil || err != errGone && v.reads.home.standbys.areThere() {
 		return err
 	}
 	v.reads.home.standbys.counts.unusable.Add(1)
@@ -141,10 +149,8 @@ func (v *virtual) comeHome(ctx context.Context, err error) error {
 
 // takeHome acquires a connection to the primary, with the patience that is left.
 func (v *virtual) takeHome(ctx context.Context) error {
-	v.p, v.reads = v.reads.home, standbyRead{}
-	if st := v.offer.statement; st != nil {
-		v.offer.call = nil
-	}
+	v.p, v.reads = v.reads.home, nil
+	v.offer.call = nil
 	return v.p.acquireSince(ctx, &v.permit)
 }
 
@@ -152,7 +158,7 @@ func (v *virtual) takeHome(ctx context.Context) error {
 // replayed what the read needs.
 func (v *virtual) bindCurrent(ctx context.Context) error {
 	had := v.real != nil
-	if err := v.bind(ctx); err != nil || v.reads.home == nil || had && v.reads.checked {
+	if err := v.bind(ctx); err != nil || v.reads == nil || had && v.reads.checked {
 		return err
 	}
 	c := v.real.(*conn)
@@ -174,11 +180,17 @@ func (c *conn) replayed(ctx context.Context, need pgdriver.Position) (bool, erro
 	if c.HasReplayed(need) {
 		return true, nil
 	}
-	r, err := c.Replay(ctx)
-	if err == nil && !r.Standby {
-		err = errPromoted
-	}
+	err := c.askReplay(ctx)
 	return c.HasReplayed(need), err
+}
+
+// askReplay asks the server of c how far it has got with the log that it replays.
+func (c *conn) askReplay(ctx context.Context) error {
+	isStandby, err := c.AskReplay(ctx)
+	if err == nil && !isStandby {
+		return errPromoted
+	}
+	return err
 }
 
 // Between two looks at a standby that is behind.
@@ -218,7 +230,7 @@ func (v *virtual) waitForReplay(ctx context.Context) error {
 // mayLead reports whether the server of c has replayed what the statements need
 // that v's caller is to lead.
 func (v *virtual) mayLead(ctx context.Context, c *conn) bool {
-	if v.reads.home == nil {
+	if v.reads == nil {
 		return true
 	}
 	need := v.reads.need

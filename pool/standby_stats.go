@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -67,7 +68,7 @@ func (b *standbys) withHolders(held []Holder, n int, now time.Time) []Holder {
 		return held
 	}
 	held = append(held, b.p.describeAll(b.p.gate.Oldest(n), now)...)
-	slices.SortStableFunc(held, func(x, y Holder) int { return int(y.Held - x.Held) })
+	slices.SortStableFunc(held, func(x, y Holder) int { return cmp.Compare(y.Held, x.Held) })
 	if n > 0 {
 		held = held[:min(n, len(held))]
 	}

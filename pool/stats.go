@@ -2,10 +2,11 @@ package pool
 
 import (
 	"fmt"
-	"github.com/dbpool-go/dbpool/internal/connstate"
-	"github.com/dbpool-go/dbpool/internal/gate"
 	"iter"
 	"time"
+
+	"github.com/dbpool-go/dbpool/internal/connstate"
+	"github.com/dbpool-go/dbpool/internal/gate"
 )
 
 // Stats is one snapshot of a pool, taken under one lock, so its figures never

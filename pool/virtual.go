@@ -32,7 +32,7 @@ type virtual struct {
 	tx     laterTx       // which begins with its first statement; zero for most
 	inside *route        // the statement that runs next in the session, if it is counted
 	bound  func(backend) // told of each real connection, and of its loss with nil; may be nil
-	reads  standbyRead   // zero for all that goes to the primary
+	reads  *standbyRead  // nil for all that goes to the primary
 	writes progressWrite // zero where nobody follows the caller's progress
 }
 

@@ -299,9 +299,11 @@ func (f *Fleet) remove(s *Session) {
 		return
 	}
 	members := len(f.view.Members)
-	if f.wait(comeBack(members)); members > f.plan.Tokens {
+	if members > f.plan.Tokens {
 		// Another's turn: those that had to wait have one before this replica tries again.
 		f.waitBetween(scarceTurn, 3*scarceTurn)
+	} else {
+		f.wait(comeBack(members))
 	}
 	f.expected, f.give, f.lostAt = members, 0, time.Now()
 }

@@ -137,7 +137,7 @@ func (g *Gate) WhenWarm() <-chan struct{} {
 }
 
 // roomLocked is how many more sessions the limit allows.
-func (g *Gate) roomLocked() int { return g.limit - g.conns - g.dialing - g.closing }
+func (g *Gate) roomLocked() int { return g.limit - g.sessionsLocked() }
 
 // Dialed takes in the outcome of a successful dial: the connection goes to who
 // has waited longest for one. It reports false when the pool has been closed,

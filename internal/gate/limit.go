@@ -132,7 +132,7 @@ func (g *Gate) Limit() int {
 func (g *Gate) HeldBack() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.waiting > g.ownLocked() && g.limit < g.configured && g.conns+g.dialing+g.closing >= g.limit
+	return g.waiting > g.ownLocked() && g.limit < g.configured && g.roomLocked() <= 0
 }
 
 // Load is what a gate is asked for; see fleet.Load.

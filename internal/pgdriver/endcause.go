@@ -1,7 +1,6 @@
 package pgdriver
 
 import (
-	"cmp"
 	"errors"
 	"syscall"
 
@@ -18,7 +17,7 @@ import (
 func (c *Conn) hearEnd(cc *pgx.ConnConfig) {
 	onError, onNotice := cc.OnPgError, cc.OnNotice
 	cc.OnPgError = func(pc *pgconn.PgConn, pg *pgconn.PgError) bool {
-		if cmp.Or(pg.SeverityUnlocalized, pg.Severity) == "FATAL" {
+		if isLastWord(pg) {
 			c.said.CompareAndSwap(0, int32(causeOf(pg.Code)))
 		}
 		return onError == nil || onError(pc, pg)

@@ -142,14 +142,10 @@ func (t *tx) progress() *Progress {
 	return ProgressOf(t.ctx)
 }
 
-// Replay is what a server says of the log that it replays.
-type Replay struct {
-	Standby bool     // it replays somebody's log
-	At      Position // up to here; 0 when it does not know
-}
-
-// Replay asks the server how far it has got. It is no statement of the holder's.
-func (c *Conn) Replay(ctx context.Context) (r Replay, err error) {
+// AskReplay asks the server how far it has got with the log of another one, for
+// HasReplayed, and reports whether it replays one at all: whether it is a standby. It
+// is no statement of the holder's.
+func (c *Conn) AskReplay(ctx context.Context) (standby bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), CancelBound)
 	defer cancel()
 	var results []*pgconn.Result
@@ -161,13 +157,11 @@ func (c *Conn) Replay(ctx context.Context) (r Replay, err error) {
 		err = ctx.Err() // which says more than what became of the connection
 	}
 	if err != nil || len(results[0].Rows) == 0 {
-		return r, err
+		return false, err
 	}
-	r.Standby = true
-	if r.At, _ = ParsePosition(string(results[0].Rows[0][0])); r.At > c.replayed {
-		c.replayed = r.At
-	}
-	return r, nil
+	at, _ := ParsePosition(string(results[0].Rows[0][0])) // 0 when it does not know
+	c.replayed = max(c.replayed, at)
+	return true, nil
 }
 
 // HasReplayed reports whether the server is known to have replayed the log up to a

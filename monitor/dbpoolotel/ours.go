@@ -1,6 +1,7 @@
 package dbpoolotel
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/dbpool-go/dbpool/pool"
@@ -42,9 +43,11 @@ func connections() []instrument {
 		{"dbpool.connection.opened", counter, "{connection}", "", "Connections opened.",
 			one(func(s *pool.Stats) uint64 { return s.OpenedCount })},
 		{"dbpool.connection.closed", counter, "{connection}", attrReason,
-			"Connections closed, by reason (recycled, surplus, broken, canceled, unclean, shutdown).", closed},
+			"Connections closed, by reason (recycled, surplus, broken, canceled, unclean, shutdown).",
+			each(func(s *pool.Stats) iter.Seq2[string, uint64] { return s.Closed.All() })},
 		{"dbpool.connection.ended", counter, "{connection}", attrCause,
-			"Connections that the server or the network ended, or that were given up for what the server did, by cause (terminated, idle session, silent, …).", ended},
+			"Connections that the server or the network ended, or that were given up for what the server did, by cause (terminated, idle session, silent, …).",
+			each(func(s *pool.Stats) iter.Seq2[string, uint64] { return s.Ended.All() })},
 		{"dbpool.dial.count", counter, "{dial}", "", "Dials attempted.",
 			one(func(s *pool.Stats) uint64 { return s.DialCount })},
 		{"dbpool.dial.errors", counter, "{dial}", "", "Dials that failed.",
@@ -54,15 +57,12 @@ func connections() []instrument {
 	}
 }
 
-func closed(s *pool.Stats, put put) {
-	for reason, n := range s.Closed.All() {
-		put(reason, float64(n))
-	}
-}
-
-func ended(s *pool.Stats, put put) {
-	for cause, n := range s.Ended.All() {
-		put(cause, float64(n))
+// each gives every count under its name.
+func each(counts func(*pool.Stats) iter.Seq2[string, uint64]) read {
+	return func(s *pool.Stats, put put) {
+		for name, n := range counts(s) {
+			put(name, float64(n))
+		}
 	}
 }
 
@@ -97,11 +97,7 @@ func pipelines() []instrument {
 			one(func(s *pool.Stats) uint64 { return s.Pipeline.RunCount })},
 		{"dbpool.pipeline.unshared", counter, "{statement}", attrReason,
 			"Statements that waited for a connection of their own, by reason (text, new, not_select, slow, large, nested, arguments).",
-			func(s *pool.Stats, put put) {
-				for reason, n := range s.Pipeline.Unshared.All() {
-					put(reason, float64(n))
-				}
-			}},
+			each(func(s *pool.Stats) iter.Seq2[string, uint64] { return s.Pipeline.Unshared.All() })},
 	}
 }
 

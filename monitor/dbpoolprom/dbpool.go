@@ -1,6 +1,7 @@
 package dbpoolprom
 
 import (
+	"iter"
 	"slices"
 	"strconv"
 
@@ -86,11 +87,7 @@ func pipelineMetrics() []metric {
 			}),
 		counterBy("reason", "dbpool_unpipelined_statements_total", "statements",
 			"Statements that waited for a connection of their own, by reason (text, new, not_select, slow, large, nested, arguments).",
-			func(s *snapshot, put put) {
-				for reason, n := range s.Pipeline.Unshared.All() {
-					put(reason, float64(n))
-				}
-			}),
+			each(func(s *snapshot) iter.Seq2[string, uint64] { return s.Pipeline.Unshared.All() })),
 	}
 }
 
@@ -101,18 +98,10 @@ func churnMetrics() []metric {
 			func(s *snapshot) uint64 { return s.OpenedCount }),
 		counterBy("reason", "dbpool_connections_closed_total", "connections",
 			"Connections closed, by reason (recycled, surplus, broken, canceled, unclean, shutdown).",
-			func(s *snapshot, put put) {
-				for reason, n := range s.Closed.All() {
-					put(reason, float64(n))
-				}
-			}),
+			each(func(s *snapshot) iter.Seq2[string, uint64] { return s.Closed.All() })),
 		counterBy("cause", "dbpool_connections_ended_total", "connections",
 			"Connections that the server or the network ended, or that were given up for what the server did, by cause (terminated, idle session, silent, …).",
-			func(s *snapshot, put put) {
-				for cause, n := range s.Ended.All() {
-					put(cause, float64(n))
-				}
-			}),
+			each(func(s *snapshot) iter.Seq2[string, uint64] { return s.Ended.All() })),
 		counter("dbpool_dials_total", "dials", "Dials attempted.",
 			func(s *snapshot) uint64 { return s.DialCount }),
 		counter("dbpool_dial_errors_total", "dials", "Dials that failed.",
@@ -132,6 +121,15 @@ func byLane(value func(pool.LaneStats) int) func(*snapshot, put) {
 	return func(s *snapshot, put put) {
 		for i, l := range s.Lanes {
 			put(pool.Lane(i).String(), float64(value(l)))
+		}
+	}
+}
+
+// each gives every count under its name.
+func each(counts func(*snapshot) iter.Seq2[string, uint64]) func(*snapshot, put) {
+	return func(s *snapshot, put put) {
+		for name, n := range counts(s) {
+			put(name, float64(n))
 		}
 	}
 }
