@@ -30,6 +30,7 @@ type Socket struct {
 	hold     Hold
 	opened   time.Time
 	closing  sync.Once
+	deadline sync.Mutex   // held while one is set, and while farewell is
 	farewell atomic.Bool  // Close was called
 	begun    atomic.Bool  // more was sent than the question whether the server has TLS
 	ended    sync.Once    // the server's end of file, or a broken connection, was seen
@@ -124,7 +125,9 @@ func isKnock(b []byte) bool {
 // the same. It does not block.
 func (s *Socket) Close() error {
 	s.closing.Do(func() {
+		s.deadline.Lock()
 		s.farewell.Store(true)
+		s.deadline.Unlock()
 		if s.endSending() {
 			go s.drain() // ends when the slot comes free, which Pool.Close waits for
 			return
@@ -154,6 +157,17 @@ func (s *Socket) endSending() bool {
 		return half.CloseWrite() == nil
 	}
 	return s.hold.Established()
+}
+
+// SetDeadline sets a deadline, but takes none away once the socket is closed: pgx
+// does so after it has given a connection up, and drain would wait for ever.
+func (s *Socket) SetDeadline(t time.Time) error {
+	s.deadline.Lock()
+	defer s.deadline.Unlock()
+	if s.farewell.Load() && t.IsZero() {
+		return nil
+	}
+	return s.Conn.SetDeadline(t)
 }
 
 // drain reads until the server closes its end. Deadlines that pgx sets
