@@ -21,6 +21,7 @@ var longRun = os.Getenv("DBPOOL_LONG") == "1"
 // so that each of them runs to its end with nobody waiting: the server's sessions
 // must not become more than the limit all the same.
 func TestCancelFlood(t *testing.T) {
+	t.Parallel()
 	statement, flood := "select pg_sleep(8)", 6*time.Second
 	if longRun {
 		statement, flood = "select pg_sleep(40)", 45*time.Second
@@ -66,6 +67,7 @@ func cancelFor(t *testing.T, c *contender, d time.Duration, workers int, patienc
 
 // TestCancelKeepsConnections cancels statements that the server is told of.
 func TestCancelKeepsConnections(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) { cancelMany(t, srv.URL, 300) })
 }
 
@@ -118,6 +120,7 @@ func cancelOne(t *testing.T, c *contender) {
 // TestCancelledTransaction cancels transactions at random moments: nothing of
 // them may be left, neither on the server nor of the pool's connections.
 func TestCancelledTransaction(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		const limit = 5
 		p := open(t, settled(srv.URL, limit, 0))

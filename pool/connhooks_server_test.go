@@ -94,6 +94,7 @@ func TestConnConfigLeavesThePromises(t *testing.T) {
 // TestAfterConnect prepares connections, and wants one that cannot be prepared to
 // be closed and told of.
 func TestAfterConnect(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	var prepared atomic.Int64
 	p := open(t, settled(srv.URL, 2, 0), WithAfterConnect(func(ctx context.Context, c *pgx.Conn) error {

@@ -14,6 +14,7 @@ import (
 // TestEndedTellsTheCause has a real server end sessions, in use and idle, and
 // looks at what they are counted for.
 func TestEndedTellsTheCause(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Start(t, pgtest.Options{})
 	settings := func(with string) func(*config.Config) {
 		return func(c *config.Config) {

@@ -29,6 +29,7 @@ func hostOf(s *pgtest.Server) string { return fmt.Sprintf("%s:%d", s.Host, s.Por
 // standby takes over. Only who was being served may notice, nothing that was
 // reported is lost, nothing is done twice, and nobody restarts the pool.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	for name, stop := range map[string]func(*pgtest.Server, testing.TB){"crash": (*pgtest.Server).Kill, "switchover": (*pgtest.Server).Halt} {
 		t.Run(name, func(t *testing.T) {
 			onServers(t, nil, func(t *testing.T, primary *pgtest.Server) {
@@ -122,6 +123,7 @@ func wantAllAt(t *testing.T, p *Pool, srv *pgtest.Server) {
 // TestTargetSessionAttrs has the pool go where the connection string says, in
 // whatever order the hosts are named, and elsewhere when nobody else is left.
 func TestTargetSessionAttrs(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, primary *pgtest.Server) {
 		const size = 3
 		standby := primary.Standby(t, nil)
@@ -203,6 +205,7 @@ func ports(t *testing.T, p *Pool, size int) map[int]int {
 // TestRecycleAfterASwitch moves all connections to where they belong, under load,
 // once a standby is back, and once it is no standby any more.
 func TestRecycleAfterASwitch(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, primary *pgtest.Server) {
 		const size = 4
 		first, second := primary.Standby(t, nil), primary.Standby(t, nil)

@@ -12,6 +12,7 @@ import (
 // A server has several addresses and is one all the same: replicas that reach it by
 // IPv4, IPv6, a name and a Unix socket share one budget.
 func TestFleetAcrossAddresses(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Start(t, pgtest.Options{Everywhere: true, Settings: map[string]string{"max_connections": "20"}})
 	srv.Exec(t, "create role app login")
 	seen := sample(t, srv, "orders")
@@ -41,6 +42,7 @@ func TestFleetAcrossAddresses(t *testing.T) {
 // The address by which a replica reaches the server fails, and another one leads to the
 // same server: nothing has moved, so no token is void and nobody falls back.
 func TestFleetChangesItsAddress(t *testing.T) {
+	t.Parallel()
 	srv := smallServer(t)
 	one, other := srv.Proxy(t), srv.Proxy(t)
 	u, err := url.Parse(one.URL(srv.DSN("postgres", "app", "")))

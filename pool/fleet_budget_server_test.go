@@ -89,6 +89,7 @@ func TestFleetKeepsToTheRolesLimit(t *testing.T) {
 // Two services on one server, each with a part of its own, in plain numbers or
 // in percent: neither gets beyond it, however idle the other is.
 func TestTwoServicesEachHaveTheirBudget(t *testing.T) {
+	t.Parallel()
 	for name, budgets := range map[string]map[string]config.Share{
 		"absolute": {"orders": "10", "billing": "6"},
 		"percent":  {"orders": "60%", "billing": "40%"}, // of 17

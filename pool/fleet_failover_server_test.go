@@ -14,6 +14,7 @@ import (
 // beside the one of the fleet at the primary. When it is promoted its sessions
 // stay, and so do the tokens that they live by.
 func TestFleetOnAStandby(t *testing.T) {
+	t.Parallel()
 	onServers(t, map[string]string{"max_connections": "20"}, func(t *testing.T, primary *pgtest.Server) {
 		const budget, clients = 8, 12
 		primary.Exec(t, "create role app login")
@@ -68,6 +69,7 @@ func tokens(t *testing.T, srv *pgtest.Server) int {
 
 // The fleet moves with the primary, all replicas at once, into the same budget.
 func TestFleetFailsOver(t *testing.T) {
+	t.Parallel()
 	onServers(t, map[string]string{"max_connections": "20"}, func(t *testing.T, primary *pgtest.Server) {
 		const replicas, budget = 4, 12
 		primary.Exec(t, "create role app login")

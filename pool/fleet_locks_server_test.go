@@ -14,6 +14,7 @@ const withoutToken = `select count(*) from pg_stat_activity a where usename = 'a
 
 // An application that drops all locks of a session costs that session, not a request.
 func TestFleetSurvivesThatLocksAreDropped(t *testing.T) {
+	t.Parallel()
 	for _, statement := range []string{"select pg_advisory_unlock_all()", "discard all"} {
 		t.Run(statement, func(t *testing.T) {
 			t.Parallel()

@@ -28,6 +28,7 @@ func knocks(srv *pgtest.Server, role string) (n int) {
 // TestFullServer has fifty callers behind each pool while others hold all of the
 // server's slots but the two that the pool has.
 func TestFullServer(t *testing.T) {
+	t.Parallel()
 	onServers(t, fewSlots, func(t *testing.T, srv *pgtest.Server) {
 		const limit, had, workers, seconds = 10, 2, 50, 3
 		ours := open(t, settled(as(ordinary(t, srv, "ours"), "ours"), limit, 0))
@@ -133,6 +134,7 @@ func (w *work) stop() {
 // TestServerFullError wants each kind of "too many" told apart, and only from
 // callers whose pool_timeout has run out.
 func TestServerFullError(t *testing.T) {
+	t.Parallel()
 	onServers(t, fewSlots, func(t *testing.T, srv *pgtest.Server) {
 		srv.Exec(t, "create role few login connection limit 1")
 		srv.Exec(t, "create database small connection limit 0")

@@ -12,6 +12,7 @@ import (
 // counted as closed, without anybody needing them, wherever they rest, while
 // those that it only told something stay.
 func TestEndedWhileIdle(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		const size = 5
 		for _, rest := range []time.Duration{0, 2500 * time.Millisecond} {

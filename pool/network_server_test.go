@@ -14,6 +14,7 @@ import (
 // TestBlackHole has dials hang: whoever can be served by a connection that is
 // given back must be, at once.
 func TestBlackHole(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		proxy := srv.Proxy(t)
 		p := open(t, settled(proxy.URL(srv.URL), 2, 0))
@@ -67,6 +68,7 @@ func occupy(t *testing.T, c *contender) (release func()) {
 // TestHosts has a first host that accepts and says nothing. One kind of silence
 // ends with the connection, the other does not.
 func TestHosts(t *testing.T) {
+	t.Parallel()
 	for name, silence := range map[string]func(*pgtest.Proxy){
 		"black hole": func(p *pgtest.Proxy) { p.BlackHole(true) },
 		"partition":  func(p *pgtest.Proxy) { p.Freeze(true) },
@@ -104,6 +106,7 @@ func twoHosts(t *testing.T, srv *pgtest.Server) (dsn string, first, second *pgte
 // TestHostsWithoutRoom may open one session, which the silent host may have: the
 // other host must wait for it, but its turn comes first the next time.
 func TestHostsWithoutRoom(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Start(t, pgtest.Options{})
 	dsn, silent, good := twoHosts(t, srv)
 	silent.Freeze(true)
@@ -149,6 +152,7 @@ func TestFullHosts(t *testing.T) {
 // TestFallbackSharesSlot tries TLS first at a server without it, at a limit of
 // one for the role: both sockets of one connect are one session.
 func TestFallbackSharesSlot(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		const limit = 3
 		srv.Exec(t, fmt.Sprintf("create role app login connection limit %d", limit))

@@ -27,6 +27,7 @@ type notNow struct {
 // error names the state and not a full server, the pool asks gently, and goes on
 // by itself as soon as the server does.
 func TestNotNow(t *testing.T) {
+	t.Parallel()
 	for name, state := range map[string]func(*testing.T, *pgtest.Server) notNow{
 		"no hot standby": func(t *testing.T, srv *pgtest.Server) notNow {
 			return notNow{srv: srv.Standby(t, map[string]string{"hot_standby": "off"}),
@@ -116,6 +117,7 @@ func meet(t *testing.T, s notNow) {
 // let one go for its age, or because it was asked to, to find out that there is
 // no other to be had.
 func TestSmartShutdown(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		const size = 3
 		cfg := settled(srv.URL, size, 0)

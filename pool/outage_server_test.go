@@ -19,6 +19,7 @@ import (
 // TestRestartIdle restarts the server under connections that nobody uses: all of
 // them are stale, and no caller may notice.
 func TestRestartIdle(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		const limit = 5
 		rivals := contenders(t, srv.URL, limit)
@@ -52,6 +53,7 @@ func countFailures(n int, work func() error) int {
 // TestRestartUnderLoad restarts the server under callers who never stop. Only a
 // statement that was being executed may fail: one for each connection.
 func TestRestartUnderLoad(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		const limit = 5
 		p := open(t, settled(srv.URL, limit, 0))
@@ -76,6 +78,7 @@ func TestRestartUnderLoad(t *testing.T) {
 
 // TestKillUnderLoad ends sessions that are idle, or were a moment ago.
 func TestKillUnderLoad(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		const limit, kills = 5, 80
 		p := open(t, settled(srv.URL, limit, 0))
@@ -190,6 +193,7 @@ func TestStartingUp(t *testing.T) {
 
 // TestWrongFromTheStart reports at once what waiting does not change.
 func TestWrongFromTheStart(t *testing.T) {
+	t.Parallel()
 	onServersWith(t, pgtest.Options{Auth: pgtest.AuthSCRAM}, func(t *testing.T, srv *pgtest.Server) {
 		srv.Exec(t, "create role app login password 'right'")
 		srv.Exec(t, "create database closed")
@@ -214,6 +218,7 @@ func TestWrongFromTheStart(t *testing.T) {
 
 // TestRecycleUnderLoad replaces all connections while they are in use, twice.
 func TestRecycleUnderLoad(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		const limit = 5
 		p := open(t, settled(srv.URL, limit, 0))
@@ -268,6 +273,7 @@ func backends(t testing.TB, srv *pgtest.Server) map[int]bool {
 // TestRotatingPassword changes the role's password under load, with connections
 // that live so short that the pool is dialing all the time.
 func TestRotatingPassword(t *testing.T) {
+	t.Parallel()
 	onServersWith(t, pgtest.Options{Auth: pgtest.AuthSCRAM}, func(t *testing.T, srv *pgtest.Server) {
 		const limit = 5
 		srv.Exec(t, "create role app login password 'zero'")
@@ -298,6 +304,7 @@ func TestRotatingPassword(t *testing.T) {
 
 // TestUnixSocket has no TCP underneath.
 func TestUnixSocket(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Start(t, pgtest.Options{})
 	folder := dataFolder(t, srv)
 	srv.Exec(t, "alter system set unix_socket_directories = '"+folder+"'")

@@ -32,6 +32,7 @@ func (v *vanished) dial(ctx context.Context, network, address string) (net.Conn,
 // knows. They stay counted; what the limit leaves goes to the new primary, and
 // the rest follows once the kernel has given the old one up.
 func TestPartitionedPrimary(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, primary *pgtest.Server) {
 		const size, overflow = 2, 2
 		standby, proxy := primary.Standby(t, nil), primary.Proxy(t)

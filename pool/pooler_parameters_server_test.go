@@ -18,6 +18,7 @@ var swallowing = map[string]string{"ignore_startup_parameters": "statement_timeo
 // tenant. That holds for a pooler that refuses it, for one that swallows it, and
 // for one that was ruled out.
 func TestPoolerNeverDropsASearchPath(t *testing.T) {
+	t.Parallel()
 	for name, settings := range map[string]map[string]string{"refusing": nil, "swallowing": swallowing} {
 		srv := pgtest.Start(t, pgtest.Options{})
 		srv.Exec(t, "create schema tenant")
@@ -63,6 +64,7 @@ func wantTenant(t *testing.T, p *Pool) {
 // TestPoolerTimeoutsPerTransaction sets with each BEGIN what the pooler keeps
 // from the server, and leaves no trace of it.
 func TestPoolerTimeoutsPerTransaction(t *testing.T) {
+	t.Parallel()
 	for name, settings := range map[string]map[string]string{"refusing": nil, "swallowing": swallowing} {
 		t.Run(name, func(t *testing.T) {
 			pooled(t, settings, func(t *testing.T, _ *pgtest.Server, b *pgtest.PgBouncer) {

@@ -29,6 +29,7 @@ func pooled(t *testing.T, settings map[string]string, test func(t *testing.T, sr
 // TestPoolerFoundOut opens an unchanged configuration behind a pooler that
 // refuses its startup parameters.
 func TestPoolerFoundOut(t *testing.T) {
+	t.Parallel()
 	pooled(t, nil, func(t *testing.T, srv *pgtest.Server, b *pgtest.PgBouncer) {
 		log := &logLines{}
 		p := open(t, settled(b.URL, 5, 5), WithLogger(slog.New(slog.NewJSONHandler(log, nil))))
@@ -55,6 +56,7 @@ func TestPoolerFoundOut(t *testing.T) {
 
 // TestPoolerConfigured is told what stands there, and needs no second try.
 func TestPoolerConfigured(t *testing.T) {
+	t.Parallel()
 	pooled(t, nil, func(t *testing.T, srv *pgtest.Server, b *pgtest.PgBouncer) {
 		cfg := settled(b.URL, 5, 5)
 		cfg.Pooler = config.PoolerPgBouncer
@@ -69,6 +71,7 @@ func TestPoolerConfigured(t *testing.T) {
 
 // TestPoolerThatSwallows drops the parameters silently: only the server can tell.
 func TestPoolerThatSwallows(t *testing.T) {
+	t.Parallel()
 	pooled(t, map[string]string{"ignore_startup_parameters": "statement_timeout"}, func(t *testing.T, srv *pgtest.Server, b *pgtest.PgBouncer) {
 		p := open(t, settled(b.URL, 5, 5))
 		behave(t, p, b)
@@ -90,6 +93,7 @@ func TestPoolerWithRoleSetting(t *testing.T) {
 
 // TestPoolerRuledOut says what to do when a pooler is there after all.
 func TestPoolerRuledOut(t *testing.T) {
+	t.Parallel()
 	pooled(t, nil, func(t *testing.T, srv *pgtest.Server, b *pgtest.PgBouncer) {
 		cfg := settled(b.URL, 2, 0)
 		cfg.Pooler = config.PoolerNone

@@ -10,6 +10,7 @@ import (
 // TestNothingDoneTwice cuts the network between a statement's execution and the
 // news of it. The statement must not be executed again behind the caller's back.
 func TestNothingDoneTwice(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		srv.Exec(t, "create table t (who text, n int)")
 		proxy := srv.Proxy(t)

@@ -34,6 +34,7 @@ func (r *refusals) Dialed(_ time.Duration, err error) {
 // many sessions as the pool, and then ends sessions in all the ways there are.
 // The server is the judge: it refuses what is one too many.
 func TestRoleLimit(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		const limit = 5
 		proxy := srv.Proxy(t)

@@ -134,6 +134,7 @@ func (s *secured) wantReady(p *Pool, when string) {
 // of while the pool is open, and wants what is out of date to have a verdict of
 // its own.
 func TestCertificatesReplaced(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		one, two, clients, strangers := newAuthority(t, "one"), newAuthority(t, "two"), newAuthority(t, "clients"), newAuthority(t, "strangers")
 		s := newSecured(t, srv, clients)

@@ -87,6 +87,7 @@ func TestRowAsPlain(t *testing.T) {
 // otherwise, where database/sql holds the lock that giving back takes. The
 // connection is taken away once the context has ended for long enough.
 func TestScanOutlivesItsContext(t *testing.T) {
+	t.Parallel()
 	type scan func(ctx context.Context, p *Pool, dest any) error
 	first := func(rows *sql.Rows, err error, dest any) error {
 		if err != nil {

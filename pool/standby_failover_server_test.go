@@ -81,6 +81,7 @@ func wantDivision(t *testing.T, p *Pool, primary, standby int) {
 // places of the standby meanwhile, and the servers together never see more
 // sessions than the limit.
 func TestStandbyComesAndGoes(t *testing.T) {
+	t.Parallel()
 	onPairs(t, func(t *testing.T, primary, standby *pgtest.Server) {
 		const size, overflow, atStandby = 4, 3, 3
 		log := &logLines{}
@@ -126,6 +127,7 @@ func TestStandbyComesAndGoes(t *testing.T) {
 // TestStandbyPromoted leaves a standby that was promoted: what it has may be
 // nobody's but its own. With another one reads go there.
 func TestStandbyPromoted(t *testing.T) {
+	t.Parallel()
 	onPairs(t, func(t *testing.T, primary, standby *pgtest.Server) {
 		other := primary.Standby(t, nil)
 		p := open(t, withStandby(primary, hostsOf("standby", standby, other), 4, 0))
@@ -167,6 +169,7 @@ func TestStandbyPromoted(t *testing.T) {
 // What is being served there waits for its own end; whatever comes later is
 // served by the primary.
 func TestStandbyHung(t *testing.T) {
+	t.Parallel()
 	onPairs(t, func(t *testing.T, primary, standby *pgtest.Server) {
 		proxy := standby.Proxy(t)
 		p := open(t, withStandby(primary, proxy.URL(standby.URL), 4, 0))

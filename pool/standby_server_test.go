@@ -32,6 +32,7 @@ func onPairs(t *testing.T, test func(t *testing.T, primary, standby *pgtest.Serv
 
 // TestStandbys runs what leaves the servers as they are on one pair of them.
 func TestStandbys(t *testing.T) {
+	t.Parallel()
 	onPairs(t, func(t *testing.T, primary, standby *pgtest.Server) {
 		for name, test := range map[string]func(t *testing.T, primary, standby *pgtest.Server){
 			"reads": testReadsAtAStandby, "writes": testStandbyRefusesWrites, "same": testSameHosts, "no standby": testNoStandbyFromTheStart,

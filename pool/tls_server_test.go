@@ -68,6 +68,7 @@ func selfSigned(t *testing.T) (cert, key string) {
 // TestTLS cancels, and ends connections, through TLS: the end of a session is
 // seen below it, and what the server says above it.
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		withTLS(t, srv)
 		dsn := with(srv.URL, map[string]string{"sslmode": "require"})

@@ -15,6 +15,7 @@ import (
 // sessions, and take them again: each time all connections are chosen anew, and
 // no more callers notice than were being served.
 func TestWriterTurnsReadOnly(t *testing.T) {
+	t.Parallel()
 	for _, attrs := range []string{"read-write", "any"} {
 		t.Run(attrs, func(t *testing.T) {
 			srv := pgtest.Start(t, pgtest.Options{})
