@@ -89,8 +89,11 @@ func newServer(t *testing.T) (*server, *pgx.ConnConfig) {
 	cfg.DialFunc = func(context.Context, string, string) (net.Conn, error) {
 		client, server := memconn.Pipe(0)
 		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.conn != nil { // for a cancel request, of which this server knows nothing
+			return client, server.Close()
+		}
 		s.conn, s.backend = server, pgproto3.NewBackend(server, server)
-		s.mu.Unlock()
 		go s.serve(server)
 		return client, nil
 	}
