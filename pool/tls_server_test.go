@@ -68,7 +68,6 @@ func selfSigned(t *testing.T) (cert, key string) {
 // TestTLS cancels, and ends connections, through TLS: the end of a session is
 // seen below it, and what the server says above it.
 func TestTLS(t *testing.T) {
-	t.Parallel()
 	onServers(t, nil, func(t *testing.T, srv *pgtest.Server) {
 		withTLS(t, srv)
 		dsn := with(srv.URL, map[string]string{"sslmode": "require"})
@@ -100,6 +99,7 @@ func endSessions(t *testing.T, srv *pgtest.Server, p *Pool) {
 	for _, c := range held {
 		c.Close()
 	}
+	until(t, 5*time.Second, "housekeeping has none of them for a moment", func() bool { return len(p.gate.IdleSlots()) == len(held) })
 	var ended []*os.Process
 	for _, sl := range p.gate.IdleSlots() {
 		server, err := os.FindProcess(int(sl.PID))
