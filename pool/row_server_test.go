@@ -22,7 +22,7 @@ func TestRowHoldsNothing(t *testing.T) {
 				defer p.Close()
 				ctx, cancel := context.WithCancel(t.Context())
 				row := p.QueryRowContext(ctx, query, "x")
-				scanner, done := make(waitingScanner), make(chan error, 1)
+				scanner, done := newWaitingScanner(), make(chan error, 1)
 				go func() { done <- p.QueryRowContext(ctx, query, "y").Scan(scanner) }()
 				for range 3 {
 					if err := p.PingContext(t.Context()); err != nil {
@@ -34,7 +34,7 @@ func TestRowHoldsNothing(t *testing.T) {
 				if err := row.Scan(&text); err != nil || text != "x" {
 					t.Errorf("%q, %v", text, err)
 				}
-				close(scanner)
+				close(scanner.letGo)
 				if err := <-done; err != nil {
 					t.Error(err)
 				}
@@ -140,12 +140,13 @@ func TestScanOutlivesItsContext(t *testing.T) {
 			p := openShared(t, 1, 0, func(c *config.Config) { c.PoolTimeout = time.Minute })
 			defer p.Close()
 			ctx, cancel := context.WithCancel(t.Context())
-			scanner, done := make(waitingScanner), make(chan error, 1)
+			scanner, done := newWaitingScanner(), make(chan error, 1)
 			go func() { done <- use(ctx, p, scanner) }()
-			for p.Stats().InUse == 0 {
-				time.Sleep(time.Millisecond)
+			select {
+			case <-scanner.scanning:
+			case err := <-done:
+				t.Fatal("not scanned:", err)
 			}
-			time.Sleep(100 * time.Millisecond)
 			cancel()
 			ended := time.Now()
 			if err := p.PingContext(t.Context()); err != nil {
@@ -154,7 +155,7 @@ func TestScanOutlivesItsContext(t *testing.T) {
 			if took := time.Since(ended); took < scanGrace-2*maxPeriod {
 				t.Errorf("taken away after %s", took)
 			}
-			close(scanner)
+			close(scanner.letGo)
 			err := <-done
 			if err != nil && !errors.Is(err, ErrReclaimed) && !errors.Is(err, context.Canceled) && !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Error(err)

@@ -95,9 +95,14 @@ func TestRowsCanBeAskedAfterTheEndOfTheirContext(t *testing.T) {
 }
 
 // waitingScanner waits until it is let go.
-type waitingScanner chan struct{}
+type waitingScanner struct{ scanning, letGo chan struct{} }
 
-func (s waitingScanner) Scan(any) error { <-s; return nil }
+func newWaitingScanner() waitingScanner {
+	return waitingScanner{make(chan struct{}), make(chan struct{})}
+}
+
+// Scan is called once.
+func (s waitingScanner) Scan(any) error { close(s.scanning); <-s.letGo; return nil }
 
 // A Scan that does not return, because of a panic or otherwise, keeps its session
 // no longer than scanGrace. database/sql waits for it under a lock, in which no
@@ -106,7 +111,7 @@ func TestRowScanThatDoesNotReturn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan time.Time, 1)
 		p, log := timedPool(t, 1, &hookDriver{rollback: func(context.Context) error { ended <- time.Now(); return nil }})
-		scanner, done, started := make(waitingScanner), make(chan error), time.Now()
+		scanner, done, started := newWaitingScanner(), make(chan error), time.Now()
 		go func() {
 			done <- p.WithSession(t.Context(), func(ctx context.Context, s *Session) error {
 				for range 2 { // these are not late
@@ -122,7 +127,7 @@ func TestRowScanThatDoesNotReturn(t *testing.T) {
 		if took := (<-ended).Sub(started); took != 5*scanGrace {
 			t.Errorf("after %s", took)
 		}
-		close(scanner)
+		close(scanner.letGo)
 		if err := <-done; err == nil {
 			t.Error("work was reported done that was rolled back")
 		}
