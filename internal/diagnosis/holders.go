@@ -62,14 +62,14 @@ func (s *Scene) reference() time.Duration { return max(s.Waited, 10*time.Millise
 // time while the caller waited are stuck, and so are those that are held for far
 // longer than usual. When they are few, connections come and go; but where each is
 // held for about as long as callers wait, the next holder is as stuck as the one
-// before.
+// before, and so it is where none has come back of late.
 func (s Scene) holders() Diagnosis {
 	if !s.full() {
 		return Diagnosis{}
 	}
 	judged := s.stuck()
 	if 2*len(judged) < len(s.Holders) || len(judged) == 0 {
-		if len(s.Holders) == 0 || 10*s.Usual < 9*s.reference() {
+		if len(s.Holders) == 0 || s.comeAndGo() {
 			return s.small()
 		}
 		judged = s.Holders
@@ -84,6 +84,14 @@ func (s Scene) holders() Diagnosis {
 		return s.slow(judged)
 	}
 	return s.leak(judged)
+}
+
+// comeAndGo reports whether connections are held for less than callers wait.
+func (s *Scene) comeAndGo() bool {
+	if s.Usual == 0 {
+		return s.Holders[0].Held < patience
+	}
+	return 10*s.Usual < 9*s.reference()
 }
 
 // farBeyond is how many times as long as usual a connection must be held to be
