@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/flap"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
@@ -22,6 +23,7 @@ type alarm struct {
 	on    bool
 	since time.Time // when on last changed
 	calm  time.Time // since when usage has been below clearLevel; zero while it is not
+	told  flap.State
 }
 
 // clearLevel is the usage below which the warning is taken back.

@@ -1,8 +1,12 @@
 package monitor
 
 import (
+	"log/slog"
+	"regexp"
+	"strings"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/flap"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
 	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
@@ -68,34 +72,69 @@ const (
 // diagnosed follows the diagnosis from check to check: one warning for each
 // cause and culprit, one all-clear.
 type diagnosed struct {
-	now   pool.Diagnosis // what stands, announced or not
-	since time.Time      // since when it has stood
-	told  pool.Diagnosis // what was announced; the zero value when nothing stands
-	last  time.Time      // when there was a diagnosis last
+	now   pool.Diagnosis // the latest
+	since time.Time      // since when its cause and culprit have stood
+	last  time.Time      // when there was one last
+
+	told      pool.Diagnosis // what the log has, or would have if it did not flap
+	announced time.Time      // since when that kind has stood
+	flaps     flap.Spell
 }
 
 // same reports whether two diagnoses name the same cause and culprit.
 func same(a, b pool.Diagnosis) bool { return a.Verdict == b.Verdict && a.Culprit == b.Culprit }
 
+// processID is what changes in a culprit that comes again.
+var processID = regexp.MustCompile(`\bpid \d+`)
+
+// kindOf is what diagnoses that flap have in common; empty for none.
+func kindOf(d pool.Diagnosis) string {
+	return strings.TrimSpace(string(d.Verdict) + " " + processID.ReplaceAllString(d.Culprit, "pid"))
+}
+
+// bearable is a leak that keeps nobody from a connection so far: the pool itself logs
+// who holds it.
+func bearable(l look) bool {
+	return l.wrong.Verdict == pool.VerdictLeak && l.stats.Waiting == 0 && l.stats.Usage() < float64(l.cfg.MaxConnectionWarnings)
+}
+
 func (w *watch) watchDiagnosis(n *notices, l look) {
-	g := &w.diagnosed
-	d := l.wrong
-	if d.Verdict == "" {
-		if g.told.Verdict != "" && n.at.Sub(g.last) >= diagnosedOver {
-			n.clear(statusjson.EventDiagnosis, "callers get connections again", "over: "+string(g.told.Verdict),
-				"verdict", string(g.told.Verdict), "lasted_seconds", seconds(g.last.Sub(g.since)))
-			*g = diagnosed{}
+	g, d := &w.diagnosed, l.wrong
+	if d.Verdict == "" || bearable(l) {
+		if n.at.Sub(g.last) >= diagnosedOver {
+			g.over(n)
 		}
 		return
 	}
-	g.last = n.at
 	if !same(d, g.now) {
-		g.now, g.since = d, n.at
+		g.since = n.at
 	}
-	if n.at.Sub(g.since) < diagnosedAfter || same(d, g.told) {
-		return
+	g.now, g.last = d, n.at
+	if n.at.Sub(g.since) >= diagnosedAfter {
+		g.announce(n, l)
 	}
-	g.told = d
-	n.warn(statusjson.EventDiagnosis, d.Sentence, d.Sentence, "verdict", string(d.Verdict),
+}
+
+// announce tells what stands, in place of what was told before.
+func (g *diagnosed) announce(n *notices, l look) {
+	is := kindOf(g.now)
+	if is != kindOf(g.told) {
+		g.told, g.announced = g.now, g.since
+	}
+	t := g.flaps.Stands(n.at, is, !same(g.now, g.told))
+	if t.Tell {
+		g.told = g.now
+	}
+	n.came(t, slog.LevelWarn, statusjson.EventDiagnosis, is, g.now.Sentence, g.now.Sentence, "verdict", string(g.now.Verdict),
 		"in_use", l.stats.InUse, "limit", l.stats.Limit, "waiting", l.stats.Waiting)
+}
+
+// over ends what was told.
+func (g *diagnosed) over(n *notices) {
+	if t := g.flaps.Over(n.at); t.News {
+		was := g.told
+		n.went(t, statusjson.EventDiagnosis, kindOf(was), "callers get connections again", "over: "+string(was.Verdict),
+			"verdict", string(was.Verdict), "lasted_seconds", seconds(g.last.Sub(g.announced)))
+	}
+	g.now, g.told = pool.Diagnosis{}, pool.Diagnosis{}
 }

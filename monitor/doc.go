@@ -9,10 +9,10 @@
 // # What runs
 //
 // Run looks at the pool's figures once a second, which touches no database. It
-// logs one line every Config.LogPoolStatusInterval; warns once when usage
-// reaches Config.MaxConnectionWarnings, and takes it back once when usage has
-// stayed 10 points below for 10 seconds, and only counts what comes again within
-// 10 minutes; and keeps the last 15 minutes closely and 12 hours by the minute for
+// logs one line every Config.LogPoolStatusInterval; warns when usage reaches
+// Config.MaxConnectionWarnings, and takes it back when usage has stayed 10 points
+// below for 10 seconds; counts what comes again within 10 minutes, and tells it
+// again only when it stands for a minute, or after an hour; and keeps the last 15 minutes closely and 12 hours by the minute for
 // the page. Every 5 seconds it probes the database through the pool's probe lane,
 // and every 15 it reads the server's own view in the same lane, so that neither
 // takes a place from the application's callers. Config.PoolMonitoring=false

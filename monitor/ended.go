@@ -2,9 +2,11 @@ package monitor
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/flap"
 	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
@@ -13,11 +15,12 @@ import (
 // in use are noticed at once, the idle ones by housekeeping. A burst is told when
 // it is over, as one event; another one soon after adds to that.
 type ended struct {
-	since time.Time // when the burst began
-	rose  time.Time // when the latest of them were noticed
-	burst uint64    // connections of the burst that is not told yet
-	last  time.Time // when one was told last
-	total uint64    // connections of all that were told as one event
+	since  time.Time // when the burst began
+	rose   time.Time // when the latest of them were noticed
+	burst  uint64    // connections of the burst that is not told yet
+	last   time.Time // when one was an event last
+	total  uint64    // connections of all that are one event
+	logged time.Time // when the log had one last
 }
 
 const (
@@ -27,8 +30,9 @@ const (
 	longestBurst = 5 * time.Second
 )
 
-// update takes how many more were ended and reports whether there is news.
-func (e *ended) update(now time.Time, rise uint64) bool {
+// update takes how many more were ended and reports whether that is news, and
+// whether the log is to have it.
+func (e *ended) update(now time.Time, rise uint64) flap.Turn {
 	if e.burst == 0 {
 		e.since = now
 	}
@@ -36,13 +40,17 @@ func (e *ended) update(now time.Time, rise uint64) bool {
 		e.burst, e.rose = e.burst+rise, now
 	}
 	if e.burst == 0 || now.Sub(e.rose) < burstOver && now.Sub(e.since) < longestBurst {
-		return false
+		return flap.Turn{}
 	}
-	if now.Sub(e.last) >= flapWithin {
-		e.total = 0
+	tell := now.Sub(e.logged) >= flap.ToldAgain
+	if now.Sub(e.last) >= flap.Within {
+		e.total, tell = 0, true
+	}
+	if tell {
+		e.logged = now
 	}
 	e.total, e.burst, e.last = e.total+e.burst, 0, now
-	return true
+	return flap.Turn{News: true, Tell: tell}
 }
 
 // watchEnded tells of connections that were ended, each cause once.
@@ -53,9 +61,9 @@ func (w *watch) watchEnded(n *notices, s *pool.Stats) {
 	before := maps.Collect(w.last.Ended.All())
 	for cause, total := range s.Ended.All() {
 		e := w.ended[cause]
-		if e.update(n.at, total-before[cause]) {
+		if t := e.update(n.at, total-before[cause]); t.News {
 			words, remedy := endedBy(cause)
-			n.warnAbout(cause, statusjson.EventBroken, "connections were "+words,
+			n.came(t, slog.LevelWarn, statusjson.EventBroken, cause, "connections were "+words,
 				fmt.Sprintf("%s %s: %s", count(e.total, "connection was", "connections were"), words, remedy),
 				"connections", e.total, "cause", cause, "open", s.Open(), "remedy", remedy)
 		}

@@ -1,6 +1,10 @@
 package monitor
 
-import "time"
+import (
+	"time"
+
+	"github.com/dbpool-go/dbpool/internal/flap"
+)
 
 // quietAfter ends an episode.
 const quietAfter = 30 * time.Second
@@ -12,6 +16,7 @@ type episode struct {
 	since time.Time
 	count uint64 // rises in this episode
 	last  time.Time
+	told  flap.State
 
 	served uint64 // what the counter of those who were served said at the last rise
 }

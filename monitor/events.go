@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/flap"
 	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
@@ -13,9 +14,6 @@ const (
 	// worse have a place of their own, so that no crowd of all-clears drives them out.
 	eventsKept = 64
 	severeKept = 128
-	// flapWithin is how soon an event of a flapping kind must come again to be
-	// counted as the same.
-	flapWithin = 10 * time.Minute
 )
 
 // eventRing keeps the latest events. The zero value is empty.
@@ -33,15 +31,17 @@ type event struct {
 // flaps reports whether events of that kind come and go with a figure.
 func flaps(kind statusjson.EventKind) bool {
 	switch kind {
-	case statusjson.EventUsageHigh, statusjson.EventUsageNormal, statusjson.EventServerUsageHigh, statusjson.EventServerUsageNormal, statusjson.EventBroken:
+	case statusjson.EventUsageHigh, statusjson.EventUsageNormal, statusjson.EventServerUsageHigh, statusjson.EventServerUsageNormal,
+		statusjson.EventDiagnosis, statusjson.EventTimeouts, statusjson.EventShedding, statusjson.EventPressureOver,
+		statusjson.EventHealth, statusjson.EventServerGrants, statusjson.EventServerFull, statusjson.EventServerRefuses, statusjson.EventBroken:
 		return true
 	}
 	return false
 }
 
-// add keeps an event, and reports whether it is one that happened a moment ago
-// already.
-func (r *eventRing) add(at time.Time, kind statusjson.EventKind, topic string, sev statusjson.Severity, message string) (again bool) {
+// add keeps an event. One of a flapping kind that happened a moment ago already
+// is counted.
+func (r *eventRing) add(at time.Time, kind statusjson.EventKind, topic string, sev statusjson.Severity, message string) {
 	list, most := &r.info, eventsKept
 	if sev != statusjson.SeverityInfo {
 		list, most = &r.severe, severeKept
@@ -50,18 +50,17 @@ func (r *eventRing) add(at time.Time, kind statusjson.EventKind, topic string, s
 	e := event{statusjson.Event{Seq: r.seq, At: at, Kind: kind, Severity: sev, Message: message}, topic}
 	if flaps(kind) {
 		if i := slices.IndexFunc(*list, func(old event) bool {
-			return old.Kind == kind && old.topic == topic && at.Sub(last(old.Event)) < flapWithin
+			return old.Kind == kind && old.topic == topic && at.Sub(last(old.Event)) < flap.Within
 		}); i >= 0 {
 			old := (*list)[i]
 			e.At, e.LastAt, e.Count = old.At, at, max(old.Count, 1)+1
-			*list, again = slices.Delete(*list, i, i+1), true
+			*list = slices.Delete(*list, i, i+1)
 		}
 	}
 	if len(*list) == most {
 		*list = slices.Delete(*list, 0, 1)
 	}
 	*list = append(*list, e)
-	return again
 }
 
 // last is when an event happened last.

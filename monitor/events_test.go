@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/flap"
 	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
 )
@@ -81,7 +82,10 @@ func TestPressureIsOverAfterHalfAMinuteOfQuiet(t *testing.T) {
 		}
 		r.src.Set(func(s *pool.Stats) { s.TimeoutCount++ })
 		tick()
-		wantKinds(t, r.Monitor, statusjson.EventTimeouts, statusjson.EventPressureOver, statusjson.EventTimeouts)
+		wantKinds(t, r.Monitor, statusjson.EventPressureOver, statusjson.EventTimeouts)
+		if again := r.Status().Events[0]; again.Count != 2 {
+			t.Errorf("what came again is counted: %+v", again)
+		}
 	})
 }
 
@@ -107,7 +111,7 @@ func TestEventRingKeepsTheLatest(t *testing.T) {
 	if got := r.latest(); got == nil || len(got) != 0 {
 		t.Errorf("%v of an empty ring", got)
 	}
-	r.add(time.Now(), statusjson.EventServerFull, "", statusjson.SeverityWarning, "full")
+	r.add(time.Now(), statusjson.EventFleetMisfit, "", statusjson.SeverityWarning, "misfit")
 	for range eventsKept + 9 {
 		r.add(time.Now(), statusjson.EventLeakCleared, "", statusjson.SeverityInfo, "")
 	}
@@ -115,13 +119,13 @@ func TestEventRingKeepsTheLatest(t *testing.T) {
 	if len(got) != eventsKept+1 || got[0].Seq != eventsKept+10 || got[eventsKept-1].Seq != 11 {
 		t.Errorf("%d events from %d to %d", len(got), got[0].Seq, got[len(got)-1].Seq)
 	}
-	if first := got[eventsKept]; first.Message != "full" {
+	if first := got[eventsKept]; first.Message != "misfit" {
 		t.Errorf("what was severe went: %+v", first)
 	}
 	for range severeKept {
-		r.add(time.Now(), statusjson.EventServerFull, "", statusjson.SeverityWarning, "")
+		r.add(time.Now(), statusjson.EventFleetMisfit, "", statusjson.SeverityWarning, "")
 	}
-	if got := r.latest(); len(got) != eventsKept+severeKept || got[len(got)-1].Message == "full" {
+	if got := r.latest(); len(got) != eventsKept+severeKept || got[len(got)-1].Message == "misfit" {
 		t.Errorf("%d events", len(got))
 	}
 }
@@ -145,7 +149,7 @@ func TestFlappingUsageIsOneEvent(t *testing.T) {
 		if got := r.log.with("pool usage"); len(got) != 2 {
 			t.Errorf("the log: %q", got)
 		}
-		time.Sleep(flapWithin)
+		time.Sleep(flap.Within)
 		r.src.Set(func(s *pool.Stats) { s.InUse, s.Idle = 10, 0 })
 		time.Sleep(20 * time.Second)
 		synctest.Wait()

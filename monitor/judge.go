@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/dbpool-go/dbpool/monitor/statusjson"
@@ -21,21 +22,19 @@ func (m *Monitor) judgeLocked(l look) {
 	m.verdict.update(l.at, m.evidenceLocked(l).problems())
 }
 
-// announceLocked notes when the verdict has changed to or from unhealthy since it
-// was announced last; what merely degrades has news of its own.
+// announceLocked notes when the verdict has changed to or from unhealthy; what merely
+// degrades has news of its own.
 func (m *Monitor) announceLocked(n *notices) {
-	was, is := m.announced, m.verdict.status
-	if is == was || m.state != statusjson.MonitoringOn {
+	is := m.verdict.status
+	if is == "" || m.state != statusjson.MonitoringOn || is == statusjson.Unhealthy && m.verdict.problems[0].Code == statusjson.ProblemStarting {
 		return
 	}
-	m.announced = is
-	switch {
-	case is == statusjson.Unhealthy && m.verdict.problems[0].Code == statusjson.ProblemStarting:
-		m.announced = was
-	case is == statusjson.Unhealthy:
-		n.alert(statusjson.EventHealth, "database unhealthy", "unhealthy: "+m.verdict.problems[0].Message, "reason", m.verdict.problems[0].Message)
-	case was == statusjson.Unhealthy:
-		n.clear(statusjson.EventHealth, "database usable again", "the database can be used again", "health", string(is))
+	t := m.announced.Look(n.at, is == statusjson.Unhealthy)
+	if is == statusjson.Unhealthy {
+		reason := m.verdict.problems[0].Message
+		n.came(t, slog.LevelError, statusjson.EventHealth, "", "database unhealthy", "unhealthy: "+reason, "reason", reason)
+	} else if t.News {
+		n.went(t, statusjson.EventHealth, "", "database usable again", "the database can be used again", "health", string(is))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/flap"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
 	"github.com/dbpool-go/dbpool/monitor/statusjson"
 	"github.com/dbpool-go/dbpool/pool"
@@ -51,7 +52,7 @@ type Monitor struct {
 	history history
 	named   named
 
-	announced statusjson.HealthStatus // the verdict that was logged last
+	announced flap.State // whether the verdict is unhealthy
 }
 
 // New returns a monitor of p. It starts nothing: call Run.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/dbpool-go/dbpool/internal/flap"
 	"github.com/dbpool-go/dbpool/monitor/statusjson"
 )
 
@@ -23,37 +24,40 @@ type notices struct {
 	toLog  []notice
 }
 
-// note adds an event that is not logged here, and reports whether it flaps.
-func (n *notices) note(kind statusjson.EventKind, sev statusjson.Severity, message string) (again bool) {
-	return n.events.add(n.at, kind, "", sev, message)
+// note adds an event that is not logged here.
+func (n *notices) note(kind statusjson.EventKind, sev statusjson.Severity, message string) {
+	n.events.add(n.at, kind, "", sev, message)
 }
 
-// warn adds an event and a warning to log: words for the log, which has its
-// figures in attrs, and the sentence for people.
-func (n *notices) warn(kind statusjson.EventKind, words, sentence string, attrs ...any) {
-	n.warnAbout("", kind, words, sentence, attrs...)
-}
-
-// warnAbout is warn for one of several things that flap apart.
-func (n *notices) warnAbout(topic string, kind statusjson.EventKind, words, sentence string, attrs ...any) {
-	if n.events.add(n.at, kind, topic, statusjson.SeverityWarning, sentence) {
-		return // the log has it, and a count would not change what it says
+// came adds the event of something that comes and goes, of which several of a kind
+// flap apart by topic, and the line if it is to be told: the sentence for people, and
+// words for the log, which has the figures in attrs.
+func (n *notices) came(t flap.Turn, level slog.Level, kind statusjson.EventKind, topic, words, sentence string, attrs ...any) {
+	if t.News {
+		n.events.add(n.at, kind, topic, severityOf(level), sentence)
 	}
-	n.toLog = append(n.toLog, notice{slog.LevelWarn, words, attrs})
-}
-
-// alert adds an event and an error to log.
-func (n *notices) alert(kind statusjson.EventKind, words, sentence string, attrs ...any) {
-	n.note(kind, statusjson.SeverityCritical, sentence)
-	n.toLog = append(n.toLog, notice{slog.LevelError, words, attrs})
-}
-
-// clear adds an all-clear.
-func (n *notices) clear(kind statusjson.EventKind, words, sentence string, attrs ...any) {
-	if n.note(kind, statusjson.SeverityInfo, sentence) {
-		return
+	if t.Tell {
+		n.line(level, words, t.Attrs(attrs...))
 	}
-	n.toLog = append(n.toLog, notice{slog.LevelInfo, words, attrs})
+}
+
+func severityOf(level slog.Level) statusjson.Severity {
+	if level >= slog.LevelError {
+		return statusjson.SeverityCritical
+	}
+	return statusjson.SeverityWarning
+}
+
+// went adds its all-clear.
+func (n *notices) went(t flap.Turn, kind statusjson.EventKind, topic, words, sentence string, attrs ...any) {
+	n.events.add(n.at, kind, topic, statusjson.SeverityInfo, sentence)
+	if t.Tell {
+		n.line(slog.LevelInfo, words, attrs)
+	}
+}
+
+func (n *notices) line(level slog.Level, words string, attrs []any) {
+	n.toLog = append(n.toLog, notice{level, words, attrs})
 }
 
 func round(f float64) float64 { return math.Round(f*10) / 10 }

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/dbpool-go/dbpool/monitor/statusjson"
@@ -10,35 +11,39 @@ import (
 
 func (w *watch) watchUsage(n *notices, l look) {
 	s := &l.stats
-	if !w.usage.update(l.at, s.Usage(), l.cfg.MaxConnectionWarnings, l.usage, l.wrong.Verdict != "") {
-		return
-	}
+	w.usage.update(l.at, s.Usage(), l.cfg.MaxConnectionWarnings, l.usage, l.wrong.Verdict != "")
+	t := w.usage.told.Look(l.at, w.usage.on)
 	attrs := []any{"in_use", s.InUse, "max_open", s.MaxOpen(), "usage_percent", round(s.Usage()), "threshold_percent", l.cfg.MaxConnectionWarnings, "waiting", s.Waiting}
-	if !w.usage.on {
-		n.clear(statusjson.EventUsageNormal, "pool usage normal", fmt.Sprintf("pool usage is back to %.0f %%: %s in use", s.Usage(), ofThose(s)), attrs...)
-		return
+	if w.usage.on {
+		attrs = append(attrs, "at_threshold", w.usage.lately())
 	}
-	if len(l.oldest) > 0 {
+	if len(l.oldest) > 0 && w.usage.on {
 		attrs = append(attrs, "longest_held", l.oldest[0].String())
 	}
-	n.warn(statusjson.EventUsageHigh, "pool usage high",
+	if t.News && !w.usage.on {
+		n.went(t, statusjson.EventUsageNormal, "", "pool usage normal", fmt.Sprintf("pool usage is back to %.0f %%: %s in use", s.Usage(), ofThose(s)), attrs...)
+		return
+	}
+	n.came(t, slog.LevelWarn, statusjson.EventUsageHigh, "", "pool usage high",
 		fmt.Sprintf("pool usage is %.0f %%: %s in use, %s waiting (threshold %d %%)",
 			s.Usage(), ofThose(s), count(uint64(s.Waiting), "caller", "callers"), l.cfg.MaxConnectionWarnings), attrs...)
 }
 
 func (w *watch) watchServerUsage(n *notices, l look) {
 	v := l.view
-	if v == nil || !w.serverUsage.update(l.at, v.UsagePercent, l.cfg.MaxConnectionWarnings) {
+	if v == nil {
 		return
 	}
+	w.serverUsage.update(l.at, v.UsagePercent, l.cfg.MaxConnectionWarnings)
+	t := w.serverUsage.told.Look(l.at, w.serverUsage.on)
 	attrs := []any{"sessions", v.Sessions, "usable", v.Usable, "free", v.Free, "bound_by", string(v.BoundBy),
 		"usage_percent", round(v.UsagePercent), "threshold_percent", l.cfg.MaxConnectionWarnings}
 	room := "room for " + count(uint64(v.Free), "more session", "more sessions")
-	if !w.serverUsage.on {
-		n.clear(statusjson.EventServerUsageNormal, "server usage normal", fmt.Sprintf("the server is back to %.0f %% of what this role may use: %s", v.UsagePercent, room), attrs...)
+	if t.News && !w.serverUsage.on {
+		n.went(t, statusjson.EventServerUsageNormal, "", "server usage normal", fmt.Sprintf("the server is back to %.0f %% of what this role may use: %s", v.UsagePercent, room), attrs...)
 		return
 	}
-	n.warn(statusjson.EventServerUsageHigh, "server usage high",
+	n.came(t, slog.LevelWarn, statusjson.EventServerUsageHigh, "", "server usage high",
 		fmt.Sprintf("the server is at %.0f %% of what this role may use (limit of the %s): %s (threshold %d %%)", v.UsagePercent, v.BoundBy, room, l.cfg.MaxConnectionWarnings), attrs...)
 }
 
@@ -75,6 +80,11 @@ func (w *watch) watchTurnedAway(n *notices, l look) {
 	}
 	w.timedOut += late
 	w.shed += shed
+	nobodyServed := s.AcquireCount == w.turnedAway.served
+	if ended && nobodyServed && (refuses(s) || s.Waiting > 0) {
+		w.turnedAway.on = true // nobody has asked, and would not be served
+	}
+	t := w.turnedAway.told.Look(n.at, w.turnedAway.on)
 	attrs := []any{"timed_out", w.timedOut, "shed", w.shed, "in_use", s.InUse, "limit", s.Limit, "waiting", s.Waiting}
 	if l.hog.Name != "" {
 		attrs = append(attrs, "most_held_by", l.hog.Name, "held_by_it", l.hog.InUse)
@@ -83,18 +93,16 @@ func (w *watch) watchTurnedAway(n *notices, l look) {
 		attrs = append(attrs, "diagnosis", w.diagnosed.now.Sentence)
 	}
 	switch {
-	case began && late > 0:
-		n.warn(statusjson.EventTimeouts, "callers time out waiting for a connection", fmt.Sprintf("callers time out waiting for a connection (%d of %d in use, %d waiting)", s.InUse, s.Limit, s.Waiting), attrs...)
-	case began:
-		n.warn(statusjson.EventShedding, "callers are refused at once", fmt.Sprintf("callers are refused at once, as they would wait in vain (%d of %d in use, %d waiting)", s.InUse, s.Limit, s.Waiting), attrs...)
-	case ended && s.AcquireCount == w.turnedAway.served && (refuses(s) || s.Waiting > 0):
-		w.turnedAway.on = true // nobody has asked, and would not be served
-	case ended:
+	case w.turnedAway.on && w.timedOut > 0:
+		n.came(t, slog.LevelWarn, statusjson.EventTimeouts, "", "callers time out waiting for a connection", fmt.Sprintf("callers time out waiting for a connection (%d of %d in use, %d waiting)", s.InUse, s.Limit, s.Waiting), attrs...)
+	case w.turnedAway.on:
+		n.came(t, slog.LevelWarn, statusjson.EventShedding, "", "callers are refused at once", fmt.Sprintf("callers are refused at once, as they would wait in vain (%d of %d in use, %d waiting)", s.InUse, s.Limit, s.Waiting), attrs...)
+	case t.News:
 		lasted, words := short(w.turnedAway.last.Sub(w.turnedAway.since)), "callers are served again"
-		if s.AcquireCount == w.turnedAway.served {
+		if nobodyServed {
 			words = "no caller is turned away any more, and none has asked since"
 		}
-		n.clear(statusjson.EventPressureOver, words, words+fmt.Sprintf("; within %s %d timed out and %d were refused", lasted, w.timedOut, w.shed), attrs...)
+		n.went(t, statusjson.EventPressureOver, "", words, words+fmt.Sprintf("; within %s %d timed out and %d were refused", lasted, w.timedOut, w.shed), attrs...)
 	}
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/dial"
+	"github.com/dbpool-go/dbpool/internal/flap"
 	"github.com/dbpool-go/dbpool/internal/fleet"
 	"github.com/dbpool-go/dbpool/internal/gate"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
@@ -30,6 +32,9 @@ type dialer struct {
 
 	ctx  context.Context // ends when the pool closes
 	stop context.CancelFunc
+
+	toldMu sync.Mutex // guards told
+	told   flap.Spell // of failed dials, by reason
 }
 
 // newDialer returns the dialer of a pool that does not dial yet.
@@ -74,34 +79,58 @@ func (d *dialer) run() {
 // handOver gives a dialed connection to the gate; after the pool's end it is closed.
 func (d *dialer) handOver(sl *gate.Slot, c backend) {
 	sl.Backend, sl.Doing = c, c.Doing
-	took, trouble := d.g.Dialed(sl, time.Now())
+	now := time.Now()
+	took, trouble := d.g.Dialed(sl, now)
 	if !took {
 		d.g.Abandon(sl)
 		c.close()
 		return
 	}
 	if !trouble.OK {
-		d.log.Info("new connections again", "pool", d.cfg.Name, "lasted_seconds", logSeconds(time.Since(trouble.Since)), "reason", trouble.Reason)
+		d.tellOver(trouble, now)
 	}
 }
 
 func (d *dialer) failed(sl *gate.Slot, err error) *DialError {
 	f := dial.Explain(err)
 	e := newDialError(f, time.Now())
-	if d.g.DialFailed(sl, failureOf(f, e), time.Now()) {
-		attrs := []any{"pool", d.cfg.Name, "reason", e.Reason, "error", e.Message}
-		if e.Remedy != "" {
-			attrs = append(attrs, "remedy", e.Remedy)
-		}
-		if panicked := new(dial.PanicError); errors.As(err, &panicked) {
-			attrs = append(attrs, "stack", string(panicked.Stack))
-		}
-		d.log.Warn("no new connections", attrs...)
+	now := time.Now()
+	if d.g.DialFailed(sl, failureOf(f, e), now) {
+		d.tell(e, err, now)
 	}
 	if d.failing != nil {
 		d.failing()
 	}
 	return e
+}
+
+// tell logs a failed dial, if the log does not have it yet: a server with no room now
+// and then is not two lines each time.
+func (d *dialer) tell(e *DialError, err error, now time.Time) {
+	d.toldMu.Lock()
+	turn := d.told.Stands(now, string(e.Reason), false)
+	d.toldMu.Unlock()
+	if !turn.Tell {
+		return
+	}
+	attrs := []any{"pool", d.cfg.Name, "reason", e.Reason, "error", e.Message}
+	if e.Remedy != "" {
+		attrs = append(attrs, "remedy", e.Remedy)
+	}
+	if panicked := new(dial.PanicError); errors.As(err, &panicked) {
+		attrs = append(attrs, "stack", string(panicked.Stack))
+	}
+	d.log.Warn("no new connections", turn.Attrs(attrs...)...)
+}
+
+// tellOver logs that connections can be opened again, if the log has that they could not.
+func (d *dialer) tellOver(trouble gate.ServerState, now time.Time) {
+	d.toldMu.Lock()
+	turn := d.told.Over(now)
+	d.toldMu.Unlock()
+	if turn.Tell {
+		d.log.Info("new connections again", "pool", d.cfg.Name, "lasted_seconds", logSeconds(now.Sub(trouble.Since)), "reason", trouble.Reason)
+	}
 }
 
 // failureOf is what the gate has to know of a failed dial.

@@ -15,7 +15,6 @@ import (
 type housekeeper struct {
 	p      *Pool
 	done   chan struct{}
-	wake   chan struct{}          // an early round, for log lines that are owed
 	silent map[gate.Grant]silence // holders that may not do nothing for ever
 	before map[gate.Grant]silence // those of the round before
 	leaks  map[leakPlace]*leaks   // that were warned of lately; the housekeeper's own
@@ -25,11 +24,6 @@ type housekeeper struct {
 	left    []leftBehind        // changes that have not been logged yet
 	unheard []error             // of commits, that have not been logged yet
 	known   map[string]struct{} // of which changes were; the housekeeper's own
-}
-
-type cameBack struct {
-	gate.Holding
-	at time.Time
 }
 
 const (
@@ -55,12 +49,10 @@ func (h *housekeeper) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			h.logAllClears()
+			h.tellCameBack()
 			return
 		case <-tick.C:
 			tick.Reset(h.round(ctx, time.Now()))
-		case <-h.wake:
-			h.logAllClears()
 		}
 	}
 }
@@ -68,7 +60,7 @@ func (h *housekeeper) run(ctx context.Context) {
 // round does all that is due, and says when the next round is.
 func (h *housekeeper) round(ctx context.Context, now time.Time) (next time.Duration) {
 	next = h.period()
-	h.logAllClears()
+	h.tellCameBack()
 	h.logLeftBehind()
 	h.logUnheard()
 	h.warnOfLeaks(now)
@@ -89,27 +81,4 @@ func holderAttrs(pool string, h Holder) []any {
 	attrs := []any{"pool", pool, "held_seconds", logSeconds(h.Held), "caller", h.Caller}
 	attrs = append(attrs, logName(h.Name)...)
 	return append(attrs, "lane", h.Lane.String(), "activity", h.Activity, slog.Any("pid", h.PID))
-}
-
-// allClear notes that a connection came back after its warning. It may be
-// called under database/sql's locks, so the line is written by the housekeeper.
-func (h *housekeeper) allClear(permit *gate.Permit) {
-	h.mu.Lock()
-	h.owed = append(h.owed, cameBack{permit.Holding(), time.Now()}) // it is its owner's again
-	h.mu.Unlock()
-	select {
-	case h.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (h *housekeeper) logAllClears() {
-	h.mu.Lock()
-	owed := h.owed
-	h.owed = nil
-	h.mu.Unlock()
-	for _, r := range owed {
-		h.p.log.Info("connection came back", append([]any{"pool", h.p.cfg.Name, "held_seconds", logSeconds(r.at.Sub(r.Since)),
-			"caller", caller(r.Callsite).place(h.p.plumbing)}, logName(r.Name)...)...)
-	}
 }

@@ -95,6 +95,38 @@ func TestGovernor(t *testing.T) {
 	})
 }
 
+// A server that has no room now and then is one line with one all-clear; another
+// trouble is told at once.
+func TestDialsThatFailNowAndThen(t *testing.T) {
+	inWire(t, sized(1, 0), func(t *testing.T, p *Pool, s *wireServer, log *logLines) {
+		refused := func(code, message string) {
+			s.refuseAll(code, message)
+			p.Recycle()
+			time.Sleep(10 * time.Second)
+			s.refuseAll("", "")
+			time.Sleep(10 * time.Second)
+		}
+		if err := p.PingContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 30 {
+			refused(pgdriver.StateTooManyConnections, "sorry, too many clients already")
+		}
+		if s := p.Stats(); s.DialErrorCount < 30 {
+			t.Fatalf("%d dials failed", s.DialErrorCount)
+		}
+		lines, over := log.with(t, "no new connections"), log.with(t, "new connections again")
+		if len(lines) != 1 || lines[0]["reason"] != "server full" || len(over) != 1 {
+			t.Errorf("told: %v, %v", lines, over)
+		}
+		refused("57P03", "the database system is starting up")
+		lines, over = log.with(t, "no new connections"), log.with(t, "new connections again")
+		if len(lines) != 2 || lines[1]["reason"] != "starting up" || len(over) != 2 {
+			t.Errorf("told: %v, %v", lines, over)
+		}
+	})
+}
+
 // awaitDials waits for n dials since a moment.
 func awaitDials(t *testing.T, s *wireServer, since time.Time, n int) []time.Time {
 	t.Helper()

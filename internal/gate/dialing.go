@@ -163,18 +163,18 @@ func (g *Gate) Dialed(sl *Slot, now time.Time) (took bool, before ServerState) {
 	return true, before
 }
 
-// DialFailed takes in a failed dial. It reports whether the server's state
-// changed by it, and arranges the next attempt.
-func (g *Gate) DialFailed(sl *Slot, f Failure, now time.Time) (news bool) {
+// DialFailed takes in a failed dial and arranges the next attempt. It reports false
+// when the pool has been closed, which is why it failed then.
+func (g *Gate) DialFailed(sl *Slot, f Failure, now time.Time) (took bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	sl.giveUpLocked(now)
 	if g.closed {
-		return false // that is why it failed
+		return false
 	}
 	g.counts.dialErrors++
 	s := &g.dials
-	if news = s.state.OK || s.state.Reason != f.Reason; news {
+	if s.state.OK || s.state.Reason != f.Reason {
 		s.state = ServerState{Reason: f.Reason, Since: now}
 	}
 	s.failure, s.last = f, f
@@ -183,7 +183,7 @@ func (g *Gate) DialFailed(sl *Slot, f Failure, now time.Time) (news bool) {
 	if f.Paced {
 		s.forgoLocked() // there is no place for them
 		s.backoff, s.retryAt = 0, time.Time{}
-		return news
+		return true
 	}
 	s.backoff = min(max(s.backoff*2, MinBackoff), MaxBackoff)
 	s.retryAt = now.Add(1 + rand.N(s.backoff))
@@ -191,7 +191,7 @@ func (g *Gate) DialFailed(sl *Slot, f Failure, now time.Time) (news bool) {
 	if g.barredLocked(now) != nil {
 		g.refuseAllLocked(f.Err)
 	}
-	return news
+	return true
 }
 
 // TryAnew has the next caller find out whether what kept all connections from
