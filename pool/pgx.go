@@ -62,8 +62,8 @@ func (x *Pgx) Exec(ctx context.Context, sql string, args ...any) (pgconn.Command
 	defer v.done(true)
 	v.asks(sql)
 	call := func(b backend) (pgconn.CommandTag, error) { return b.(*conn).Exec(ctx, sql, args) }
-	if o := v.nativeOffering(sql, args); o.statement != nil && len(args) > 0 {
-		return onShared(ctx, v, o, tagOf, call)
+	if len(args) > 0 && v.nativeOffers(sql, args) {
+		return onShared(ctx, v, tagOf, call)
 	}
 	return onReal(ctx, v, gate.WantStatement, call)
 }
@@ -100,8 +100,8 @@ func (v *virtual) nativeRows(ctx context.Context, sql string, args []any) (rows 
 		}
 		return r, nil
 	}
-	if o := v.nativeOffering(sql, args); o.statement != nil {
-		rows, err = onShared(ctx, v, o, nativeRowsOf, call) //nolint:sqlclosecheck // the caller's to close
+	if v.nativeOffers(sql, args) {
+		rows, err = onShared(ctx, v, nativeRowsOf, call) //nolint:sqlclosecheck // the caller's to close
 	} else {
 		rows, err = onReal(ctx, v, gate.WantStatement, call) //nolint:sqlclosecheck // the caller's to close
 	}
@@ -128,12 +128,16 @@ func (x *Pgx) Ping(ctx context.Context) error {
 	return v.Ping(ctx)
 }
 
-// nativeOffering is offering for pgx's own types.
-func (v *virtual) nativeOffering(sql string, args []any) (o offer) {
+// nativeOffers is offers for pgx's own types.
+func (v *virtual) nativeOffers(sql string, args []any) bool {
 	if v.p.table == nil || pgdriver.HasOptions(args) {
-		return o
+		return false
 	}
-	return offer{statement: v.p.table.Lookup(sql), face: pgdriver.PgxFace, values: args}
+	st := v.p.table.Lookup(sql)
+	if st != nil {
+		v.offer = offer{statement: st, face: pgdriver.PgxFace, values: args}
+	}
+	return st != nil
 }
 
 func tagOf(c *pgdriver.Call) (pgconn.CommandTag, error) {

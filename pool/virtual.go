@@ -211,10 +211,8 @@ func (v *virtual) Conn() *pgx.Conn {
 func (v *virtual) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	v.asks(query)
 	execute := func(c backend) (driver.Result, error) { return c.ExecContext(ctx, query, args) }
-	if len(args) > 0 { // without, pgx takes the simple protocol
-		if o := v.offering(ctx, query, args); o.statement != nil {
-			return onShared(ctx, v, o, resultOf, execute)
-		}
+	if len(args) > 0 && v.offers(ctx, query, args) { // without, pgx takes the simple protocol
+		return onShared(ctx, v, resultOf, execute)
 	}
 	return onReal(ctx, v, gate.WantStatement, execute)
 }
@@ -236,8 +234,8 @@ func (v *virtual) query(ctx context.Context, query string, args []driver.NamedVa
 	v.asks(query)
 	v.chooseForQuery(ctx, query)
 	execute := func(c backend) (driver.Rows, error) { return c.QueryContext(ctx, query, args) }
-	if o := v.offering(ctx, query, args); o.statement != nil {
-		return onShared(ctx, v, o, rowsOf, execute)
+	if v.offers(ctx, query, args) {
+		return onShared(ctx, v, rowsOf, execute)
 	}
 	return onReal(ctx, v, gate.WantStatement, execute)
 }

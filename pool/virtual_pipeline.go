@@ -51,21 +51,26 @@ func tableFor(mode config.PipelineMode) *pgdriver.Table {
 	return nil
 }
 
-// offering returns what a statement of database/sql's offers. There is no
-// statement in it when it may not share a connection: because its session is the
-// caller's own, or because it is to be run in pgx's other modes.
-func (v *virtual) offering(ctx context.Context, query string, args []driver.NamedValue) (o offer) {
+// offers notes what a statement of database/sql's offers, and reports false when it
+// may not share a connection: because its session is the caller's own, or because it
+// is to be run in pgx's other modes.
+func (v *virtual) offers(ctx context.Context, query string, args []driver.NamedValue) bool {
 	if v.p.table == nil || v.pinned || v.real != nil || !v.shares.allows(ctx) || pgdriver.HasNamedOptions(args) {
-		return o
+		return false
 	}
-	return offer{statement: v.p.table.Lookup(query), face: pgdriver.SQLFace, named: args}
+	st := v.p.table.Lookup(query)
+	if st != nil {
+		v.offer = offer{statement: st, face: pgdriver.SQLFace, named: args}
+	}
+	return st != nil
 }
 
-// onShared is onReal for a statement that may share a connection: instead of
-// one, its answer may come.
-func onShared[T any](ctx context.Context, v *virtual, o offer, answer func(*pgdriver.Call) (T, error), call func(backend) (T, error)) (T, error) {
-	st := o.statement
-	v.permit.Owner, v.offer = v, o
+// onShared is onReal for a statement that may share a connection, as it offers:
+// instead of a connection, its answer may come. A waiting caller's stack is mostly
+// what is below here, so that nothing large is passed on.
+func onShared[T any](ctx context.Context, v *virtual, answer func(*pgdriver.Call) (T, error), call func(backend) (T, error)) (T, error) {
+	st := v.offer.statement
+	v.permit.Owner = v
 	defer v.forget()
 	err := v.take(ctx, gate.WantStatement)
 	if err == nil {
