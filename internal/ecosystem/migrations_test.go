@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	atlasmigrate "ariga.io/atlas/sql/migrate"
+	atlas "ariga.io/atlas/sql/postgres"
+	atlasschema "ariga.io/atlas/sql/schema"
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/pool"
 	"github.com/golang-migrate/migrate/v4"
@@ -24,6 +27,7 @@ var files embed.FS
 
 // migrators bring a database up to date, each under its own lock.
 var migrators = map[string]func(context.Context, *pool.Pool) error{
+	"Atlas":          atlasUp,
 	"goose":          gooseUp,
 	"golang-migrate": migrateUp,
 }
@@ -61,6 +65,67 @@ func migrateUp(_ context.Context, p *pool.Pool) error {
 	err = m.Up()
 	_, closed := m.Close() // closes p.DB() too; the pool stays open
 	return errors.Join(err, closed)
+}
+
+// atlasUp gives Atlas one connection for its lock and its migrations; with p.DB() it
+// would take one for each.
+func atlasUp(ctx context.Context, p *pool.Pool) (err error) {
+	c, err := p.DB().Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	return atlasOn(ctx, c)
+}
+
+func atlasOn(ctx context.Context, db atlasschema.ExecQuerier) (err error) {
+	drv, err := atlas.Open(db)
+	if err != nil {
+		return err
+	}
+	unlock, err := drv.(atlasschema.Locker).Lock(ctx, "turns", time.Minute)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	dir := &atlasmigrate.MemDir{}
+	for _, name := range []string{"1_turns.sql", "2_index.sql"} {
+		content, err := files.ReadFile("testdata/atlas/" + name)
+		if err != nil {
+			return err
+		}
+		if err := dir.WriteFile(name, content); err != nil {
+			return err
+		}
+	}
+	sum, err := dir.Checksum()
+	if err != nil {
+		return err
+	}
+	if err := atlasmigrate.WriteSumFile(dir, sum); err != nil {
+		return err
+	}
+	// What was executed is not remembered here, so that all is executed each time.
+	ex, err := atlasmigrate.NewExecutor(drv, dir, atlasmigrate.NopRevisionReadWriter{}, atlasmigrate.WithAllowDirty(true))
+	if err != nil {
+		return err
+	}
+	return ex.ExecuteN(ctx, 0)
+}
+
+// With a *sql.DB Atlas holds one connection for its lock and takes another one for its
+// migrations, which a pool of one does not have.
+func TestAtlasWithDBNeedsTwoConnections(t *testing.T) {
+	one := open(t, 1, 0, func(cfg *config.Config) { cfg.PoolTimeout = time.Second })
+	if err := one.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := atlasOn(t.Context(), one.DB()); !errors.Is(err, pool.ErrPoolTimeout) {
+		t.Errorf("in a pool of one: %v", err)
+	}
+	if err := atlasOn(t.Context(), open(t, 2, 0).DB()); err != nil {
+		t.Errorf("in a pool of two: %v", err)
+	}
 }
 
 // Each needs one connection, which holds its lock and runs its migrations, and

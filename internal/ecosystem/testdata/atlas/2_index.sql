@@ -1,0 +1,1 @@
+create index if not exists turns_caller on turns (caller);
