@@ -1,19 +1,24 @@
 package gate
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dbpool-go/dbpool/internal/connstate"
 )
 
-// statement is a Call of which only the figures matter.
-type statement struct{ cost, trip time.Duration }
+// statement is a Call that takes so long, and that is told when it is ready.
+type statement struct {
+	cost, trip time.Duration
+	ready      chan struct{}
+}
 
-func (s statement) Cost() time.Duration  { return s.cost }
-func (s statement) Trip() time.Duration  { return s.trip }
-func (statement) Ready() <-chan struct{} { return nil }
-func (statement) Leave() bool            { return false }
+func (s statement) Cost() time.Duration    { return s.cost }
+func (s statement) Trip() time.Duration    { return s.trip }
+func (s statement) Ready() <-chan struct{} { return s.ready }
+func (s statement) Leave() bool            { return false }
 
 // A run is a connection's part of those who wait, and longer where the network is
 // what they wait for.
@@ -22,15 +27,15 @@ func TestRunLength(t *testing.T) {
 		statement
 		limit, waiting, want int
 	}{
-		"near":                        {statement{20 * time.Microsecond, 50 * time.Microsecond}, 2, 20, 10},
-		"nobody knows how far":        {statement{20 * time.Microsecond, 0}, 2, 20, 10},
-		"far":                         {statement{20 * time.Microsecond, 2 * time.Millisecond}, 2, 20, 20},
-		"far, four parts":             {statement{time.Microsecond, 2 * time.Millisecond}, 10, 101, 41},
-		"far, until the server works": {statement{40 * time.Microsecond, 2 * time.Millisecond}, 2, 20, 12},
-		"far, costly":                 {statement{100 * time.Microsecond, 2 * time.Millisecond}, 2, 20, 10},
-		"far, and few":                {statement{time.Microsecond, 2 * time.Millisecond}, 10, 5, 1},
-		"too costly for its part":     {statement{900 * time.Microsecond, time.Second}, 2, 20, 2},
-		"very many":                   {statement{0, time.Second}, 2, 1000, maxRun},
+		"near":                        {statement{cost: 20 * time.Microsecond, trip: 50 * time.Microsecond}, 2, 20, 10},
+		"nobody knows how far":        {statement{cost: 20 * time.Microsecond, trip: 0}, 2, 20, 10},
+		"far":                         {statement{cost: 20 * time.Microsecond, trip: 2 * time.Millisecond}, 2, 20, 20},
+		"far, four parts":             {statement{cost: time.Microsecond, trip: 2 * time.Millisecond}, 10, 101, 41},
+		"far, until the server works": {statement{cost: 40 * time.Microsecond, trip: 2 * time.Millisecond}, 2, 20, 12},
+		"far, costly":                 {statement{cost: 100 * time.Microsecond, trip: 2 * time.Millisecond}, 2, 20, 10},
+		"far, and few":                {statement{cost: time.Microsecond, trip: 2 * time.Millisecond}, 10, 5, 1},
+		"too costly for its part":     {statement{cost: 900 * time.Microsecond, trip: time.Second}, 2, 20, 2},
+		"very many":                   {statement{cost: 0, trip: time.Second}, 2, 1000, maxRun},
 	} {
 		g := New(Options{PoolSize: c.limit, MaxOpen: c.limit, Linger: time.Minute, Demand: func() {}})
 		r := &rig{Gate: g, t: t}
@@ -57,4 +62,40 @@ func TestRunLength(t *testing.T) {
 		}
 		g.Close()
 	}
+}
+
+// A caller who is chosen to see to the answers of others in the moment in which its
+// context ends is told so, and hands them on.
+func TestChosenInTheMomentOfLeaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(Options{PoolSize: 1, MaxOpen: 1, Linger: time.Minute, Demand: func() {}})
+		r := &rig{Gate: g, t: t}
+		r.setConns(1)
+		enter := func() (*Permit, statement) {
+			p, s := &Permit{Lane: Request, Asked: time.Now(), Patience: time.Hour}, statement{ready: make(chan struct{})}
+			if g.Enter(p, p.Asked) == Queued {
+				g.Offer(p, s)
+			}
+			return p, s
+		}
+		holder, _ := enter()
+		first, _ := enter()
+		second, told := enter()
+		ctx, leave := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- g.WaitTurn(ctx, second) }()
+		synctest.Wait()
+		g.Release(holder, time.Now(), connstate.CloseUnknown)
+		if len(first.Run()) != 2 || !g.PassOn(first, second) {
+			t.Fatalf("a run of %d", len(first.Run()))
+		}
+		leave()
+		synctest.Wait()
+		close(told.ready)
+		if err := <-done; err != nil || !second.Shared() {
+			t.Errorf("%v, shared %v", err, second.Shared())
+		}
+		g.Release(second, time.Now(), connstate.CloseUnknown)
+		g.Close()
+	})
 }

@@ -36,6 +36,13 @@ func (g *Gate) WaitTurn(ctx context.Context, p *Permit) error {
 		p.shared = true
 		return nil
 	}
-	<-p.ready
-	return p.Err
+	// Decided meanwhile: it comes, or p was chosen to see to the answers of others, who
+	// is told so in a moment.
+	select {
+	case <-p.ready:
+		return p.Err
+	case <-answered:
+		p.shared = true
+		return nil
+	}
 }
