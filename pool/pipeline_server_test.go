@@ -259,3 +259,42 @@ func stressCall(t *testing.T, p *Pool, id, read, write string, i int, reported, 
 		t.Errorf("%s: got %q, %v", id, got, err)
 	}
 }
+
+// Callers whose contexts end together leave together, whoever of them saw to the
+// answers of the others: each call returns, and every connection comes back.
+func TestEverybodyLeavesAtOnce(t *testing.T) {
+	t.Parallel()
+	p := openShared(t, 4, 0, nil)
+	defer p.Close()
+	const query = "select $1::int + 1"
+	teach(t, p, query, 1)
+	for round := range 60 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for i := range 150 {
+			ask := []func(*int) error{
+				func(n *int) error { return p.QueryRowContext(ctx, query, 1).Scan(n) },
+				func(n *int) error { return p.Pgx().QueryRow(ctx, query, 1).Scan(n) },
+				func(n *int) error { return p.DB().QueryRowContext(ContextWithPipelining(ctx), query, 1).Scan(n) },
+			}[i%3]
+			all.Go(func() {
+				for n := 0; ctx.Err() == nil; {
+					_ = ask(&n)
+				}
+			})
+		}
+		time.Sleep(time.Duration(5+round%10) * time.Millisecond)
+		cancel()
+		left := make(chan struct{})
+		go func() { all.Wait(); close(left) }()
+		select {
+		case <-left:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("round %d: calls do not return: %+v", round, p.Stats())
+		}
+	}
+	until(t, 5*time.Second, "every connection is back", func() bool { return p.Stats().InUse == 0 })
+	if p.Stats().Pipeline.RunCount == 0 {
+		t.Error("nothing was shared")
+	}
+}
