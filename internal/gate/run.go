@@ -18,19 +18,12 @@ import (
 const (
 	maxRun     = 128
 	maxRunCost = 2 * time.Millisecond
-	// farParts is how many times a connection's part of those who wait a run may be
-	// where the network is what they wait for: as long as the server's time for it is
-	// less than the network's by farCost.
-	farParts = 4
-	farCost  = 4
 )
 
 // Call is a statement that may share a connection, as a gate sees it.
 type Call interface {
 	// Cost is what the server is expected to need for it.
 	Cost() time.Duration
-	// Trip is what the network takes for its round trip; 0 when that is not known.
-	Trip() time.Duration
 	// Ready is closed when it was answered together with others, or when its caller
 	// is to see to their answers.
 	Ready() <-chan struct{}
@@ -90,10 +83,9 @@ func (g *Gate) gatherLocked(p *Permit, now time.Time) {
 	own, cost := p.call, p.call.Cost()
 	p.call = nil
 	queue := &g.queue[p.Lane]
-	part, far := g.ridersLocked(queue.n), own.Trip()/farCost
-	for n := 0; n < min(farParts*part, maxRun-1) && queue.first != nil && queue.first.call != nil; n++ {
+	for n := g.ridersLocked(queue.n); n > 0 && queue.first != nil && queue.first.call != nil; n-- {
 		next := queue.first
-		if cost += next.call.Cost(); cost > maxRunCost || n >= part && cost > far {
+		if cost += next.call.Cost(); cost > maxRunCost {
 			break
 		}
 		g.unqueueLocked(next)
@@ -102,7 +94,7 @@ func (g *Gate) gatherLocked(p *Permit, now time.Time) {
 			continue
 		}
 		if p.run == nil {
-			p.run, p.call = append(make([]Rider, 0, part+1), Rider{p, own}), own
+			p.run, p.call = append(make([]Rider, 0, n+1), Rider{p, own}), own
 		}
 		g.shareLocked(next, now)
 		p.run = append(p.run, Rider{next, next.call})
@@ -115,11 +107,9 @@ func (g *Gate) gatherLocked(p *Permit, now time.Time) {
 }
 
 // ridersLocked is how many of n who wait may go with one who does not: the part of
-// one connection, so that the others find work too. Longer runs than that bring
-// nothing where the server is near, and keep those who stand behind a slow statement;
-// through a network a connection that comes back too early for them waits for a
-// round trip.
-func (g *Gate) ridersLocked(n int) int { return n / max(1, g.limit) }
+// one connection, so that the others find work too. Longer runs than that were
+// tried: they keep those who stand behind a slow statement, and bring nothing.
+func (g *Gate) ridersLocked(n int) int { return min(n/max(1, g.limit), maxRun-1) }
 
 // shareLocked has p's statement go with somebody else's.
 func (g *Gate) shareLocked(p *Permit, now time.Time) {

@@ -164,6 +164,3 @@ func (c *Call) wake() {
 
 // Cost is what the server is expected to need for the statement.
 func (c *Call) Cost() time.Duration { return c.st.Cost() }
-
-// Trip is what the network takes for a round trip; 0 when that is not known.
-func (c *Call) Trip() time.Duration { return time.Duration(c.st.table.trip.Load()) }

@@ -61,7 +61,6 @@ type Table struct {
 	codecs  sync.Pool // of *codec
 	start   time.Time
 	floor   floor
-	trip    atomic.Int64 // what floor said last
 	took    atomic.Int64 // how long runs take, smoothed
 	usual   median       // of all executions
 	waking  median       // of those that a session had to wake up for
@@ -207,9 +206,7 @@ func (st *Statement) RanAlone(e Execution, now time.Time) {
 		return
 	}
 	since := now.Sub(st.table.start)
-	trip := st.table.floor.lower(e.Took, since)
-	st.table.trip.Store(int64(trip))
-	e.Took -= trip
+	e.Took -= st.table.floor.lower(e.Took, since)
 	e.Woke = true
 	st.executed(e, since)
 }
