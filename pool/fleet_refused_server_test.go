@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,11 +59,12 @@ func TestFleetProofCutOff(t *testing.T) {
 		if err := p.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		asked := false
+		var asked atomic.Bool
 		s.with(func(f *wireFaults) {
 			f.script = func(_ *wireSession, msg pgproto3.FrontendMessage) bool {
 				if q, ok := msg.(*pgproto3.Query); ok && strings.Contains(q.String, "pg_stat_activity") {
-					asked, q.String = true, "sleep 1h"
+					asked.Store(true)
+					q.String = "sleep 1h"
 				}
 				return true
 			}
@@ -70,7 +72,7 @@ func TestFleetProofCutOff(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		p.fleetCheck.round(ctx)
-		if !asked {
+		if !asked.Load() {
 			t.Error("the server was not asked")
 		}
 		if log.contains("cannot read replica state") {
