@@ -106,7 +106,6 @@ func twoHosts(t *testing.T, srv *pgtest.Server) (dsn string, first, second *pgte
 // TestHostsWithoutRoom may open one session, which the silent host may have: the
 // other host must wait for it, but its turn comes first the next time.
 func TestHostsWithoutRoom(t *testing.T) {
-	t.Parallel()
 	srv := pgtest.Start(t, pgtest.Options{})
 	dsn, silent, good := twoHosts(t, srv)
 	silent.Freeze(true)
