@@ -3,21 +3,20 @@ package monitor
 import (
 	"context"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/dbpool-go/dbpool/internal/dial"
 	"github.com/dbpool-go/dbpool/internal/memconn"
+	"github.com/dbpool-go/dbpool/internal/memserver"
 )
 
-// dayServer speaks as much of PostgreSQL's protocol as a day needs, in virtual
-// time: "work" and a duration takes that long, "locked" waits while a table is
-// locked, nothing takes longer than 30 s, and everything is answered without rows.
+// dayServer is a server in memory: "work" and a duration takes that long, "locked"
+// waits while a table is locked, nothing takes longer than 30 s, and everything is
+// answered without rows.
 type dayServer struct {
 	mu       sync.Mutex // guards all below
 	down     bool
@@ -28,15 +27,8 @@ type dayServer struct {
 }
 
 type daySession struct {
-	s        *dayServer
-	backend  *pgproto3.Backend
-	conn     net.Conn
-	pid      uint32
-	status   byte
-	canceled chan struct{}
-	prepared map[string]string // texts by name
-	sql      string            // of the latest Bind
-	failed   bool              // what follows is skipped until the next Sync
+	*memserver.Session
+	s *dayServer
 }
 
 func (s *dayServer) set(f func(s *dayServer)) {
@@ -51,27 +43,20 @@ func (s *dayServer) dial(context.Context, string, string) (net.Conn, error) {
 	return client, nil
 }
 
-var shutdown = &pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"}
-
 // end ends all sessions as an administrator does.
 func (s *dayServer) end() {
-	b, err := shutdown.Encode(nil)
-	if err != nil {
-		panic(err)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range s.sessions {
-		_, _ = w.conn.Write(b)
-		_ = w.conn.Close()
+		w.HangUp(memserver.Fatal("57P01", "terminating connection due to administrator command"))
 	}
 	clear(s.sessions)
 }
 
 func (s *dayServer) serve(c net.Conn) {
 	defer c.Close()
-	w := &daySession{s: s, backend: pgproto3.NewBackend(c, c), conn: c, status: 'I', canceled: make(chan struct{}, 1), prepared: map[string]string{}}
-	start, err := w.backend.ReceiveStartupMessage()
+	w := &daySession{memserver.NewSession(c), s}
+	start, err := w.Backend.ReceiveStartupMessage()
 	if err != nil {
 		return
 	}
@@ -80,15 +65,14 @@ func (s *dayServer) serve(c net.Conn) {
 		return
 	}
 	if refusal := s.admit(w); refusal != nil {
-		w.send(refusal)
+		w.Send(refusal)
 		return
 	}
-	defer s.set(func(s *dayServer) { delete(s.sessions, w.pid) })
-	w.send(&pgproto3.AuthenticationOk{}, &pgproto3.ParameterStatus{Name: "standard_conforming_strings", Value: "on"},
-		&pgproto3.ParameterStatus{Name: "client_encoding", Value: "UTF8"}, &pgproto3.BackendKeyData{ProcessID: w.pid, SecretKey: make([]byte, 4)}, w.ready())
+	defer s.set(func(s *dayServer) { delete(s.sessions, w.PID) })
+	w.Welcome()
 	for {
-		m, err := w.backend.Receive()
-		if err != nil || !w.answer(m) {
+		m, err := w.Backend.Receive()
+		if err != nil || !w.Answer(w, m) {
 			return
 		}
 	}
@@ -99,13 +83,13 @@ func (s *dayServer) admit(w *daySession) *pgproto3.ErrorResponse {
 	defer s.mu.Unlock()
 	switch {
 	case s.down:
-		return &pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P03", Message: "the database system is starting up"}
+		return memserver.Fatal("57P03", "the database system is starting up")
 	case len(s.sessions) >= s.room:
-		return &pgproto3.ErrorResponse{Severity: "FATAL", Code: "53300", Message: "sorry, too many clients already"}
+		return memserver.Fatal("53300", "sorry, too many clients already")
 	}
 	s.last++
-	w.pid = s.last
-	s.sessions[w.pid] = w
+	w.PID = s.last
+	s.sessions[w.PID] = w
 	return nil
 }
 
@@ -113,96 +97,55 @@ func (s *dayServer) cancel(pid uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w := s.sessions[pid]; w != nil {
-		select {
-		case w.canceled <- struct{}{}:
-		default:
-		}
+		w.Cancel()
 	}
 }
 
-func (w *daySession) ready() *pgproto3.ReadyForQuery {
-	return &pgproto3.ReadyForQuery{TxStatus: w.status}
-}
-
-func (w *daySession) send(messages ...pgproto3.BackendMessage) {
-	for _, m := range messages {
-		w.backend.Send(m)
+// Query implements memserver.Host.
+func (w *daySession) Query(sql string) {
+	if sql == dial.CheckQuery {
+		w.Introduce()
+		return
 	}
-	_ = w.backend.Flush()
+	w.Execute(sql)
 }
 
-// answer reports false when the session is over.
-func (w *daySession) answer(m pgproto3.FrontendMessage) bool {
-	if _, sync := m.(*pgproto3.Sync); w.failed && !sync {
-		return true
+// Describe implements memserver.Host.
+func (w *daySession) Describe(kind byte) {
+	if kind == 'S' {
+		w.Backend.Send(&pgproto3.ParameterDescription{})
 	}
-	switch m := m.(type) {
-	case *pgproto3.Query:
-		if m.String == dial.CheckQuery {
-			w.introduce()
-		} else {
-			w.run(m.String)
-		}
-		w.failed = false
-		w.send(w.ready())
-	case *pgproto3.Parse:
-		w.prepared[m.Name] = m.Query
-		w.backend.Send(&pgproto3.ParseComplete{})
-	case *pgproto3.Describe:
-		if m.ObjectType == 'S' {
-			w.backend.Send(&pgproto3.ParameterDescription{})
-		}
-		w.backend.Send(&pgproto3.NoData{})
-	case *pgproto3.Bind:
-		w.sql = w.prepared[m.PreparedStatement]
-		w.backend.Send(&pgproto3.BindComplete{})
-	case *pgproto3.Close:
-		w.backend.Send(&pgproto3.CloseComplete{})
-	case *pgproto3.Execute:
-		w.run(w.sql)
-	case *pgproto3.Flush:
-		w.send()
-	case *pgproto3.Sync:
-		w.failed = false
-		w.send(w.ready())
-	case *pgproto3.Terminate:
-		return false
-	}
-	return true
+	w.Backend.Send(&pgproto3.NoData{})
 }
 
-// introduce answers what the pool asks a new session.
-func (w *daySession) introduce() {
-	column := pgproto3.FieldDescription{Name: []byte("?column?"), DataTypeOID: pgtype.TextOID, DataTypeSize: -1, TypeModifier: -1}
-	w.backend.Send(&pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{column, column}})
-	w.backend.Send(&pgproto3.DataRow{Values: [][]byte{strconv.AppendUint(nil, uint64(w.pid), 10), []byte("30000")}})
-	w.backend.Send(&pgproto3.CommandComplete{CommandTag: []byte("SELECT 1")})
-}
+// Settle implements memserver.Host.
+func (w *daySession) Settle() { w.Send(w.Ready()) }
 
-func (w *daySession) run(sql string) {
+// Execute implements memserver.Host.
+func (w *daySession) Execute(sql string) {
 	switch {
 	case strings.HasPrefix(sql, "--"), sql == "":
-		w.backend.Send(&pgproto3.EmptyQueryResponse{})
+		w.Backend.Send(&pgproto3.EmptyQueryResponse{})
 		return
 	case strings.HasPrefix(sql, "begin"):
-		w.status = 'T'
+		w.Status = 'T'
 	case sql == "commit", sql == "rollback":
-		w.status = 'I'
+		w.Status = 'I'
 	default:
 		if why := w.spend(sql); why != "" {
 			w.fail(why)
 			return
 		}
 	}
-	w.backend.Send(&pgproto3.CommandComplete{CommandTag: []byte(strings.ToUpper(strings.Fields(sql)[0]))})
+	w.Complete(strings.ToUpper(strings.Fields(sql)[0]))
 }
 
 func (w *daySession) fail(why string) {
-	w.failed = true
-	if w.status == 'T' {
-		w.status = 'E'
+	w.Failed = true
+	if w.Status == 'T' {
+		w.Status = 'E'
 	}
-	w.backend.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "57014", Message: "canceling statement due to " + why})
+	w.Backend.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "57014", Message: "canceling statement due to " + why})
 }
 
 // spend takes the statement's time, and says why it was cancelled, if it was.
@@ -223,7 +166,7 @@ func (w *daySession) spend(sql string) (why string) {
 	case <-lock:
 	case <-timeout.C:
 		return "statement timeout"
-	case <-w.canceled:
+	case <-w.Canceled:
 		return "user request"
 	}
 	return ""

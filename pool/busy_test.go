@@ -97,8 +97,8 @@ func TestUnreadableRowIsNotTheLast(t *testing.T) {
 	number.Fields = []pgproto3.FieldDescription{{Name: []byte("n"), DataTypeOID: 23, DataTypeSize: 4, TypeModifier: -1, Format: 1}}
 	script := func(w *wireSession, msg pgproto3.FrontendMessage) bool {
 		if m, ok := msg.(*pgproto3.Describe); ok && m.ObjectType == 'P' {
-			w.backend.Send(&number)
-			w.send(&pgproto3.DataRow{Values: [][]byte{{1}}}) // an integer of one byte
+			w.Backend.Send(&number)
+			w.Send(&pgproto3.DataRow{Values: [][]byte{{1}}}) // an integer of one byte
 		}
 		return true
 	}

@@ -80,7 +80,7 @@ func TestCancelOfForgetting(t *testing.T) {
 			f.script = func(w *wireSession, m pgproto3.FrontendMessage) bool {
 				switch m.(type) {
 				case *pgproto3.Bind: // a table has changed: pgx forgets its statement
-					w.backend.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "0A000", Message: "cached plan must not change result type"})
+					w.Backend.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "0A000", Message: "cached plan must not change result type"})
 				case *pgproto3.Close:
 					time.Sleep(3 * time.Second)
 				}

@@ -18,7 +18,7 @@ import (
 // copyIn has a wireServer take part in COPY FROM STDIN: it waits for data
 // without end, and takes no notice of a Sync meanwhile.
 func copyIn(w *wireSession, m pgproto3.FrontendMessage) bool {
-	sql := w.sql
+	sql := w.SQL
 	switch m := m.(type) {
 	case *pgproto3.Query:
 		sql = m.String
@@ -29,9 +29,9 @@ func copyIn(w *wireSession, m pgproto3.FrontendMessage) bool {
 	if !strings.HasPrefix(sql, "copy") {
 		return true
 	}
-	w.send(&pgproto3.CopyInResponse{})
+	w.Send(&pgproto3.CopyInResponse{})
 	for {
-		m, err := w.backend.Receive()
+		m, err := w.Backend.Receive()
 		if err != nil {
 			return false
 		}
@@ -39,7 +39,7 @@ func copyIn(w *wireSession, m pgproto3.FrontendMessage) bool {
 		case *pgproto3.CopyDone:
 			return true
 		case *pgproto3.CopyFail:
-			w.send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: pgdriver.StateQueryCanceled, Message: "COPY from stdin failed: " + m.Message})
+			w.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: pgdriver.StateQueryCanceled, Message: "COPY from stdin failed: " + m.Message})
 			return true
 		}
 	}

@@ -23,7 +23,7 @@ func (s *wireServer) silence(begins func(pgproto3.FrontendMessage) bool) (end fu
 	_, _, last := s.figures()
 	s.with(func(f *wireFaults) {
 		f.script = func(w *wireSession, msg pgproto3.FrontendMessage) bool {
-			if int(w.pid) <= last && begins(msg) {
+			if int(w.PID) <= last && begins(msg) {
 				<-over
 				return false
 			}

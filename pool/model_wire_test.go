@@ -55,10 +55,10 @@ func (m *poolModel) disturb() func(*wireSession, pgproto3.FrontendMessage) bool 
 	rngs := map[uint32]*rand.Rand{}
 	return func(w *wireSession, _ pgproto3.FrontendMessage) bool {
 		m.mu.Lock()
-		rng := rngs[w.pid]
+		rng := rngs[w.PID]
 		if rng == nil {
-			rng = rand.New(rand.NewPCG(m.seed, 1000+uint64(w.pid)))
-			rngs[w.pid] = rng
+			rng = rand.New(rand.NewPCG(m.seed, 1000+uint64(w.PID)))
+			rngs[w.PID] = rng
 		}
 		m.mu.Unlock()
 		switch n := rng.IntN(1000); {

@@ -19,7 +19,7 @@ func TestCheckOutlastsAShortStatementTimeout(t *testing.T) {
 				if q, ok := msg.(*pgproto3.Query); ok && q.String == dial.CheckQuery {
 					if asked++; asked <= 20 {
 						q.String = "sleep 1h"
-						w.canceled <- struct{}{}
+						w.Canceled <- struct{}{}
 					}
 				}
 				return true

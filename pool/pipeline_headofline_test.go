@@ -30,7 +30,7 @@ func timed(takes func(sql string) time.Duration) func(*wireFaults) {
 		f.lag = tripTime / 2
 		f.script = func(w *wireSession, msg pgproto3.FrontendMessage) bool {
 			if _, ok := msg.(*pgproto3.Execute); ok {
-				time.Sleep(takes(w.sql))
+				time.Sleep(takes(w.SQL))
 			}
 			return true
 		}

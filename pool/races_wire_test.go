@@ -116,7 +116,7 @@ func (s *wireServer) vanish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range s.sessions {
-		_ = w.conn.Close()
+		_ = w.Conn.Close()
 	}
 }
 
@@ -140,7 +140,7 @@ func TestDyingAtOnceIsNoStorm(t *testing.T) {
 					f.connect = time.Millisecond
 					f.script = func(w *wireSession, m pgproto3.FrontendMessage) bool {
 						if c.at(m) {
-							w.send(goodbye)
+							w.Send(goodbye)
 							return false
 						}
 						return true

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/internal/memserver"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
@@ -23,7 +24,7 @@ func (s *wireServer) endWith(at func(pgproto3.FrontendMessage) bool, words *pgpr
 			if !*ended && at(m) {
 				*ended = true
 				if words != nil {
-					w.send(words)
+					w.Send(words)
 				}
 				return words != nil && words.Severity == "ERROR"
 			}
@@ -39,7 +40,7 @@ func (s *wireServer) endWith(at func(pgproto3.FrontendMessage) bool, words *pgpr
 // TestRetryByTheServersWords has servers end sessions with words that prove that
 // the statement was not executed, and with others.
 func TestRetryByTheServersWords(t *testing.T) {
-	idle := fatal(pgdriver.StateIdleTimeout, "terminating connection due to idle-session timeout")
+	idle := memserver.Fatal(pgdriver.StateIdleTimeout, "terminating connection due to idle-session timeout")
 	pooled := func(c *config.Config) { sized(2, 0)(c); c.Pooler = config.PoolerPgBouncer }
 	for what, c := range map[string]struct {
 		call    wireCall
@@ -54,10 +55,10 @@ func TestRetryByTheServersWords(t *testing.T) {
 		"idle, lent":              {lent, atBind, idle, false, sized(2, 0)},
 		"idle, in a transaction":  {transaction("known"), atBind, idle, true, sized(2, 0)},
 		"idle, behind a pooler":   {exec, atText("change"), idle, true, pooled},
-		"database dropped":        {known, atBind, fatal(pgdriver.StateDatabaseDropped, "terminating connection due to conflict with recovery"), false, sized(2, 0)},
-		"recovery conflict":       {known, atBind, fatal(pgdriver.StateSerialization, "terminating connection due to conflict with recovery"), false, sized(2, 0)},
-		"recovery, simple":        {exec, atText("change"), fatal(pgdriver.StateSerialization, "terminating connection due to conflict with recovery"), true, sized(2, 0)},
-		"a server's broken state": {known, atBind, fatal("XX000", "cache lookup failed"), true, sized(2, 0)},
+		"database dropped":        {known, atBind, memserver.Fatal(pgdriver.StateDatabaseDropped, "terminating connection due to conflict with recovery"), false, sized(2, 0)},
+		"recovery conflict":       {known, atBind, memserver.Fatal(pgdriver.StateSerialization, "terminating connection due to conflict with recovery"), false, sized(2, 0)},
+		"recovery, simple":        {exec, atText("change"), memserver.Fatal(pgdriver.StateSerialization, "terminating connection due to conflict with recovery"), true, sized(2, 0)},
+		"a server's broken state": {known, atBind, memserver.Fatal("XX000", "cache lookup failed"), true, sized(2, 0)},
 	} {
 		t.Run(what, func(t *testing.T) {
 			inWire(t, c.edit, func(t *testing.T, p *Pool, s *wireServer, _ *logLines) {

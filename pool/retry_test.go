@@ -49,7 +49,7 @@ func (s *wireServer) endOnce(at func(pgproto3.FrontendMessage) bool, words bool)
 			}
 			*ended = true
 			if words {
-				w.send(goodbye)
+				w.Send(goodbye)
 			}
 			return false
 		}
@@ -349,8 +349,8 @@ func TestLateCancel(t *testing.T) {
 		s.with(func(f *wireFaults) {
 			f.script = func(w *wireSession, m pgproto3.FrontendMessage) bool {
 				if atText("hard of hearing")(m) {
-					<-w.canceled
-					w.canceled <- struct{}{}
+					<-w.Canceled
+					w.Canceled <- struct{}{}
 				}
 				return true
 			}

@@ -132,11 +132,11 @@ func TestSessionBeginsElsewhere(t *testing.T) {
 						if isParse("insert one")(msg) {
 							done++
 						}
-						if w.pid != 1 || !test.at(msg) {
+						if w.PID != 1 || !test.at(msg) {
 							return true
 						}
 						if test.words {
-							w.send(goodbye)
+							w.Send(goodbye)
 						}
 						return false
 					}

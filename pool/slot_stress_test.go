@@ -65,13 +65,13 @@ func (st *storm) mark(w *wireSession, msg pgproto3.FrontendMessage) bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if name, ok := strings.CutPrefix(q.String, "take "); ok {
-		if other := st.owners[w.pid]; other != "" {
-			st.t.Errorf("session %d was given to %s while %s had it", w.pid, name, other)
+		if other := st.owners[w.PID]; other != "" {
+			st.t.Errorf("session %d was given to %s while %s had it", w.PID, name, other)
 		}
-		st.owners[w.pid] = name
+		st.owners[w.PID] = name
 	}
 	if strings.HasPrefix(q.String, "leave") {
-		delete(st.owners, w.pid)
+		delete(st.owners, w.PID)
 	}
 	return true
 }

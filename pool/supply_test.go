@@ -225,7 +225,7 @@ func TestDeadConnectionsKeepTheirPlace(t *testing.T) {
 				giveBack(held[1:])
 				s.with(func(f *wireFaults) {
 					f.script = func(w *wireSession, _ pgproto3.FrontendMessage) bool {
-						if w.pid == live {
+						if w.PID == live {
 							time.Sleep(time.Millisecond) // so that no two are served at one time
 							return true
 						}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/dbpool-go/dbpool/internal/memserver"
 	"github.com/dbpool-go/dbpool/internal/pgdriver"
 )
 
@@ -70,26 +71,20 @@ func (s *wireServer) full() *pgproto3.ErrorResponse {
 	if s.faults.limit == 0 || len(s.sessions) < s.faults.limit {
 		return nil
 	}
-	return fatal(pgdriver.StateTooManyConnections, "sorry, too many clients already")
+	return memserver.Fatal(pgdriver.StateTooManyConnections, "sorry, too many clients already")
 }
 
 // hit reports whether a cancel request hits the statement that begins now.
 func (w *wireSession) hit() bool {
 	select {
-	case <-w.canceled:
+	case <-w.Canceled:
 		return true
 	default:
 		return false
 	}
 }
 
-var userCancel = &pgproto3.ErrorResponse{Severity: "ERROR", Code: pgdriver.StateQueryCanceled, Message: "canceling statement due to user request"}
-
-var goodbye = fatal(pgdriver.StateAdminShutdown, "terminating connection due to administrator command")
-
-func fatal(code, message string) *pgproto3.ErrorResponse {
-	return &pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: code, Message: message}
-}
+var goodbye = memserver.Fatal(pgdriver.StateAdminShutdown, "terminating connection due to administrator command")
 
 func (s *wireServer) loseCancel() bool {
 	s.mu.Lock()
@@ -114,10 +109,8 @@ func (s *wireServer) kill(doomed func(pid uint32) bool) {
 	defer s.mu.Unlock()
 	for pid, w := range s.sessions {
 		if doomed(pid) {
-			farewell, _ := goodbye.Encode(nil)
-			_, _ = w.conn.Write(farewell)
 			delete(s.sessions, pid)
-			_ = w.conn.Close()
+			w.HangUp(goodbye)
 		}
 	}
 }

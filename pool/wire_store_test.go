@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/dbpool-go/dbpool/internal/memserver"
 )
 
 // wireStore is what a wireServer keeps of statements with arguments: "insert $1" notes its
@@ -15,73 +17,72 @@ type wireStore struct {
 
 // runWith executes a statement that has arguments.
 func (w *wireSession) runWith(sql string) {
-	id := w.args[0]
+	id := w.Args[0]
 	switch {
 	case strings.Contains(sql, "fail $1"):
 		w.fail(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "P0001", Message: id})
 		return
-	case strings.Contains(sql, "sleep $2") && !w.sleep(w.args[1]+"s"):
-		w.fail(userCancel)
+	case strings.Contains(sql, "sleep $2") && !w.Sleep(w.Args[1]+"s"):
+		w.fail(memserver.UserCancel)
 		return
 	case strings.HasPrefix(sql, "insert"):
 		w.undone = append(w.undone, id)
-		w.complete("INSERT 0 1")
+		w.Complete("INSERT 0 1")
 		return
 	}
-	w.backend.Send(&pgproto3.DataRow{Values: [][]byte{[]byte(id)}})
-	w.complete("SELECT 1")
+	w.Row([]byte(id))
 }
 
 // fail fails the statement, and with it the transaction.
 func (w *wireSession) fail(err *pgproto3.ErrorResponse) {
-	w.failed, w.undone = true, nil
-	if w.status == 'T' {
-		w.status = 'E'
+	w.Failed, w.undone = true, nil
+	if w.Status == 'T' {
+		w.Status = 'E'
 	}
-	w.backend.Send(err)
+	w.Backend.Send(err)
 }
 
 // end ends the transaction: by commit, or rollback.
 func (w *wireSession) end(sql string) {
-	failed := w.status == 'E'
-	w.status = 'I'
+	failed := w.Status == 'E'
+	w.Status = 'I'
 	failure := w.s.failsCommit()
 	switch {
 	case failed, sql == "rollback":
 		w.undone = nil
-		w.complete("ROLLBACK")
+		w.Complete("ROLLBACK")
 	case failure != nil:
 		w.undone = nil
-		w.backend.Send(failure)
+		w.Backend.Send(failure)
 	default:
-		w.complete("COMMIT")
+		w.Complete("COMMIT")
 	}
 }
 
-// settle commits what was written outside a transaction, and says that the session is
+// Settle commits what was written outside a transaction, and says that the session is
 // ready. As with a real server a session that is killed has done either both or nothing;
 // one that vanishes may have done the first.
-func (w *wireSession) settle() {
+func (w *wireSession) Settle() {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
-	if w.s.sessions[w.pid] != w {
+	if w.s.sessions[w.PID] != w {
 		return
 	}
 	if w.s.store.done == nil {
 		w.s.store.done = make(map[string]int)
 	}
-	if w.status == 'I' {
+	if w.Status == 'I' {
 		for _, id := range w.undone {
 			w.s.store.done[id]++
 		}
 		w.undone = nil
 	}
 	if vanishes := w.s.faults.vanishes; vanishes != nil && vanishes() {
-		delete(w.s.sessions, w.pid)
-		_ = w.conn.Close()
+		delete(w.s.sessions, w.PID)
+		_ = w.Conn.Close()
 		return
 	}
-	w.send(w.ready())
+	w.Send(w.Ready())
 }
 
 // wrote is how often each argument was written.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/dbpool-go/dbpool/config"
 	"github.com/dbpool-go/dbpool/internal/dial"
 	"github.com/dbpool-go/dbpool/internal/memconn"
+	"github.com/dbpool-go/dbpool/internal/memserver"
 )
 
 // wireServer speaks just enough of PostgreSQL's protocol over memconn for the
@@ -37,17 +37,9 @@ type wireServer struct {
 }
 
 type wireSession struct {
-	s        *wireServer
-	backend  *pgproto3.Backend
-	pid      uint32
-	conn     net.Conn
-	status   byte
-	canceled chan struct{}
-	prepared map[string]string // by name
-	sql      string            // of the latest Parse or Bind
-	failed   bool              // what follows is skipped until the next Sync
-	args     []string          // of the latest Bind
-	undone   []string          // what it wrote in the transaction that is open
+	*memserver.Session
+	s      *wireServer
+	undone []string // what it wrote in the transaction that is open
 }
 
 func newWireServer() *wireServer { return &wireServer{sessions: make(map[uint32]*wireSession)} }
@@ -68,11 +60,11 @@ func (s *wireServer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 func (s *wireServer) serve(c net.Conn) {
 	defer c.Close()
-	w := &wireSession{s: s, backend: pgproto3.NewBackend(c, c), conn: c, status: 'I', prepared: map[string]string{}, canceled: make(chan struct{}, 1)}
-	start, err := w.backend.ReceiveStartupMessage()
+	w := &wireSession{Session: memserver.NewSession(c), s: s}
+	start, err := w.Backend.ReceiveStartupMessage()
 	if _, ok := start.(*pgproto3.SSLRequest); ok && err == nil {
 		_, _ = c.Write([]byte("N"))
-		start, err = w.backend.ReceiveStartupMessage()
+		start, err = w.Backend.ReceiveStartupMessage()
 	}
 	if err != nil {
 		return
@@ -85,18 +77,15 @@ func (s *wireServer) serve(c net.Conn) {
 	}
 	s.pause(func(f *wireFaults) time.Duration { return f.connect })
 	if refusal := s.admit(w, start); refusal != nil {
-		w.send(refusal)
+		w.Send(refusal)
 		return
 	}
 	defer s.leave(w)
 	defer s.pause(func(f *wireFaults) time.Duration { return f.end })
-	w.send(&pgproto3.AuthenticationOk{},
-		&pgproto3.ParameterStatus{Name: "standard_conforming_strings", Value: "on"},
-		&pgproto3.ParameterStatus{Name: "client_encoding", Value: "UTF8"},
-		&pgproto3.BackendKeyData{ProcessID: w.pid, SecretKey: []byte{1, 2, 3, 4}}, w.ready())
+	w.Welcome()
 	for {
-		msg, err := w.backend.Receive()
-		if err != nil || !s.scripted(w, msg) || !w.answer(msg) {
+		msg, err := w.Backend.Receive()
+		if err != nil || !s.scripted(w, msg) || !w.Answer(w, msg) {
 			return
 		}
 	}
@@ -107,7 +96,7 @@ func (s *wireServer) admit(w *wireSession, start pgproto3.FrontendMessage) *pgpr
 	defer s.mu.Unlock()
 	if m, ok := start.(*pgproto3.StartupMessage); ok && s.faults.unknown != "" {
 		if _, asked := m.Parameters[s.faults.unknown]; asked {
-			return fatal("42704", fmt.Sprintf("unrecognized configuration parameter %q", s.faults.unknown))
+			return memserver.Fatal("42704", fmt.Sprintf("unrecognized configuration parameter %q", s.faults.unknown))
 		}
 	}
 	if s.refuse != nil {
@@ -117,8 +106,8 @@ func (s *wireServer) admit(w *wireSession, start pgproto3.FrontendMessage) *pgpr
 		return refusal
 	}
 	s.opened++
-	w.pid = s.opened
-	s.sessions[w.pid] = w
+	w.PID = s.opened
+	s.sessions[w.PID] = w
 	s.peak = max(s.peak, len(s.sessions))
 	return nil
 }
@@ -126,17 +115,14 @@ func (s *wireServer) admit(w *wireSession, start pgproto3.FrontendMessage) *pgpr
 func (s *wireServer) leave(w *wireSession) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.sessions, w.pid)
+	delete(s.sessions, w.PID)
 }
 
 func (s *wireServer) cancel(pid uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w := s.sessions[pid]; w != nil {
-		select {
-		case w.canceled <- struct{}{}:
-		default:
-		}
+		w.Cancel()
 	}
 }
 
@@ -156,121 +142,61 @@ func (s *wireServer) figures() (open, peak, opened int) {
 	return len(s.sessions), s.peak, int(s.opened)
 }
 
-func (w *wireSession) ready() *pgproto3.ReadyForQuery {
-	return &pgproto3.ReadyForQuery{TxStatus: w.status}
+// Describe implements memserver.Host.
+func (w *wireSession) Describe(kind byte) {
+	if kind == 'S' {
+		w.Backend.Send(&pgproto3.ParameterDescription{ParameterOIDs: textOIDs(w.SQL)})
+	}
+	w.Backend.Send(oneColumn)
 }
 
-func (w *wireSession) send(messages ...pgproto3.BackendMessage) {
-	for _, m := range messages {
-		w.backend.Send(m)
-	}
-	_ = w.backend.Flush()
-}
+var oneColumn = memserver.Columns(1)
 
-// answer reports false when the session is over.
-func (w *wireSession) answer(msg pgproto3.FrontendMessage) bool {
-	if _, sync := msg.(*pgproto3.Sync); w.failed && !sync {
-		return true
-	}
-	switch m := msg.(type) {
-	case *pgproto3.Query:
-		w.simple(m.String)
-		w.settle()
-	case *pgproto3.Parse:
-		w.sql, w.prepared[m.Name] = m.Query, m.Query
-		w.backend.Send(&pgproto3.ParseComplete{})
-	case *pgproto3.Describe:
-		if m.ObjectType == 'S' {
-			w.backend.Send(&pgproto3.ParameterDescription{ParameterOIDs: textOIDs(w.sql)})
-		}
-		w.backend.Send(oneColumn)
-	case *pgproto3.Bind:
-		w.sql, w.args = w.prepared[m.PreparedStatement], nil
-		for _, value := range m.Parameters {
-			w.args = append(w.args, string(value))
-		}
-		w.backend.Send(&pgproto3.BindComplete{})
-	case *pgproto3.Close:
-		w.backend.Send(&pgproto3.CloseComplete{})
-	case *pgproto3.Execute:
-		w.run(w.sql)
-	case *pgproto3.Flush:
-		w.send()
-	case *pgproto3.Sync:
-		w.failed = false
-		w.settle()
-	case *pgproto3.Terminate:
-		return false
-	}
-	return true
-}
-
-var oneColumn = &pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("n"), DataTypeOID: 25, DataTypeSize: -1, TypeModifier: -1}}}
-
-// simple answers a query of the simple protocol.
-func (w *wireSession) simple(sql string) {
+// Query implements memserver.Host.
+func (w *wireSession) Query(sql string) {
 	switch {
 	case strings.HasPrefix(sql, "--") && w.hit():
-		w.backend.Send(userCancel)
+		w.Backend.Send(memserver.UserCancel)
 	case strings.HasPrefix(sql, "--"):
-		w.backend.Send(&pgproto3.EmptyQueryResponse{})
+		w.Backend.Send(&pgproto3.EmptyQueryResponse{})
 	case sql == dial.CheckQuery:
-		w.backend.Send(&pgproto3.RowDescription{Fields: append(oneColumn.Fields, oneColumn.Fields...)})
-		w.backend.Send(&pgproto3.DataRow{Values: [][]byte{strconv.AppendUint(nil, uint64(w.pid), 10), []byte("30000")}})
-		w.complete("SELECT 1")
+		w.Introduce()
 	case strings.HasPrefix(sql, "begin"):
-		w.status = 'T'
-		w.complete("BEGIN")
+		w.Status = 'T'
+		w.Complete("BEGIN")
 	case sql == "commit", sql == "rollback":
 		w.end(sql)
 	default:
-		w.backend.Send(oneColumn)
-		w.run(sql)
+		w.Backend.Send(oneColumn)
+		w.Execute(sql)
 	}
 }
 
-func (w *wireSession) complete(tag string) {
-	w.backend.Send(&pgproto3.CommandComplete{CommandTag: []byte(tag)})
-}
-
-func (w *wireSession) run(sql string) {
-	if w.status == 'E' {
+// Execute implements memserver.Host.
+func (w *wireSession) Execute(sql string) {
+	if w.Status == 'E' {
 		w.fail(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "25P02", Message: "the transaction is aborted"})
 		return
 	}
 	if strings.HasPrefix(sql, "begin") {
 		if refusal := w.s.refusesBegin(); refusal != nil {
-			w.failed = true
-			w.backend.Send(refusal)
+			w.Failed = true
+			w.Backend.Send(refusal)
 			return
 		}
-		w.status = 'T'
-		w.complete("BEGIN")
+		w.Status = 'T'
+		w.Complete("BEGIN")
 		return
 	}
-	if d, ok := strings.CutPrefix(sql, "sleep "); ok && !w.sleep(d) {
-		w.backend.Send(userCancel)
+	if d, ok := strings.CutPrefix(sql, "sleep "); ok && !w.Sleep(d) {
+		w.Backend.Send(memserver.UserCancel)
 		return
 	}
-	if len(w.args) > 0 && strings.Contains(sql, "$1") {
+	if len(w.Args) > 0 && strings.Contains(sql, "$1") {
 		w.runWith(sql)
 		return
 	}
-	w.backend.Send(&pgproto3.DataRow{Values: [][]byte{[]byte("1")}})
-	w.complete("SELECT 1")
-}
-
-// sleep reports false when it was cancelled.
-func (w *wireSession) sleep(duration string) bool {
-	d, _ := time.ParseDuration(duration)
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-w.canceled:
-		return false
-	}
+	w.Row([]byte("1"))
 }
 
 // inWire runs test in virtual time on an opened pool whose server is s. At the

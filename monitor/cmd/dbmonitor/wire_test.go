@@ -4,16 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/dbpool-go/dbpool/internal/dial"
 	"github.com/dbpool-go/dbpool/internal/memconn"
+	"github.com/dbpool-go/dbpool/internal/memserver"
 	"github.com/dbpool-go/dbpool/monitor/serverview"
 )
 
@@ -32,15 +31,9 @@ type wire struct {
 }
 
 type session struct {
+	*memserver.Session
 	w        *wire
-	conn     net.Conn
-	backend  *pgproto3.Backend
-	pid      uint32
-	status   byte
-	sql      string
 	sleeping bool // guarded by wire.mu
-	canceled chan struct{}
-	prepared map[string]string
 }
 
 func (w *wire) dial(context.Context, string, string) (net.Conn, error) {
@@ -56,9 +49,9 @@ func (w *wire) dial(context.Context, string, string) (net.Conn, error) {
 
 func (w *wire) serve(c net.Conn) {
 	defer c.Close()
-	s := &session{w: w, conn: c, backend: pgproto3.NewBackend(c, c), status: 'I', canceled: make(chan struct{}, 1), prepared: map[string]string{}}
+	s := &session{Session: memserver.NewSession(c), w: w}
 	w.waitWhileStopped()
-	start, err := s.backend.ReceiveStartupMessage()
+	start, err := s.Backend.ReceiveStartupMessage()
 	if err != nil {
 		return
 	}
@@ -70,13 +63,11 @@ func (w *wire) serve(c net.Conn) {
 		return
 	}
 	defer w.leave(s)
-	s.send(&pgproto3.AuthenticationOk{}, &pgproto3.ParameterStatus{Name: "standard_conforming_strings", Value: "on"},
-		&pgproto3.ParameterStatus{Name: "client_encoding", Value: "UTF8"},
-		&pgproto3.BackendKeyData{ProcessID: s.pid, SecretKey: []byte{1, 2, 3, 4}}, &pgproto3.ReadyForQuery{TxStatus: 'I'})
+	s.Welcome()
 	for {
-		msg, err := s.backend.Receive()
+		msg, err := s.Backend.Receive()
 		w.waitWhileStopped()
-		if err != nil || !s.answer(msg) {
+		if err != nil || !s.Answer(s, msg) {
 			return
 		}
 	}
@@ -95,10 +86,7 @@ func (w *wire) cancel(pid uint32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s := w.sessions[pid]; s != nil {
-		select {
-		case s.canceled <- struct{}{}:
-		default:
-		}
+		s.Cancel()
 	}
 }
 
@@ -106,19 +94,19 @@ func (w *wire) admit(s *session) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.refuse != nil {
-		s.send(w.refuse)
+		s.Send(w.refuse)
 		return false
 	}
 	w.began++
-	s.pid = 100 + w.began
-	w.sessions[s.pid] = s
+	s.PID = 100 + w.began
+	w.sessions[s.PID] = s
 	return true
 }
 
 func (w *wire) leave(s *session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.sessions, s.pid)
+	delete(w.sessions, s.PID)
 }
 
 // change changes the server.
@@ -131,7 +119,7 @@ func (w *wire) change(f func(*wire)) {
 // refuseAll has the server refuse newcomers, and end all sessions but so many.
 func (w *wire) refuseAll(code, message string, left int) {
 	w.change(func(w *wire) {
-		w.refuse = &pgproto3.ErrorResponse{Severity: "FATAL", Code: code, Message: message}
+		w.refuse = memserver.Fatal(code, message)
 		w.endAll(left)
 	})
 }
@@ -139,7 +127,7 @@ func (w *wire) refuseAll(code, message string, left int) {
 func (w *wire) endAll(left int) {
 	for _, s := range w.sessions {
 		if left--; left < 0 {
-			_ = s.conn.Close()
+			_ = s.Conn.Close()
 		}
 	}
 }
@@ -162,99 +150,54 @@ func (w *wire) seen() []byte {
 	return doc
 }
 
-func (s *session) send(messages ...pgproto3.BackendMessage) {
-	for _, m := range messages {
-		s.backend.Send(m)
+// Describe implements memserver.Host.
+func (s *session) Describe(kind byte) {
+	if kind == 'S' {
+		s.Backend.Send(&pgproto3.ParameterDescription{})
 	}
-	_ = s.backend.Flush()
+	s.Backend.Send(memserver.Columns(1))
 }
 
-// answer reports false when the session is over.
-func (s *session) answer(msg pgproto3.FrontendMessage) bool {
-	switch m := msg.(type) {
-	case *pgproto3.Query:
-		s.simple(m.String)
-		s.send(&pgproto3.ReadyForQuery{TxStatus: s.status})
-	case *pgproto3.Parse:
-		s.sql, s.prepared[m.Name] = m.Query, m.Query
-		s.backend.Send(&pgproto3.ParseComplete{})
-	case *pgproto3.Describe:
-		if m.ObjectType == 'S' {
-			s.backend.Send(&pgproto3.ParameterDescription{})
-		}
-		s.backend.Send(columns(1))
-	case *pgproto3.Bind:
-		s.sql = s.prepared[m.PreparedStatement]
-		s.backend.Send(&pgproto3.BindComplete{})
-	case *pgproto3.Close:
-		s.backend.Send(&pgproto3.CloseComplete{})
-	case *pgproto3.Execute:
-		s.execute(s.sql)
-	case *pgproto3.Sync:
-		s.send(&pgproto3.ReadyForQuery{TxStatus: s.status})
-	case *pgproto3.Terminate:
-		return false
-	}
-	return true
-}
+// Settle implements memserver.Host.
+func (s *session) Settle() { s.Send(s.Ready()) }
 
-func columns(n int) *pgproto3.RowDescription {
-	d := &pgproto3.RowDescription{}
-	for range n {
-		d.Fields = append(d.Fields, pgproto3.FieldDescription{Name: []byte("n"), DataTypeOID: 25, DataTypeSize: -1, TypeModifier: -1})
-	}
-	return d
-}
-
-func (s *session) simple(sql string) {
+// Query implements memserver.Host.
+func (s *session) Query(sql string) {
 	switch {
 	case strings.HasPrefix(sql, "--"):
-		s.backend.Send(&pgproto3.EmptyQueryResponse{})
+		s.Backend.Send(&pgproto3.EmptyQueryResponse{})
 	case sql == dial.CheckQuery:
-		s.backend.Send(columns(2))
-		s.row(strconv.AppendUint(nil, uint64(s.pid), 10), []byte("30000"))
+		s.Introduce()
 	case strings.HasPrefix(sql, "begin"):
-		s.status = 'T'
-		s.backend.Send(&pgproto3.CommandComplete{CommandTag: []byte("BEGIN")})
+		s.Status = 'T'
+		s.Complete("BEGIN")
 	case sql == "commit", sql == "rollback":
-		s.status = 'I'
-		s.backend.Send(&pgproto3.CommandComplete{CommandTag: []byte(strings.ToUpper(sql))})
+		s.Status = 'I'
+		s.Complete(strings.ToUpper(sql))
 	default:
-		s.backend.Send(columns(1))
-		s.execute(sql)
+		s.Backend.Send(memserver.Columns(1))
+		s.Execute(sql)
 	}
 }
 
-func (s *session) row(values ...[]byte) {
-	s.backend.Send(&pgproto3.DataRow{Values: values})
-	s.backend.Send(&pgproto3.CommandComplete{CommandTag: []byte("SELECT 1")})
-}
-
-func (s *session) execute(sql string) {
+// Execute implements memserver.Host.
+func (s *session) Execute(sql string) {
 	d, sleeps := strings.CutPrefix(sql, "sleep ")
 	switch {
 	case sleeps && !s.sleep(d):
-		s.backend.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "57014", Message: "canceling statement due to user request"})
+		s.Backend.Send(memserver.UserCancel)
 	case strings.Contains(sql, "query_seconds"):
-		s.row([]byte("[]"))
+		s.Row([]byte("[]"))
 	case strings.Contains(sql, "max_connections"):
-		s.row(s.w.seen())
+		s.Row(s.w.seen())
 	default:
-		s.row([]byte("1"))
+		s.Row([]byte("1"))
 	}
 }
 
 // sleep reports false when it was cancelled.
 func (s *session) sleep(duration string) bool {
-	d, _ := time.ParseDuration(duration)
 	s.w.change(func(*wire) { s.sleeping = true })
 	defer s.w.change(func(*wire) { s.sleeping = false })
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-s.canceled:
-		return false
-	}
+	return s.Sleep(duration)
 }
