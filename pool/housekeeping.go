@@ -17,7 +17,7 @@ type housekeeper struct {
 	done   chan struct{}
 	silent map[gate.Grant]silence // holders that may not do nothing for ever
 	before map[gate.Grant]silence // those of the round before
-	leaks  map[leakPlace]*leaks   // that were warned of lately; the housekeeper's own
+	leaks  []*leaks               // of the places that were warned of lately; the housekeeper's own
 
 	mu      sync.Mutex          // guards all but known
 	owed    []cameBack          // leaks that came back and have not been logged yet

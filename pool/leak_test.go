@@ -105,6 +105,7 @@ func TestEveryLeakIsWarnedOf(t *testing.T) {
 		if s := p.Stats(); s.Leaking != 3 || s.LeakWarningCount != 3 {
 			t.Errorf("%+v", s)
 		}
+		time.Sleep(maxPeriod / 2) // between two rounds
 		for _, rows := range forgotten {
 			_ = rows.Close()
 		}

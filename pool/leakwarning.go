@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -14,6 +13,7 @@ type leakPlace struct{ caller, name, activity string }
 
 // leaks are those of one place since the last line about it.
 type leaks struct {
+	place  leakPlace
 	told   time.Time
 	untold []gate.Holding // longest first
 }
@@ -31,27 +31,36 @@ func (h *housekeeper) warnOfLeaks(now time.Time) {
 	}
 	for _, leak := range h.p.gate.NewLeaks(now, h.p.cfg.LeakThreshold) {
 		holder := h.p.describe(&leak, now)
-		at := leakPlace{holder.Caller, holder.Name, holder.Activity}
-		of := h.leaks[at]
-		if of == nil {
-			of = &leaks{}
-			h.leaks[at] = of
-		}
+		of := h.leaksOf(leakPlace{holder.Caller, holder.Name, holder.Activity})
 		of.untold = append(of.untold, leak)
 	}
-	for at, of := range h.leaks {
-		if now.Sub(of.told) < leaksToldAgain {
-			continue
-		}
-		of.untold = slices.DeleteFunc(of.untold, func(l gate.Holding) bool { return h.p.gate.GrantOf(l.P) != l.Grant })
-		if len(of.untold) == 0 {
-			delete(h.leaks, at)
-			continue
-		}
-		longest := h.p.describe(&of.untold[0], now)
-		h.p.log.Warn("connection held too long", append(holderAttrs(h.p.cfg.Name, longest), "connections", len(of.untold), "stack", longest.Stack)...)
-		of.told, of.untold = now, nil
+	h.leaks = slices.DeleteFunc(h.leaks, func(of *leaks) bool { return !h.tellLeaks(of, now) })
+}
+
+// leaksOf returns those of a place.
+func (h *housekeeper) leaksOf(at leakPlace) *leaks {
+	if i := slices.IndexFunc(h.leaks, func(of *leaks) bool { return of.place == at }); i >= 0 {
+		return h.leaks[i]
 	}
+	of := &leaks{place: at}
+	h.leaks = append(h.leaks, of)
+	return of
+}
+
+// tellLeaks has the line about a place, if it is due, and reports whether the place is
+// to be remembered.
+func (h *housekeeper) tellLeaks(of *leaks, now time.Time) bool {
+	if now.Sub(of.told) < leaksToldAgain {
+		return true
+	}
+	of.untold = slices.DeleteFunc(of.untold, func(l gate.Holding) bool { return h.p.gate.GrantOf(l.P) != l.Grant })
+	if len(of.untold) == 0 {
+		return false
+	}
+	longest := h.p.describe(&of.untold[0], now)
+	h.p.log.Warn("connection held too long", append(holderAttrs(h.p.cfg.Name, longest), "connections", len(of.untold), "stack", longest.Stack)...)
+	of.told, of.untold = now, nil
+	return true
 }
 
 // cameBack is a leak that came back, and when.
@@ -74,16 +83,26 @@ func (h *housekeeper) tellCameBack() {
 	owed := h.owed
 	h.owed = nil
 	h.mu.Unlock()
-	places := map[leakPlace][]cameBack{}
-	for _, c := range owed {
-		at := leakPlace{caller: caller(c.Callsite).place(h.p.plumbing), name: c.Name}
-		places[at] = append(places[at], c)
-	}
-	for at, all := range places {
-		longest := slices.MaxFunc(all, func(a, b cameBack) int { return cmp.Compare(a.held(), b.held()) })
+	for len(owed) > 0 {
+		at := h.placeOf(owed[0])
+		longest, n := owed[0], 0
+		owed = slices.DeleteFunc(owed, func(c cameBack) bool {
+			if h.placeOf(c) != at {
+				return false
+			}
+			if n++; c.held() > longest.held() {
+				longest = c
+			}
+			return true
+		})
 		attrs := []any{"pool", h.p.cfg.Name, "held_seconds", logSeconds(longest.held()), "caller", at.caller}
-		h.p.log.Info("connection came back", append(append(attrs, logName(at.name)...), "connections", len(all))...)
+		h.p.log.Info("connection came back", append(append(attrs, logName(at.name)...), "connections", n)...)
 	}
+}
+
+// placeOf is where a connection was held that has come back.
+func (h *housekeeper) placeOf(c cameBack) leakPlace {
+	return leakPlace{caller: caller(c.Callsite).place(h.p.plumbing), name: c.Name}
 }
 
 // held is how long it had been held.

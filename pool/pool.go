@@ -141,7 +141,7 @@ func newPool(cfg config.Config, s *settings) *Pool {
 	})
 	p.dialer = newDialer(p.gate, cfg, s)
 	p.recycler = &recycler{g: p.gate, lifetime: cfg.PoolRecycle, generation: &p.dialer.generation}
-	p.housekeeper = &housekeeper{p: p, silent: map[gate.Grant]silence{}, before: map[gate.Grant]silence{}, leaks: map[leakPlace]*leaks{}, done: make(chan struct{})}
+	p.housekeeper = &housekeeper{p: p, silent: map[gate.Grant]silence{}, before: map[gate.Grant]silence{}, done: make(chan struct{})}
 	return p
 }
 
