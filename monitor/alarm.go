@@ -31,14 +31,15 @@ func clearLevel(threshold int) float64 {
 	return float64(threshold) - min(clearPoints, float64(threshold)/4)
 }
 
-// update takes a usage in percent and reports whether the alarm changed.
-func (a *alarm) update(now time.Time, usage float64, threshold int) bool {
+// update takes a usage in percent and reports whether the alarm changed, and what
+// the log is to have of it.
+func (a *alarm) update(now time.Time, usage float64, threshold int) flap.Turn {
 	return a.raise(now, usage >= float64(threshold), usage >= clearLevel(threshold))
 }
 
 // raise takes whether there is cause for alarm, and whether there is still cause
 // not to take it back.
-func (a *alarm) raise(now time.Time, cause, still bool) bool {
+func (a *alarm) raise(now time.Time, cause, still bool) flap.Turn {
 	if still {
 		a.calm = time.Time{}
 	} else if a.calm.IsZero() {
@@ -47,12 +48,10 @@ func (a *alarm) raise(now time.Time, cause, still bool) bool {
 	switch {
 	case !a.on && cause:
 		a.on, a.since = true, now
-		return true
 	case a.on && !a.calm.IsZero() && now.Sub(a.calm) >= clearAfter:
 		a.on, a.since = false, now
-		return true
 	}
-	return false
+	return a.told.Look(now, a.on)
 }
 
 // begin is when the alarm was raised; zero while it is not.
@@ -75,7 +74,7 @@ type usageAlarm struct {
 // sustained is how many samples, one a second, are looked at.
 const sustained = 10
 
-func (a *usageAlarm) update(now time.Time, usage float64, threshold int, s pool.UsageSample, wrong bool) bool {
+func (a *usageAlarm) update(now time.Time, usage float64, threshold int, s pool.UsageSample, wrong bool) flap.Turn {
 	if s.Span > 0 {
 		a.spans[a.n%sustained], a.aboves[a.n%sustained] = s.Span, s.Above
 		a.n++

@@ -35,7 +35,7 @@ func TestAlarmHysteresis(t *testing.T) {
 			var changes []int
 			for s, usage := range tc.usage {
 				at := start.Add(time.Duration(s) * time.Second)
-				if a.update(at, usage, 80) {
+				if a.update(at, usage, 80).News {
 					changes = append(changes, s)
 				}
 				if a.on == a.begin().IsZero() {
@@ -73,7 +73,7 @@ func TestUsageAlarmGoesByTime(t *testing.T) {
 			var a usageAlarm
 			raised := -1
 			for s := range 60 {
-				if a.update(start.Add(time.Duration(s)*time.Second), tc.usage, 80, pool.UsageSample{Span: time.Second, Above: tc.above}, tc.wrong) && raised < 0 {
+				if a.update(start.Add(time.Duration(s)*time.Second), tc.usage, 80, pool.UsageSample{Span: time.Second, Above: tc.above}, tc.wrong).News && raised < 0 {
 					raised = s
 				}
 			}

@@ -15,12 +15,12 @@ import (
 // in use are noticed at once, the idle ones by housekeeping. A burst is told when
 // it is over, as one event; another one soon after adds to that.
 type ended struct {
-	since  time.Time // when the burst began
-	rose   time.Time // when the latest of them were noticed
-	burst  uint64    // connections of the burst that is not told yet
-	last   time.Time // when one was an event last
-	total  uint64    // connections of all that are one event
-	logged time.Time // when the log had one last
+	since time.Time // when the burst began
+	rose  time.Time // when the latest of them were noticed
+	burst uint64    // connections of the burst that is not told yet
+	last  time.Time // when one was an event last
+	total uint64    // connections of all that are one event
+	told  flap.State
 }
 
 const (
@@ -42,15 +42,11 @@ func (e *ended) update(now time.Time, rise uint64) flap.Turn {
 	if e.burst == 0 || now.Sub(e.rose) < burstOver && now.Sub(e.since) < longestBurst {
 		return flap.Turn{}
 	}
-	tell := now.Sub(e.logged) >= flap.ToldAgain
 	if now.Sub(e.last) >= flap.Within {
-		e.total, tell = 0, true
-	}
-	if tell {
-		e.logged = now
+		e.total = 0
 	}
 	e.total, e.burst, e.last = e.total+e.burst, 0, now
-	return flap.Turn{News: true, Tell: tell}
+	return e.told.Once(now)
 }
 
 // watchEnded tells of connections that were ended, each cause once.

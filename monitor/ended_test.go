@@ -34,6 +34,21 @@ func TestEndedIsToldOnceForEachCause(t *testing.T) {
 	})
 }
 
+// What goes on all day is in the log once an hour, with how often it came since.
+func TestEndedAllDayIsToldEachHour(t *testing.T) {
+	inBubble(t, func(t *testing.T, r running) {
+		for range 3 * 16 { // three hours
+			r.src.Set(func(s *pool.Stats) { s.Ended.IdleSession++ })
+			time.Sleep(230 * time.Second)
+		}
+		synctest.Wait()
+		lines := r.log.with("level=WARN")
+		if len(lines) != 3 || strings.Contains(lines[0], "times=") || !strings.Contains(lines[1], "times=16") || !strings.Contains(lines[2], "times=16") {
+			t.Errorf("%q", lines)
+		}
+	})
+}
+
 // A burst that goes on is told after a while, and what follows adds to it.
 func TestLongBurstIsToldBeforeItEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T, r running) {

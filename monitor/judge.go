@@ -30,10 +30,12 @@ func (m *Monitor) announceLocked(n *notices) {
 		return
 	}
 	t := m.announced.Look(n.at, is == statusjson.Unhealthy)
-	if is == statusjson.Unhealthy {
+	switch {
+	case t.IsNothing():
+	case is == statusjson.Unhealthy:
 		reason := m.verdict.problems[0].Message
 		n.came(t, slog.LevelError, statusjson.EventHealth, "", "database unhealthy", "unhealthy: "+reason, "reason", reason)
-	} else if t.News {
+	default:
 		n.went(t, statusjson.EventHealth, "", "database usable again", "the database can be used again", "health", string(is))
 	}
 }

@@ -11,18 +11,18 @@ import (
 
 func (w *watch) watchUsage(n *notices, l look) {
 	s := &l.stats
-	w.usage.update(l.at, s.Usage(), l.cfg.MaxConnectionWarnings, l.usage, l.wrong.Verdict != "")
-	t := w.usage.told.Look(l.at, w.usage.on)
+	t := w.usage.update(l.at, s.Usage(), l.cfg.MaxConnectionWarnings, l.usage, l.wrong.Verdict != "")
+	if t.IsNothing() {
+		return
+	}
 	attrs := []any{"in_use", s.InUse, "max_open", s.MaxOpen(), "usage_percent", round(s.Usage()), "threshold_percent", l.cfg.MaxConnectionWarnings, "waiting", s.Waiting}
-	if w.usage.on {
-		attrs = append(attrs, "at_threshold", w.usage.lately())
-	}
-	if len(l.oldest) > 0 && w.usage.on {
-		attrs = append(attrs, "longest_held", l.oldest[0].String())
-	}
-	if t.News && !w.usage.on {
+	if !w.usage.on {
 		n.went(t, statusjson.EventUsageNormal, "", "pool usage normal", fmt.Sprintf("pool usage is back to %.0f %%: %s in use", s.Usage(), ofThose(s)), attrs...)
 		return
+	}
+	attrs = append(attrs, "at_threshold", w.usage.lately())
+	if len(l.oldest) > 0 {
+		attrs = append(attrs, "longest_held", l.oldest[0].String())
 	}
 	n.came(t, slog.LevelWarn, statusjson.EventUsageHigh, "", "pool usage high",
 		fmt.Sprintf("pool usage is %.0f %%: %s in use, %s waiting (threshold %d %%)",
@@ -34,12 +34,14 @@ func (w *watch) watchServerUsage(n *notices, l look) {
 	if v == nil {
 		return
 	}
-	w.serverUsage.update(l.at, v.UsagePercent, l.cfg.MaxConnectionWarnings)
-	t := w.serverUsage.told.Look(l.at, w.serverUsage.on)
+	t := w.serverUsage.update(l.at, v.UsagePercent, l.cfg.MaxConnectionWarnings)
+	if t.IsNothing() {
+		return
+	}
 	attrs := []any{"sessions", v.Sessions, "usable", v.Usable, "free", v.Free, "bound_by", string(v.BoundBy),
 		"usage_percent", round(v.UsagePercent), "threshold_percent", l.cfg.MaxConnectionWarnings}
 	room := "room for " + count(uint64(v.Free), "more session", "more sessions")
-	if t.News && !w.serverUsage.on {
+	if !w.serverUsage.on {
 		n.went(t, statusjson.EventServerUsageNormal, "", "server usage normal", fmt.Sprintf("the server is back to %.0f %% of what this role may use: %s", v.UsagePercent, room), attrs...)
 		return
 	}
@@ -85,6 +87,9 @@ func (w *watch) watchTurnedAway(n *notices, l look) {
 		w.turnedAway.on = true // nobody has asked, and would not be served
 	}
 	t := w.turnedAway.told.Look(n.at, w.turnedAway.on)
+	if t.IsNothing() {
+		return
+	}
 	attrs := []any{"timed_out", w.timedOut, "shed", w.shed, "in_use", s.InUse, "limit", s.Limit, "waiting", s.Waiting}
 	if l.hog.Name != "" {
 		attrs = append(attrs, "most_held_by", l.hog.Name, "held_by_it", l.hog.InUse)
@@ -97,7 +102,7 @@ func (w *watch) watchTurnedAway(n *notices, l look) {
 		n.came(t, slog.LevelWarn, statusjson.EventTimeouts, "", "callers time out waiting for a connection", fmt.Sprintf("callers time out waiting for a connection (%d of %d in use, %d waiting)", s.InUse, s.Limit, s.Waiting), attrs...)
 	case w.turnedAway.on:
 		n.came(t, slog.LevelWarn, statusjson.EventShedding, "", "callers are refused at once", fmt.Sprintf("callers are refused at once, as they would wait in vain (%d of %d in use, %d waiting)", s.InUse, s.Limit, s.Waiting), attrs...)
-	case t.News:
+	default:
 		lasted, words := short(w.turnedAway.last.Sub(w.turnedAway.since)), "callers are served again"
 		if nobodyServed {
 			words = "no caller is turned away any more, and none has asked since"

@@ -92,9 +92,8 @@ func (d *dialer) handOver(sl *gate.Slot, c backend) {
 }
 
 func (d *dialer) failed(sl *gate.Slot, err error) *DialError {
-	f := dial.Explain(err)
-	e := newDialError(f, time.Now())
-	now := time.Now()
+	f, now := dial.Explain(err), time.Now()
+	e := newDialError(f, now)
 	if d.g.DialFailed(sl, failureOf(f, e), now) {
 		d.tell(e, err, now)
 	}

@@ -133,11 +133,7 @@ func (v *virtual) nativeOffers(sql string, args []any) bool {
 	if v.p.table == nil || pgdriver.HasOptions(args) {
 		return false
 	}
-	st := v.p.table.Lookup(sql)
-	if st != nil {
-		v.offer = offer{statement: st, face: pgdriver.PgxFace, values: args}
-	}
-	return st != nil
+	return v.offersAs(sql, offer{face: pgdriver.PgxFace, values: args})
 }
 
 func tagOf(c *pgdriver.Call) (pgconn.CommandTag, error) {

@@ -58,11 +58,16 @@ func (v *virtual) offers(ctx context.Context, query string, args []driver.NamedV
 	if v.p.table == nil || v.pinned || v.real != nil || !v.shares.allows(ctx) || pgdriver.HasNamedOptions(args) {
 		return false
 	}
-	st := v.p.table.Lookup(query)
-	if st != nil {
-		v.offer = offer{statement: st, face: pgdriver.SQLFace, named: args}
+	return v.offersAs(query, offer{face: pgdriver.SQLFace, named: args})
+}
+
+// offersAs is offers of o, for whatever face.
+func (v *virtual) offersAs(sql string, o offer) bool {
+	if o.statement = v.p.table.Lookup(sql); o.statement == nil {
+		return false
 	}
-	return st != nil
+	v.offer = o
+	return true
 }
 
 // onShared is onReal for a statement that may share a connection, as it offers:

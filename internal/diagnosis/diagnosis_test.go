@@ -78,6 +78,8 @@ func TestOf(t *testing.T) {
 		"slow, each as long as callers wait": {with(crowd(Running, time.Second), func(s *Scene) { s.Waited, s.Usual = 30*time.Second, 30*time.Second }), Slow,
 			"10 of 10 run statements that take long, the longest 1s by api/report.go:88 (GET /report), running; of late they took about 30s: make them faster, or lower DB_STATEMENT_TIMEOUT (30s); at once: select pg_cancel_backend(100)"},
 		// The queue was there before: the caller first in it has waited for longer than anything is held.
+		"slow, none has come back of late": {with(crowd(Running, 21*time.Second), func(s *Scene) { s.Waited = 27 * time.Second }), Slow,
+			"10 of 10 run statements that take long, the longest 21s by api/report.go:88 (GET /report), running: make them faster, or lower DB_STATEMENT_TIMEOUT (30s); at once: select pg_cancel_backend(100)"},
 		"slow, far beyond what is usual": {with(crowd(Running, 2700*time.Millisecond), func(s *Scene) { s.Usual, s.View = 42*time.Millisecond, &View{At: now.Add(-8 * time.Second), Free: 20} }), Slow,
 			"10 of 10 run statements that take long, the longest 2.7s by api/report.go:88 (GET /report), running; of late they took about 42ms: whether they wait for a lock is not known, the server was last seen 8s ago; make them faster, or lower DB_STATEMENT_TIMEOUT (30s); at once: select pg_cancel_backend(100)"},
 		"too small": {with(crowd(Running, time.Millisecond), func(s *Scene) { s.Usual = 12 * time.Millisecond; s.View = &View{At: now, Free: 43} }), Small,

@@ -9,8 +9,8 @@ import (
 const (
 	// Within is how soon something must come again to be the same as before.
 	Within = 10 * time.Minute
-	// ToldAgain is how long after a line the next one says that it still flaps.
-	ToldAgain = time.Hour
+	// toldAgain is how long after a line the next one says that it still flaps.
+	toldAgain = time.Hour
 	// standing is after how long something that came again is told although it
 	// flaps: it has not gone as it did before. The next time it has to stand twice as
 	// long.
@@ -45,7 +45,7 @@ func (s *State) Look(now time.Time, on bool) (t Turn) {
 		if quiet {
 			s.times, s.late = 0, 0 // what was not told long ago is of no interest
 		}
-		s.on, s.since, s.loud = true, now, quiet || now.Sub(s.told) >= ToldAgain
+		s.on, s.since, s.loud = true, now, quiet || now.Sub(s.told) >= toldAgain
 		s.times++
 		t = Turn{News: true, Tell: s.loud}
 	case on && !s.loud && now.Sub(s.since) >= standing<<min(s.late, 6):
@@ -58,22 +58,23 @@ func (s *State) Look(now time.Time, on bool) (t Turn) {
 	return s.telling(t, now)
 }
 
-// changed takes in that something else of the kind is there now: the log is to have it
-// a minute after the line before.
-func (s *State) changed(now time.Time) Turn {
-	if now.Sub(s.told) < standing {
-		return Turn{}
-	}
-	s.loud = true
-	return s.telling(Turn{Tell: true}, now)
+// Once takes in something that came and is over at once.
+func (s *State) Once(now time.Time) Turn {
+	t := s.Look(now, true)
+	s.Look(now, false)
+	return t
 }
 
+// telling notes that what was found is told, if it is.
 func (s *State) telling(t Turn, now time.Time) Turn {
 	if t.Tell {
 		t.Times, s.told, s.times = s.times, now, 0
 	}
 	return t
 }
+
+// IsNothing reports whether there is nothing new, and nothing to tell.
+func (t Turn) IsNothing() bool { return t == Turn{} }
 
 // Attrs adds how often it came, if more than once, to those of its line in the log.
 func (t Turn) Attrs(attrs ...any) []any {
@@ -93,7 +94,7 @@ type Spell struct {
 }
 
 // Stands takes in which kind stands now, and whether what stands differs within its
-// kind from what was told.
+// kind from what was told: that is told a minute after the line before.
 func (s *Spell) Stands(now time.Time, kind string, differs bool) Turn {
 	if s.kind != kind && s.kind != "" {
 		s.states[s.kind].Look(now, false)
@@ -101,9 +102,9 @@ func (s *Spell) Stands(now time.Time, kind string, differs bool) Turn {
 	s.kind = kind
 	f := s.state(now, kind)
 	t := f.Look(now, true)
-	if !t.Tell && differs {
-		c := f.changed(now)
-		t.Tell, t.Times = c.Tell, c.Times
+	if !t.Tell && differs && now.Sub(f.told) >= standing {
+		f.loud, t.Tell = true, true
+		t = f.telling(t, now)
 	}
 	s.loud = s.loud || t.Tell
 	return t

@@ -11,17 +11,8 @@ import (
 // counts. A wait that takes too long ends with ErrTimeout, whether by pool_timeout
 // (expire) or by ctx's deadline.
 func (g *Gate) WaitTurn(ctx context.Context, p *Permit) error {
-	var answered <-chan struct{} // never, unless it may share
-	if p.offered != nil {
-		answered = p.offered.Ready()
-	}
-	select {
-	case <-p.ready:
+	if p.decided(ctx.Done()) {
 		return p.Err
-	case <-answered:
-		p.shared = true
-		return nil
-	case <-ctx.Done():
 	}
 	err := ctx.Err()
 	switch g.leave(p, time.Now(), errors.Is(err, context.DeadlineExceeded)) {
@@ -36,13 +27,24 @@ func (g *Gate) WaitTurn(ctx context.Context, p *Permit) error {
 		p.shared = true
 		return nil
 	}
-	// Decided meanwhile: it comes, or p was chosen to see to the answers of others, who
-	// is told so in a moment.
+	p.decided(nil) // it was meanwhile, and p is told so in a moment
+	return p.Err
+}
+
+// decided waits for the gate's decision about p, or for the others with whom p's
+// statement may have gone: it was answered, or p is to see to their answers. It
+// reports false when p's caller was gone before.
+func (p *Permit) decided(gone <-chan struct{}) bool {
+	var answered <-chan struct{} // never, unless it may share
+	if p.offered != nil {
+		answered = p.offered.Ready()
+	}
 	select {
 	case <-p.ready:
-		return p.Err
 	case <-answered:
 		p.shared = true
-		return nil
+	case <-gone:
+		return false
 	}
+	return true
 }
