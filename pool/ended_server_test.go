@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,10 +41,15 @@ func TestEndedTellsTheCause(t *testing.T) {
 	}{
 		{"terminated while idle", "terminated", nil, func(t *testing.T, _ *Pool) { srv.Exec(t, others) }},
 		{"terminated while a statement runs", "terminated", nil, func(t *testing.T, p *Pool) {
-			time.AfterFunc(200*time.Millisecond, func() { srv.Exec(t, others) })
-			if _, err := p.ExecContext(t.Context(), "select pg_sleep(20)"); err == nil {
-				t.Error("no error")
-			}
+			var statement sync.WaitGroup
+			statement.Go(func() {
+				if _, err := p.ExecContext(t.Context(), "select pg_sleep(20)"); err == nil {
+					t.Error("no error")
+				}
+			})
+			time.Sleep(200 * time.Millisecond)
+			srv.Exec(t, others)
+			statement.Wait()
 		}},
 		{"idle_session_timeout", "idle session", settings("-cidle_session_timeout=100"), func(*testing.T, *Pool) {}},
 		{"idle_in_transaction_session_timeout", "idle in transaction", settings("-cidle_in_transaction_session_timeout=100"), leftOpen},

@@ -1,4 +1,4 @@
-package monitor
+package daytest
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/dbpool-go/dbpool/config"
+	"github.com/dbpool-go/dbpool/monitor"
 	"github.com/dbpool-go/dbpool/pool"
 )
 
@@ -77,7 +78,7 @@ func newDay(t *testing.T) *day {
 		t.Fatal(err)
 	}
 	d.pool = p
-	m := New(p, WithLogger(logger))
+	m := monitor.New(p, monitor.WithLogger(logger))
 	ctx, stop := context.WithCancel(t.Context())
 	d.work.Go(func() {
 		if err := m.Run(ctx); err != nil {
