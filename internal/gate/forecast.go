@@ -20,28 +20,25 @@ import (
 // Of that time only the typical hold is used, and only until as many returns
 // have been seen as there are connections. So an old estimate never outlives
 // the first look at the present, and a stall shows at once: time passes, and
-// nothing comes back.
+// nothing comes back. But a stall that has lasted for half a second does not tell
+// that it will last for half a minute: see farsight.
 //
 // It looks at the request lane alone. All fields are guarded by Gate.mu.
 type forecast struct {
-	held    int           // connections held by requests since at
-	at      time.Time     // when busy was last brought up to date
-	busy    time.Duration // connection-seconds held by requests since the beginning
-	last    time.Time     // the latest return
-	count   uint64        // returns since the beginning
-	returns [forecastRing]comeback
+	held    int                         // connections held by requests since at
+	at      time.Time                   // when busy was last brought up to date
+	busy    time.Duration               // connection-seconds held by requests since the beginning
+	last    time.Time                   // the latest return
+	count   uint64                      // returns since the beginning, and answers that shared one
+	returns [forecastRing]time.Duration // busy at each of the last
 
-	formed  comeback // the moment at which the present queue formed
-	formedN uint64   // count at that moment
+	formed  time.Duration // busy when the present queue formed
+	formedN uint64        // count at that moment
 
-	typical      time.Duration // the median of recent holds
+	holds        [forecastTypical]time.Duration // the last ones, one for each return
+	holdCount    uint64
+	typical      time.Duration // their median
 	typicalKnown bool          // typical is up to date
-}
-
-// comeback is what is remembered of one return.
-type comeback struct {
-	busy time.Duration // forecast.busy at that moment
-	hold time.Duration // how long this connection was held
 }
 
 const (
@@ -52,6 +49,12 @@ const (
 	// forecastTypical is over how many holds the typical one is the median: enough
 	// for one slow one not to matter, few enough to follow a change.
 	forecastTypical = 15
+
+	// farsight is how many times as long as a queue has stood there it is predicted to
+	// stand there still, when less has come back than stands in it and the typical hold
+	// does not say so: a lock that is held for a second turns nobody away who has
+	// thirty, a server that answers nobody does so after four.
+	farsight = 8
 
 	// forecastMemory is for how long the typical hold is believed when nothing
 	// comes back.
@@ -68,17 +71,18 @@ func (f *forecast) granted(now time.Time) {
 func (f *forecast) returned(now time.Time, hold time.Duration) {
 	f.advance(now)
 	f.held--
-	f.returns[f.count%forecastRing] = comeback{busy: f.busy, hold: hold}
-	f.count++
+	f.holds[f.holdCount%forecastTypical] = hold
+	f.holdCount++
 	f.last = now
 	f.typicalKnown = false
+	f.answered(1)
 }
 
-// answered notes that n more requests were answered on the connection that was
-// given back just now.
-func (f *forecast) answered(n int, hold time.Duration) {
+// answered notes that n requests were answered on the connection that was given back
+// just now.
+func (f *forecast) answered(n int) {
 	for range n {
-		f.returns[f.count%forecastRing] = comeback{busy: f.busy, hold: hold}
+		f.returns[f.count%forecastRing] = f.busy
 		f.count++
 	}
 }
@@ -100,7 +104,7 @@ func (f *forecast) busyAt(now time.Time) time.Duration {
 
 // queueForms notes that a request finds every connection in use and nobody waiting.
 func (f *forecast) queueForms(now time.Time) {
-	f.formed.busy, f.formedN = f.busyAt(now), f.count
+	f.formed, f.formedN = f.busyAt(now), f.count
 }
 
 // wait predicts how long a newcomer waits that has ahead requests before it
@@ -110,20 +114,18 @@ func (f *forecast) wait(now time.Time, ahead, capacity int) time.Duration {
 		return 0
 	}
 	n := min(max(ahead+1, capacity), forecastRing-1)
-	return time.Duration(ahead+1) * f.cost(now, n, capacity) / time.Duration(capacity)
-}
-
-// cost is the connection-seconds that one return took of late, judged by the
-// last n of them, or by fewer while the queue is young.
-func (f *forecast) cost(now time.Time, n, capacity int) time.Duration {
+	turns := func(cost time.Duration) time.Duration {
+		return time.Duration(ahead+1) * cost / time.Duration(capacity)
+	}
 	seen := int(min(f.count-f.formedN, forecastRing))
 	if seen > n {
-		since := f.returns[(f.count-1-uint64(n))%forecastRing].busy
-		return (f.busyAt(now) - since) / time.Duration(n)
+		since := f.returns[(f.count-1-uint64(n))%forecastRing]
+		return turns((f.busyAt(now) - since) / time.Duration(n))
 	}
 	unseen := max(0, capacity-seen)
-	took := f.busyAt(now) - f.formed.busy + time.Duration(unseen)*f.usual(now)
-	return took / time.Duration(seen+unseen)
+	usual, stood := f.usual(now), f.busyAt(now)-f.formed
+	wait := turns((stood + time.Duration(unseen)*usual) / time.Duration(seen+unseen))
+	return min(wait, max(turns(usual), farsight*stood/time.Duration(capacity)))
 }
 
 // usual is the typical hold: the median of the last few; 0 when nothing is
@@ -139,11 +141,8 @@ func (f *forecast) usual(now time.Time) time.Duration {
 }
 
 func (f *forecast) median() time.Duration {
-	var holds [forecastTypical]time.Duration
-	n := min(f.count, forecastTypical)
-	for i := range n {
-		holds[i] = f.returns[(f.count-1-i)%forecastRing].hold
-	}
+	n := min(f.holdCount, forecastTypical)
+	holds := f.holds
 	slices.Sort(holds[:n])
 	return holds[(n-1)/2]
 }

@@ -43,7 +43,7 @@ func TestPredictionFollowsTheLimit(t *testing.T) {
 	})
 }
 
-func TestPaceWithoutKnowledge(t *testing.T) {
+func TestForecastWithoutKnowledge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p forecast
 		now := time.Now()
@@ -51,4 +51,49 @@ func TestPaceWithoutKnowledge(t *testing.T) {
 			t.Error("predicts from nothing")
 		}
 	})
+}
+
+// A stall of a moment is not taken for one of minutes, however many wait, and a long
+// one is believed.
+func TestForecastOfAStall(t *testing.T) {
+	var f forecast
+	now := time.Now()
+	for range forecastTypical {
+		f.granted(now)
+		now = now.Add(2 * time.Millisecond)
+		f.returned(now, 2*time.Millisecond)
+	}
+	for range 4 {
+		f.granted(now)
+	}
+	f.queueForms(now)
+	for _, c := range []struct{ stood, atLeast, atMost time.Duration }{
+		{0, 500 * time.Millisecond, 500 * time.Millisecond}, // as usual
+		{10 * time.Millisecond, 500 * time.Millisecond, 500 * time.Millisecond},
+		{500 * time.Millisecond, time.Second, farsight * 500 * time.Millisecond},
+		{5 * time.Second, 30 * time.Second, farsight * 5 * time.Second},
+	} {
+		if got := f.wait(now.Add(c.stood), 999, 4); got < c.atLeast || got > c.atMost {
+			t.Errorf("stood for %s: %s, want %s to %s", c.stood, got, c.atLeast, c.atMost)
+		}
+	}
+}
+
+// Those who shared a connection with a slow statement do not make its time the
+// typical one.
+func TestForecastOfSharedConnections(t *testing.T) {
+	var f forecast
+	now := time.Now()
+	for _, hold := range []time.Duration{time.Millisecond, time.Millisecond, time.Second} {
+		f.granted(now)
+		now = now.Add(hold)
+		f.returned(now, hold)
+		f.answered(20)
+	}
+	if got := f.usual(now); got != time.Millisecond {
+		t.Errorf("%s is usual", got)
+	}
+	if f.count != 3*21 {
+		t.Errorf("%d returns", f.count)
+	}
 }

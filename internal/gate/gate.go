@@ -329,7 +329,7 @@ func (g *Gate) countReturnLocked(p *Permit, now time.Time) {
 	hold := max(0, now.Sub(p.GrantedAt()))
 	if p.Lane == Request {
 		g.forecast.returned(now, hold)
-		g.forecast.answered(p.riders, hold)
+		g.forecast.answered(p.riders)
 	}
 	g.counts.holdDuration += hold
 	g.counts.hold.observe(hold)

@@ -119,10 +119,10 @@ func (g *Gate) gatherLocked(p *Permit, now time.Time) {
 // ridersOf is how many of those who wait may go with one who does not. part is one
 // connection's even part of them, so that the others find work too: where the server
 // is near, longer runs bring nothing. Through a network a connection that came back
-// too early for the rest of them is away for a whole trip: a run may be almost twice
-// as long. Not longer, for the sake of those who stand behind a statement that
-// becomes slow, and not where few wait: there is nothing to make up for.
-func ridersOf(part int) int { return max(part, 2*part-1) }
+// too early for the rest of them is away for a whole trip: a run may be up to four
+// parts long. It is shorter where few wait: there is little to make up for, and those
+// stand behind a statement that becomes slow.
+func ridersOf(part int) int { return max(part, 4*part-3) }
 
 // shareLocked has p's statement go with somebody else's.
 func (g *Gate) shareLocked(p *Permit, now time.Time) {
