@@ -126,7 +126,7 @@ func (p *Pool) scene(s Stats) diagnosis.Scene {
 	}
 	pressure := p.gate.Pressure(s.At)
 	out.Usual, out.Waited, out.NestedWaiting = pressure.Usual, pressure.Waited, pressure.Nested
-	out.Own = pressure.Own
+	out.Own, out.Unended, out.UnendedFor = pressure.Own, pressure.Unended, pressure.UnendedFor
 	out.Holders = p.holdersFor(view, s.At)
 	return out
 }

@@ -46,6 +46,9 @@ type Scene struct {
 	Limit, MaxOpen, InUse, Idle, Dialing, Closing, Waiting, Kept int
 	Own                                                          int // of Idle: what the pool itself uses for a moment
 
+	Unended    int           // of Closing: what was given up a while ago, and the server has not ended
+	UnendedFor time.Duration // the longest of them
+
 	Background    bool // who asks is background work
 	BackgroundUse int  // connections that background work holds
 	BackgroundCap int  // and may hold

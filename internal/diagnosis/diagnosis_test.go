@@ -125,6 +125,18 @@ func TestOf(t *testing.T) {
 		"hung, and the first dial is not over": {with(refusing("", false), func(s *Scene) {
 			s.InUse, s.Holders, s.Closing, s.Silent, s.Failed, s.Waiting = 0, nil, 10, now.Add(-9*time.Second), true, 0
 		}), Hung, "the server is connected and has not answered for 9s: check its host, its disk and its log, and restart it if it is stopped"},
+		// Nothing is known but that no session has ended that was given up.
+		"hung, and all connections were given up": {with(crowd(Running, 0), func(s *Scene) {
+			s.InUse, s.Holders, s.Closing, s.Unended, s.UnendedFor = 0, nil, 10, 10, 7*time.Second
+		}), Hung, "the server is connected and has not answered for 7s, and 3 callers wait for it: check its host, its disk and its log, and restart it if it is stopped"},
+		"hung, and most connections were given up": {with(crowd(Running, 20*time.Second), func(s *Scene) {
+			s.InUse, s.Holders, s.Closing, s.Unended, s.UnendedFor = 2, s.Holders[:2], 8, 8, 7*time.Second
+		}), Hung, "the server is connected and has not answered for 7s, and 2 of 10 wait for it: check its host, its disk and its log, and restart it if it is stopped"},
+		"unreachable, and the first dial is not over": {with(crowd(Running, 0), func(s *Scene) { s.InUse, s.Holders, s.Dialing = 0, nil, 10 }), Unreachable,
+			"no connection can be opened (no answer so far) since 5s, and this pool has no connection: check that the server runs and is reachable"},
+		"nothing: all being opened": {with(crowd(Running, 0), func(s *Scene) {
+			s.InUse, s.Holders, s.Dialing, s.Waited = 0, nil, 10, 100*time.Millisecond
+		}), None, ""},
 		"nothing: all in use for a moment": {with(crowd(Running, time.Millisecond), func(s *Scene) { s.Waited = 10 * time.Millisecond }), None, ""},
 		"nothing: nobody waits":            {with(crowd(Running, 10*time.Second), func(s *Scene) { s.Waiting = 0 }), None, ""},
 	} {

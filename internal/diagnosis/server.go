@@ -20,10 +20,21 @@ func (s Scene) server() Diagnosis {
 		return s.silence(s.Access.Since)
 	case starved:
 		return s.unreachable(s.Access.Since, s.Access.Reason)
-	case s.Failed && len(s.Holders) == 0 && s.Dialing+s.Closing > 0 && s.Silent.IsZero():
-		return s.unreachable(s.since(s.Waited), "no answer so far") // a dial is still under way
+	case s.Silent.IsZero() && s.givenUp():
+		return s.silence(s.since(s.UnendedFor))
+	case s.Silent.IsZero() && s.waitsForDial():
+		return s.unreachable(s.since(s.Waited), "no answer so far")
 	}
 	return Diagnosis{}
+}
+
+// givenUp reports whether most sessions were given up, for want of an answer, and the
+// server has not ended them: there is no room to dial.
+func (s *Scene) givenUp() bool { return s.Unended > 0 && 2*s.Unended >= s.Limit && s.full() }
+
+// waitsForDial reports whether nobody has a connection, and a dial is still under way.
+func (s *Scene) waitsForDial() bool {
+	return len(s.Holders) == 0 && (s.Dialing > 0 && s.full() || s.Dialing+s.Closing > 0 && s.Failed)
 }
 
 // noRoom says who has the server's sessions.

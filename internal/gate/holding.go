@@ -105,10 +105,12 @@ func (g *Gate) TakeAway(h Holding, now time.Time) bool {
 
 // Pressure is what keeps callers waiting.
 type Pressure struct {
-	Usual  time.Duration // how long connections were held of late; 0 when not known
-	Waited time.Duration // how long the caller that is next has waited
-	Nested int           // how many of those that wait hold a connection already
-	Own    int           // connections of Snapshot.Idle that the pool itself uses for a moment
+	Usual      time.Duration // how long connections were held of late; 0 when not known
+	Waited     time.Duration // how long the caller that is next has waited
+	Nested     int           // how many of those that wait hold a connection already
+	Own        int           // connections of Snapshot.Idle that the pool itself uses for a moment
+	Unended    int           // sessions that were given up a while ago and that the server has not ended
+	UnendedFor time.Duration // the longest of them
 }
 
 // Pressure returns the pressure at this moment.
@@ -121,5 +123,14 @@ func (g *Gate) Pressure(now time.Time) Pressure {
 			out.Waited = max(out.Waited, now.Sub(k.Asked))
 		}
 	}
+	for s := range g.closingSlots {
+		if gone := now.Sub(s.gaveUp); gone >= unendedAfter {
+			out.Unended++
+			out.UnendedFor = max(out.UnendedFor, gone)
+		}
+	}
 	return out
 }
+
+// unendedAfter is when a server should have ended a session that was given up.
+const unendedAfter = time.Second
