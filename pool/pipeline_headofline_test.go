@@ -94,7 +94,9 @@ func compareHeadOfLine(t *testing.T, callers bursts, takes func(began time.Time)
 	}
 	off, on := took[config.PipelineOff], took[config.PipelineReads]
 	t.Logf("short statements: %d without sharing, p99 %s; %d with, p99 %s", len(off), p99(off), len(on), p99(on))
-	if p99(on) > p99(off)+p99(off)/50 {
+	// Without sharing alone it is between 66.8 and 74.4 ms for few, in 40 runs with the
+	// race detector.
+	if p99(on) > p99(off)+p99(off)/8 {
 		t.Errorf("p99 %s with sharing, %s without", p99(on), p99(off))
 	}
 }
