@@ -18,18 +18,12 @@ import (
 const (
 	maxRun     = 128
 	maxRunCost = 2 * time.Millisecond
-	// farCost is how many times longer than the server's time for a run the network's
-	// trip must be for the run to be longer than a connection's part.
-	farCost = 4
 )
 
 // Call is a statement that may share a connection, as a gate sees it.
 type Call interface {
 	// Cost is what the server is expected to need for it.
 	Cost() time.Duration
-	// Trip is what the network takes for a round trip; 0 when that is not known, or
-	// statements took too long for others to be behind them lately.
-	Trip(now time.Time) time.Duration
 	// Ready is closed when it was answered together with others, or when its caller
 	// is to see to their answers.
 	Ready() <-chan struct{}
@@ -89,13 +83,9 @@ func (g *Gate) gatherLocked(p *Permit, now time.Time) {
 	own, cost := p.call, p.call.Cost()
 	p.call = nil
 	queue := &g.queue[p.Lane]
-	part, far := queue.n/max(1, g.limit), own.Trip(now)/farCost
-	for n := range min(ridersOf(part), maxRun-1) {
+	for n := g.ridersLocked(queue.n); n > 0 && queue.first != nil && queue.first.call != nil; n-- {
 		next := queue.first
-		if next == nil || next.call == nil {
-			break
-		}
-		if cost += next.call.Cost(); cost > maxRunCost || n >= part && cost > far {
+		if cost += next.call.Cost(); cost > maxRunCost {
 			break
 		}
 		g.unqueueLocked(next)
@@ -104,7 +94,7 @@ func (g *Gate) gatherLocked(p *Permit, now time.Time) {
 			continue
 		}
 		if p.run == nil {
-			p.run, p.call = append(make([]Rider, 0, part+1), Rider{p, own}), own
+			p.run, p.call = append(make([]Rider, 0, n+1), Rider{p, own}), own
 		}
 		g.shareLocked(next, now)
 		p.run = append(p.run, Rider{next, next.call})
@@ -116,13 +106,10 @@ func (g *Gate) gatherLocked(p *Permit, now time.Time) {
 	}
 }
 
-// ridersOf is how many of those who wait may go with one who does not. part is one
-// connection's even part of them, so that the others find work too: where the server
-// is near, longer runs bring nothing. Through a network a connection that came back
-// too early for the rest of them is away for a whole trip: a run may be up to four
-// parts long. It is shorter where few wait: there is little to make up for, and those
-// stand behind a statement that becomes slow.
-func ridersOf(part int) int { return max(part, 4*part-3) }
+// ridersLocked is how many of n who wait may go with one who does not: the part of
+// one connection, so that the others find work too. Longer runs than that were
+// tried: they keep those who stand behind a slow statement, and bring nothing.
+func (g *Gate) ridersLocked(n int) int { return min(n/max(1, g.limit), maxRun-1) }
 
 // shareLocked has p's statement go with somebody else's.
 func (g *Gate) shareLocked(p *Permit, now time.Time) {

@@ -11,32 +11,25 @@ import (
 
 // statement is a Call that takes so long, and that is told when it is ready.
 type statement struct {
-	cost, trip time.Duration
-	ready      chan struct{}
+	cost  time.Duration
+	ready chan struct{}
 }
 
-func (s statement) Cost() time.Duration          { return s.cost }
-func (s statement) Trip(time.Time) time.Duration { return s.trip }
-func (s statement) Ready() <-chan struct{}       { return s.ready }
-func (s statement) Leave() bool                  { return false }
+func (s statement) Cost() time.Duration    { return s.cost }
+func (s statement) Ready() <-chan struct{} { return s.ready }
+func (s statement) Leave() bool            { return false }
 
-// A run is a connection's part of those who wait, as far as the server is quick with
-// it, and up to four where the network is what they wait for.
+// A run is a connection's part of those who wait, as far as the server is quick with it.
 func TestRunLength(t *testing.T) {
 	for name, c := range map[string]struct {
-		statement
+		cost                 time.Duration
 		limit, waiting, want int
 	}{
-		"near":                        {statement{cost: 20 * time.Microsecond, trip: 50 * time.Microsecond}, 2, 20, 10},
-		"nobody knows how far":        {statement{cost: 20 * time.Microsecond}, 2, 20, 10},
-		"far":                         {statement{cost: 20 * time.Microsecond, trip: 2 * time.Millisecond}, 2, 20, 20},
-		"far, ten connections":        {statement{cost: time.Microsecond, trip: 2 * time.Millisecond}, 10, 101, 38},
-		"far, until the server works": {statement{cost: 40 * time.Microsecond, trip: 2 * time.Millisecond}, 2, 20, 12},
-		"far, costly":                 {statement{cost: 100 * time.Microsecond, trip: 2 * time.Millisecond}, 2, 20, 10},
-		"far, one each":               {statement{cost: time.Microsecond, trip: 2 * time.Millisecond}, 10, 16, 2},
-		"far, and few":                {statement{cost: time.Microsecond, trip: 2 * time.Millisecond}, 10, 5, 1},
-		"too costly for its part":     {statement{cost: 900 * time.Microsecond, trip: time.Second}, 2, 20, 2},
-		"very many":                   {statement{trip: time.Second}, 2, 1000, maxRun},
+		"two connections":         {20 * time.Microsecond, 2, 20, 10},
+		"ten connections":         {20 * time.Microsecond, 10, 101, 11},
+		"few who wait":            {20 * time.Microsecond, 10, 5, 1},
+		"too costly for its part": {900 * time.Microsecond, 2, 20, 2},
+		"very many":               {0, 2, 1000, maxRun},
 	} {
 		g := New(Options{PoolSize: c.limit, MaxOpen: c.limit, Linger: time.Minute, Demand: func() {}})
 		r := &rig{Gate: g, t: t}
@@ -45,7 +38,7 @@ func TestRunLength(t *testing.T) {
 		enter := func() *Permit {
 			p := &Permit{Lane: Request, Asked: now, Patience: time.Hour}
 			if g.Enter(p, now) == Queued {
-				g.Offer(p, c.statement)
+				g.Offer(p, statement{cost: c.cost})
 			}
 			return p
 		}

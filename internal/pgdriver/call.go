@@ -164,6 +164,3 @@ func (c *Call) wake() {
 
 // Cost is what the server is expected to need for the statement.
 func (c *Call) Cost() time.Duration { return c.st.Cost() }
-
-// Trip is what the network takes for a round trip, if a run may be longer for it.
-func (c *Call) Trip(now time.Time) time.Duration { return c.st.table.Trip(now) }

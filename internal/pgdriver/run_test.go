@@ -148,9 +148,6 @@ func TestRunLeaderIsNotKept(t *testing.T) {
 		if r.statement(plainSQL, Plain).heat.Load() == 0 {
 			r.t.Error("nobody noted that the statement was slow")
 		}
-		if st := r.statement(plainSQL, Plain); st.table.calm.Load() == 0 {
-			r.t.Error("runs may be longer right after one that overran")
-		}
 	})
 }
 

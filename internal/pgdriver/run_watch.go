@@ -113,7 +113,6 @@ func (r *Run) overran(c *Call) bool {
 		r.overrun = true
 		now := time.Now()
 		current.st.Slow(now.Sub(r.last), now)
-		r.link.table.overran(now)
 		r.release()
 	} else if r.waitsBehind() {
 		r.cancel() // they cannot go elsewhere; it is executed again, alone

@@ -61,8 +61,6 @@ type Table struct {
 	codecs  sync.Pool // of *codec
 	start   time.Time
 	floor   floor
-	trip    atomic.Int64 // what floor said last
-	calm    atomic.Int64 // since start: as of when no run has overrun for a while
 	took    atomic.Int64 // how long runs take, smoothed
 	usual   median       // of all executions
 	waking  median       // of those that a session had to wake up for
@@ -208,9 +206,7 @@ func (st *Statement) RanAlone(e Execution, now time.Time) {
 		return
 	}
 	since := now.Sub(st.table.start)
-	trip := st.table.floor.lower(e.Took, since)
-	st.table.trip.Store(int64(trip))
-	e.Took -= trip
+	e.Took -= st.table.floor.lower(e.Took, since)
 	e.Woke = true
 	st.executed(e, since)
 }
@@ -329,21 +325,6 @@ func (m *median) adjust(took time.Duration) {
 // slow is what makes an execution slow, and short what keeps a statement short.
 func (t *Table) slow() time.Duration  { return max(slowAfter, 8*t.usual.get()) }
 func (t *Table) short() time.Duration { return max(shortUntil, t.usual.get()/2) }
-
-// Trip is what the network takes for a round trip; 0 when that is not known, or a
-// run has overrun lately.
-func (t *Table) Trip(now time.Time) time.Duration {
-	if int64(now.Sub(t.start)) < t.calm.Load() {
-		return 0
-	}
-	return time.Duration(t.trip.Load())
-}
-
-// calmAfter is how long after a run has overrun none may be long.
-const calmAfter = 10 * time.Second
-
-// overran notes that a run has.
-func (t *Table) overran(now time.Time) { t.calm.Store(int64(now.Sub(t.start) + calmAfter)) }
 
 // Slow notes that the statement is slow, before it has ended, after a time.
 func (st *Statement) Slow(took time.Duration, now time.Time) {

@@ -182,25 +182,3 @@ func TestTableBusyWaking(tt *testing.T) {
 	}
 	t.want(tt, st, BecauseSlow)
 }
-
-// The network's trip is known by the shortest executions, and not told for a while
-// after somebody stood behind a statement that took too long.
-func TestTripAfterAnOverrun(tt *testing.T) {
-	t := newTableAt(ShareReads)
-	trip := func(want time.Duration) {
-		tt.Helper()
-		if got := t.Trip(t.now); got != want {
-			tt.Errorf("%s after %s, want %s", got, t.now.Sub(t.start), want)
-		}
-	}
-	trip(0)
-	t.alone("select 0", 3, 0)
-	t.alone("select 1", 3, time.Millisecond)
-	trip(500 * time.Microsecond)
-	t.overran(t.now)
-	trip(0)
-	t.pass(calmAfter - time.Nanosecond)
-	trip(0)
-	t.pass(time.Nanosecond)
-	trip(500 * time.Microsecond)
-}
