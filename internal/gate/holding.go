@@ -123,12 +123,7 @@ func (g *Gate) Pressure(now time.Time) Pressure {
 			out.Waited = max(out.Waited, now.Sub(k.Asked))
 		}
 	}
-	for s := range g.closingSlots {
-		if gone := now.Sub(s.gaveUp); gone >= unendedAfter {
-			out.Unended++
-			out.UnendedFor = max(out.UnendedFor, gone)
-		}
-	}
+	out.Unended, out.UnendedFor = g.unendedLocked(now, unendedAfter)
 	return out
 }
 

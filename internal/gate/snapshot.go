@@ -57,11 +57,19 @@ func (g *Gate) sizesLocked(s *Snapshot, now time.Time) {
 	s.Idle = g.conns - s.InUse
 	s.Waiting = g.waiting + g.busyLocked() - s.InUse
 	s.Kept = g.keptLocked()
-	for sl := range g.closingSlots {
-		if now.Sub(sl.gaveUp) >= QuarantineAfter {
-			s.Quarantined++
+	s.Quarantined, _ = g.unendedLocked(now, QuarantineAfter)
+}
+
+// unendedLocked counts the sessions that were given up so long ago and that the server
+// has not ended, and returns how long ago the first of them was.
+func (g *Gate) unendedLocked(now time.Time, after time.Duration) (n int, longest time.Duration) {
+	for s := range g.closingSlots {
+		if gone := now.Sub(s.gaveUp); gone >= after {
+			n++
+			longest = max(longest, gone)
 		}
 	}
+	return n, longest
 }
 
 // lanesLocked sees to it that the lanes add up to InUse and Waiting. Which of
